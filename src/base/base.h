@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * base.h - errors, allocation, log, cancel: what every file of the library uses.
+ *
+ * The discoverer of an error writes the message (pri_fail); callers only add
+ * circumstances (pri_note). Memory comes zeroed and its failure is already a
+ * message. Nothing here knows what a neural network is.
+ */
+#ifndef PRI_BASE_H
+#define PRI_BASE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <pare/context.h>
+#include <pare/status.h>
+
+/* Leaves the calling function with the status of a failed call. */
+#define PRI_TRY(call)                                                                              \
+    do {                                                                                           \
+        const pare_status pri_try_status_ = (call);                                                \
+        if (pri_try_status_ != PARE_OK)                                                            \
+            return pri_try_status_;                                                                \
+    } while (0)
+
+/* Goes to `label` with `status` set by a failed call; for functions that clean up. */
+#define PRI_CHECK(call, status, label)                                                             \
+    do {                                                                                           \
+        (status) = (call);                                                                         \
+        if ((status) != PARE_OK)                                                                   \
+            goto label;                                                                            \
+    } while (0)
+
+/* Sets the message and returns `status`, so that `return pri_fail(...)` reads well. */
+pare_status pri_fail(pare_context *ctx, pare_status status, const char *format, ...)
+    PARE_PRINTF(3, 4);
+/* Adds a circumstance ("while importing 'm.onnx'") as a further line. */
+void pri_note(pare_context *ctx, const char *format, ...) PARE_PRINTF(2, 3);
+/* Forgets the message, for callers that try something and go on without it. */
+void pri_forget(pare_context *ctx);
+
+void pri_log(pare_context *ctx, pare_log_level level, const char *format, ...) PARE_PRINTF(3, 4);
+void pri_progress(pare_context *ctx, const pare_progress *progress);
+bool pri_is_cancelled(const pare_context *ctx);
+/* PARE_ERROR_CANCELLED with a message when pare_context_cancel was called. */
+pare_status pri_check_cancel(pare_context *ctx, const char *doing);
+
+/* Zeroed memory for `count` elements of `size` bytes; NULL and a message on overflow
+ * or exhaustion. Zero elements give a valid pointer. Free with pri_free. */
+void *pri_alloc(pare_context *ctx, size_t count, size_t size);
+/* Grows an array to `count` elements (new ones are not zeroed); NULL leaves the old one. */
+void *pri_realloc(pare_context *ctx, void *old, size_t count, size_t size);
+/* Memory aligned to 64 bytes, not zeroed; free with pri_free. */
+void *pri_alloc_aligned(pare_context *ctx, size_t size_bytes);
+void pri_free(void *memory);
+char *pri_strdup(pare_context *ctx, const char *text);
+
+/* For tests: lets the n-th following allocation fail (0 switches it off). */
+void pri_fail_allocation(pare_context *ctx, int64_t nth);
+/* Allocations made through this context so far. */
+int64_t pri_count_allocations(const pare_context *ctx);
+
+/* a * b in *product; false on overflow or negative factors. */
+bool pri_mul_i64(int64_t *product, int64_t a, int64_t b);
+
+double pri_clock_s(void); /* monotonic seconds */
+
+#define PRI_COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+static inline int64_t pri_min_i64(int64_t a, int64_t b) { return a < b ? a : b; }
+static inline int64_t pri_max_i64(int64_t a, int64_t b) { return a > b ? a : b; }
+
+#endif

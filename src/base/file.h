@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * file.h - whole files in, whole files out.
+ *
+ * What is written goes to a temporary name beside the target and is renamed
+ * when it is complete, so a full disk, a signal or a crash leaves the old file.
+ */
+#ifndef PRI_FILE_H
+#define PRI_FILE_H
+
+#include "base/base.h"
+
+typedef struct pri_bytes {
+    unsigned char *data; /* owned; one zero byte follows the content */
+    size_t size_bytes;
+} pri_bytes;
+
+pare_status pri_file_read(pri_bytes *out, pare_context *ctx, const char *path);
+/* Reads part of a file; fails when it is shorter than offset + size. */
+pare_status pri_file_read_part(void *out, pare_context *ctx, const char *path, int64_t offset,
+                               int64_t size);
+void pri_bytes_clear(pri_bytes *bytes);
+
+/* Writes atomically. Without `replace`, an existing file is PARE_ERROR_EXISTS. */
+pare_status pri_file_write(pare_context *ctx, const char *path, const void *data, size_t size_bytes,
+                           bool replace);
+bool pri_file_exists(const char *path);
+int64_t pri_file_size(const char *path); /* -1 when there is none */
+bool pri_is_directory(const char *path);
+pare_status pri_make_directory(pare_context *ctx, const char *path); /* existing is fine */
+/* Names in a directory without "." and "..", sorted by byte; free with pri_names_free. */
+pare_status pri_list_directory(char ***names, int64_t *count, pare_context *ctx, const char *path);
+void pri_names_free(char **names, int64_t count);
+/* "dir/name" in new memory. */
+char *pri_path_join(pare_context *ctx, const char *directory, const char *name);
+
+#endif
