@@ -113,8 +113,9 @@ struct pri_graph {
     pri_metadata *metadata;  /* metadata_props */
     int n_metadata, metadata_capacity;
     bool metadata_changed;
-    void *origin;            /* the whole message, owned: freed by free_origin */
-    void (*free_origin)(void *origin);
+    void *origin;            /* the whole message, reference-counted by the layer that read it */
+    void (*retain_origin)(void *origin);
+    void (*release_origin)(void *origin);
 };
 
 /* An empty graph; free it with pri_graph_free. */
@@ -151,8 +152,8 @@ int pri_graph_drop_dead(pri_graph *graph);
 /* Orders nodes so that producers come first; PARE_ERROR_FORMAT names a node of a cycle or one
  * reading a value that nobody makes. */
 pare_status pri_graph_sort(pri_graph *graph);
-/* A deep copy of the structure; weights are shared until written; the origin message is
- * shared too, so the copy must not outlive... it is reference-counted by the importer. */
+/* A deep copy of the structure; weights are shared until written, the origin message by
+ * reference count. node->op is copied, node->params is not (bind the copy again). */
 pare_status pri_graph_clone(pri_graph **out, const pri_graph *graph);
 
 const pri_attr *pri_node_attr(const pri_node *node, const char *name); /* NULL if absent */

@@ -34,6 +34,30 @@ typedef struct pri_operand {
     bool is_weight;             /* constant that training may change: do not bake it in */
 } pri_operand;
 
+/* An activation that a convolution can apply to what it writes. */
+typedef enum pri_activation_kind {
+    PRI_ACT_NONE,
+    PRI_ACT_RELU,       /* max(0, x), or alpha * x below 0 (LeakyRelu) */
+    PRI_ACT_CLIP,       /* min(max(x, alpha), beta) */
+    PRI_ACT_SIGMOID,
+    PRI_ACT_TANH,
+    PRI_ACT_HARDSWISH
+} pri_activation_kind;
+
+typedef struct pri_activation {
+    pri_activation_kind kind;
+    float alpha, beta;
+} pri_activation;
+
+/* What the engine fused behind a node with takes_epilogue, inference only:
+ * y = activation(scale[c] * node(x) + shift[c] + residual). */
+typedef struct pri_epilogue {
+    const float *scale, *shift; /* one an output channel, or both NULL; change only with
+                                   weights_version */
+    bool has_residual;          /* out[0].data already holds the residual: accumulate onto it */
+    pri_activation activation;
+} pri_epilogue;
+
 enum { PRI_MAX_OPERANDS = 64 }; /* inputs or outputs of one node pare runs */
 
 struct pri_call {
@@ -49,6 +73,8 @@ struct pri_call {
     bool needs_backward;        /* prepare builds backward primitives too */
     const bool *needs_grad;     /* n_in: which inputs need a gradient (with needs_backward) */
     pri_layout preferred;       /* layout convolutions should work in */
+    const pri_epilogue *epilogue; /* NULL: none */
+    uint64_t weights_version;   /* changes when a weight's data changed: packed copies are stale */
     void *state;                /* made by prepare, freed by release */
     void *scratch;              /* scratch_bytes, aligned to 64; shared, nothing survives */
     size_t scratch_bytes;       /* stated by prepare */
@@ -93,6 +119,8 @@ struct pri_op {
     size_t params_size;
     pri_layout_rule layouts;
     bool is_movement;     /* only moves data (any type); couple is then derived by labels */
+    bool takes_epilogue;  /* honours call->epilogue */
+    bool is_sum;          /* adds its two inputs (a residual connection when shapes are equal) */
     bool is_in_place;     /* forward may run with out[0].data == in[0].data (same layout, shape) */
     unsigned backward_reads;
 
@@ -117,6 +145,11 @@ struct pri_op {
                           pri_node *node);
     /* NULL: no MACs. */
     void (*cost)(const pri_call *call, pri_cost *cost);
+    /* Inference form as an activation; false when it has none. May be NULL. */
+    bool (*as_activation)(const pri_call *call, pri_activation *out);
+    /* Inference form as y = scale[c] x + shift[c] over channel axis 1, from constants (arrays of
+     * dims[1] floats); with NULL arrays only says whether it could. May be NULL. */
+    bool (*as_affine)(const pri_call *call, float *scale, float *shift);
     /* The axis of input `slot` summed over (K of a product: Conv weight axis 1, Gemm K); -1 none.
      * Zeroing a slab there makes the node read zero for that channel. NULL: none. */
     int (*consumed_axis)(const pri_call *call, int slot);

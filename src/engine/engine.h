@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * engine.h - runs a model forwards and backwards at fixed shapes.
+ *
+ * Making an engine plans everything: order, layouts, fused operators, one slab of
+ * memory laid out by lifetimes. Running it allocates nothing. Weights are read in place
+ * from the model (constant->data), so the model must outlive the engine; after
+ * changing a weight call pri_engine_refresh.
+ */
+#ifndef PRI_ENGINE_H
+#define PRI_ENGINE_H
+
+#include "model/model.h"
+
+typedef struct pri_engine pri_engine;
+
+typedef struct pri_engine_options {
+    int64_t batch;            /* first dimension of the inputs; 0 = declared, or 1 when open */
+    bool training;            /* batch statistics in normalisation, dropout; no fusion */
+    bool backward;            /* gradients will be asked for; no fusion */
+    bool weight_gradients;    /* with backward: gradients of all float weights */
+    pri_value *const *taps;   /* values kept readable after forward ... */
+    int n_taps;               /* ... and whose gradients are kept after backward */
+    bool no_fusion;           /* every value of the graph is computed as itself */
+    bool plain;               /* no channels-last, for tests */
+} pri_engine_options;
+
+pare_status pri_engine_new(pri_engine **out, pare_model *model, const pri_engine_options *options);
+void pri_engine_free(pri_engine *engine); /* NULL is fine */
+
+int64_t pri_engine_batch(const pri_engine *engine);
+/* Where to write input k: plain float (or the input's type), shape as given. */
+void *pri_engine_input(pri_engine *engine, int k);
+pri_shape pri_engine_input_shape(const pri_engine *engine, int k);
+/* Output k after forward: plain; borrowed until the next forward. */
+const float *pri_engine_output(const pri_engine *engine, int k);
+pri_shape pri_engine_output_shape(const pri_engine *engine, int k);
+pri_dtype pri_engine_output_dtype(const pri_engine *engine, int k);
+
+pare_status pri_engine_forward(pri_engine *engine);
+/* Where to write the gradient of the loss by output k before backward: plain, same shape. */
+float *pri_engine_output_gradient(pri_engine *engine, int k);
+/* Needs a forward before it. Weight gradients are ADDED to those there. */
+pare_status pri_engine_backward(pri_engine *engine);
+/* Sets all weight gradients to zero. */
+void pri_engine_zero_gradients(pri_engine *engine);
+/* Gradient of a float weight: plain, the constant's shape; NULL when it has none. */
+float *pri_engine_weight_gradient(pri_engine *engine, const pri_value *weight);
+/* Tells the engine that weights changed (packed copies are made anew in the next forward). */
+void pri_engine_refresh(pri_engine *engine);
+/* Seeds dropout; call before each training step. */
+void pri_engine_set_step(pri_engine *engine, uint64_t seed, uint64_t step);
+
+/* A tapped value after forward (and its gradient after backward, NULL without). */
+typedef struct pri_tap {
+    pri_shape shape;
+    pri_layout layout;
+    const float *data;
+    const float *gradient;
+} pri_tap;
+pare_status pri_engine_tap(const pri_engine *engine, int tap, pri_tap *out);
+
+/* Bytes of the slab, of scratch, of packed weights: what a run needs beside the weights. */
+int64_t pri_engine_slab_bytes(const pri_engine *engine);
+
+/* --- Step by step, for layer-wise methods (no_fusion engines) --- */
+int pri_engine_steps(const pri_engine *engine);
+/* The node of a step, NULL for the engine's own (layout changes). */
+const pri_node *pri_engine_step_node(const pri_engine *engine, int step);
+/* Runs steps from .. to-1; the inputs must be filled before step 0. */
+pare_status pri_engine_run(pri_engine *engine, int from, int to);
+/* Input or output slot (PRI_OUT(k)) of a step, readable between its producer and its last
+ * reader. */
+pare_status pri_engine_operand(const pri_engine *engine, int step, int slot, pri_operand *out);
+
+#endif

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * model.h - a graph whose nodes know their operators, and what is known before running.
+ */
+#ifndef PRI_MODEL_H
+#define PRI_MODEL_H
+
+#include <pare/model.h>
+
+#include "graph/graph.h"
+#include "ops/op.h"
+
+struct pare_model {
+    pare_context *ctx;
+    pri_graph *graph;
+};
+
+/* Takes the graph over: finds the operator of each node and parses its attributes. A node whose
+ * operator is unknown or whose attributes pare cannot do keeps op == NULL; the reason is in
+ * the log at debug level and comes back as an error when the node must run. */
+pare_status pri_model_from_graph(pare_model **out, pri_graph *graph);
+/* Looks operators up again after nodes were added or attributes changed. */
+pare_status pri_model_bind(pare_model *model);
+/* Float weights read by a live node with an operator, once each (constants of rank >= 1 that a
+ * forward pass uses and that are not only shapes). Fills up to `max`, returns their number. */
+int pri_model_weights(const pare_model *model, pri_value **out, int max);
+
+/* What is known of each value for given input shapes: type, shape, and its content where it
+ * follows from constants and shapes alone. */
+typedef struct pri_fact {
+    bool known;           /* type and shape are */
+    pri_dtype dtype;
+    pri_shape shape;
+    pri_tensor *constant; /* owned by the facts; NULL when computed at run time */
+} pri_fact;
+
+typedef struct pri_facts {
+    pare_context *ctx;
+    int n_values;
+    pri_fact *of; /* by value id */
+} pri_facts;
+
+/* Infers everything for the declared input shapes with their dynamic first dimension set to
+ * `batch` (0: declared, or 1 when open). Other open dimensions are an error naming the input.
+ * With `tolerant`, nodes that cannot be inferred leave their outputs unknown instead of failing. */
+pare_status pri_facts_infer(pri_facts **out, const pare_model *model, int64_t batch,
+                            bool tolerant);
+void pri_facts_free(pri_facts *facts); /* NULL is fine */
+
+/* A call of `node` at these facts, without data: in and out must hold PRI_MAX_OPERANDS each. */
+void pri_call_of(pri_call *call, pri_operand *in, pri_operand *out, const pare_model *model,
+                 const pri_node *node, const pri_facts *facts);
+
+#endif

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* support.h - what every test uses: cmocka in the right order, a context, a temporary folder. */
+#ifndef TEST_SUPPORT_H
+#define TEST_SUPPORT_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "base/base.h"
+
+/* A context whose warnings go to stderr; free with pare_context_free. */
+pare_context *test_context(void);
+/* Fails the test with the context's message when status is not PARE_OK. */
+void test_ok(pare_context *ctx, pare_status status);
+/* A fresh folder below TMPDIR; borrowed until the next call. test_remove_folder deletes it. */
+const char *test_folder(void);
+void test_remove_folder(const char *path);
+/* Path below the shared assets, or NULL (after printing a skip line) where they are absent;
+ * borrowed until the next call. */
+const char *test_shared(const char *name);
+
+#endif
