@@ -35,7 +35,7 @@ const char *test_folder(void)
     static char path[512];
     const char *base = getenv("TMPDIR");
 
-    snprintf(path, sizeof path, "%s/pare-test-XXXXXX", base != NULL ? base : P_tmpdir);
+    snprintf(path, sizeof path, "%s/pare-test-XXXXXX", base != NULL ? base : "/tmp");
     assert_non_null(mkdtemp(path));
     return path;
 }
