@@ -21,6 +21,8 @@ struct pare_model {
 pare_status pri_model_from_graph(pare_model **out, pri_graph *graph);
 /* Looks operators up again after nodes were added or attributes changed. */
 pare_status pri_model_bind(pare_model *model);
+/* The same for one node, with the reason as error. */
+pare_status pri_model_bind_node(pare_model *model, pri_node *node);
 /* Float weights read by a live node with an operator, once each (constants of rank >= 1 that a
  * forward pass uses and that are not only shapes). Fills up to `max`, returns their number. */
 int pri_model_weights(const pare_model *model, pri_value **out, int max);
@@ -31,7 +33,9 @@ typedef struct pri_fact {
     bool known;           /* type and shape are */
     pri_dtype dtype;
     pri_shape shape;
-    pri_tensor *constant; /* owned by the facts; NULL when computed at run time */
+    pri_tensor *constant; /* the model's own or folded (owned by the facts); NULL: run time */
+    bool is_folded;       /* constant was computed by the facts */
+    bool from_weight;     /* folded from float weights of the model: stale when these change */
 } pri_fact;
 
 typedef struct pri_facts {
@@ -45,7 +49,14 @@ typedef struct pri_facts {
  * With `tolerant`, nodes that cannot be inferred leave their outputs unknown instead of failing. */
 pare_status pri_facts_infer(pri_facts **out, const pare_model *model, int64_t batch,
                             bool tolerant);
+/* Takes the model's constants anew and folds again what depends on weights (shapes must be as they
+ * were). */
+pare_status pri_facts_refresh(pri_facts *facts, const pare_model *model);
 void pri_facts_free(pri_facts *facts); /* NULL is fine */
+
+/* Marks the nodes whose outputs the graph's outputs depend on (n_nodes flags); skips what the facts
+ * hold as constant when `facts` is given. */
+void pri_model_needed(bool *needed, const pare_model *model, const pri_facts *facts);
 
 /* A call of `node` at these facts, without data: in and out must hold PRI_MAX_OPERANDS each. */
 void pri_call_of(pri_call *call, pri_operand *in, pri_operand *out, const pare_model *model,

@@ -119,6 +119,7 @@ struct pri_op {
     size_t params_size;
     pri_layout_rule layouts;
     bool is_movement;     /* only moves data (any type); couple is then derived by labels */
+    bool reads_shapes_only; /* forward looks at in[].shape only (Shape, Size) */
     bool takes_epilogue;  /* honours call->epilogue */
     bool is_sum;          /* adds its two inputs (a residual connection when shapes are equal) */
     bool is_in_place;     /* forward may run with out[0].data == in[0].data (same layout, shape) */
