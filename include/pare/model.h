@@ -9,6 +9,7 @@
 #define PARE_MODEL_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include <pare/context.h>
