@@ -182,6 +182,17 @@ static pare_status infer_node(pri_facts *facts, const pare_model *model, pri_nod
     return can_fold(&call) ? fold(facts, &call) : PARE_OK;
 }
 
+pare_status pri_facts_explain(pri_facts *facts, const pare_model *model, pri_node *node)
+{
+    PRI_TRY(set_inputs(facts, model->graph, 0));
+    const pare_status status = infer_node(facts, model, node);
+    char text[PRI_NODE_TEXT];
+
+    return status != PARE_OK ? status
+                             : pri_fail(facts->ctx, PARE_ERROR_SHAPE, "%s: its shape is unknown",
+                                        pri_node_text(text, node));
+}
+
 static bool is_constant_node(const pri_node *node)
 {
     for (int k = 0; k < node->n_outputs; k++) {

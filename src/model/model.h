@@ -49,6 +49,8 @@ typedef struct pri_facts {
  * With `tolerant`, nodes that cannot be inferred leave their outputs unknown instead of failing. */
 pare_status pri_facts_infer(pri_facts **out, const pare_model *model, int64_t batch,
                             bool tolerant);
+/* The error because of which a node's outputs are unknown in tolerant facts. */
+pare_status pri_facts_explain(pri_facts *facts, const pare_model *model, pri_node *node);
 /* Takes the model's constants anew and folds again what depends on weights (shapes must be as they
  * were). */
 pare_status pri_facts_refresh(pri_facts *facts, const pare_model *model);

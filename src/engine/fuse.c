@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * fuse.c - finds what a convolution can take over in inference:
+ * conv -> [affine per channel] -> [residual sum] -> [activation].
+ *
+ * Each link needs the value between to have no other reader. The operators say
+ * themselves what they are (as_affine, is_sum, as_activation).
+ */
+#include "engine/plan.h"
+
+static bool is_private(const pri_engine *engine, const pri_value *value)
+{
+    if (value->is_output || value->n_uses != 1)
+        return false;
+    for (int t = 0; t < engine->options.n_taps; t++) {
+        if (engine->options.taps[t] == value)
+            return false;
+    }
+    return true;
+}
+
+/* The only reader of a node's output, when the pair may be fused. */
+static const pri_node *next_node(const pri_engine *engine, const pri_node *node,
+                                 const bool *needed)
+{
+    const pri_value *value = node->outputs[0];
+
+    if (!is_private(engine, value) || value->uses[0].slot < 0)
+        return NULL;
+    const pri_node *next = value->uses[0].node;
+    if (!needed[next->id] || next->op == NULL || next->n_outputs < 1)
+        return NULL;
+    return next;
+}
+
+static bool takes_affine(const pri_engine *engine, const pri_node *node, const pri_value *from)
+{
+    pri_operand in[PRI_MAX_OPERANDS], out[PRI_MAX_OPERANDS];
+    pri_call call;
+
+    if (node->op->as_affine == NULL || node->inputs[0] != from)
+        return false;
+    pri_call_of(&call, in, out, engine->model, node, engine->facts);
+    return node->op->as_affine(&call, NULL, NULL);
+}
+
+static bool takes_sum(const pri_engine *engine, const pri_node *node, const pri_value *from)
+{
+    if (!node->op->is_sum || node->n_inputs != 2)
+        return false;
+    const pri_value *other = node->inputs[0] == from ? node->inputs[1] : node->inputs[0];
+    if (other == NULL || other == from || engine->facts->of[other->id].constant != NULL)
+        return false;
+    return pri_shape_equal(&engine->facts->of[other->id].shape, &engine->facts->of[from->id].shape) &&
+           engine->facts->of[other->id].dtype == PRI_F32;
+}
+
+static bool takes_activation(const pri_engine *engine, const pri_node *node, const pri_value *from)
+{
+    pri_operand in[PRI_MAX_OPERANDS], out[PRI_MAX_OPERANDS];
+    pri_activation activation;
+    pri_call call;
+
+    if (node->op->as_activation == NULL || node->inputs[0] != from)
+        return false;
+    pri_call_of(&call, in, out, engine->model, node, engine->facts);
+    return node->op->as_activation(&call, &activation);
+}
+
+static void fuse_behind(pri_fusion *fusion, const pri_engine *engine, const pri_node *conv,
+                        const bool *needed)
+{
+    const pri_node *last = conv;
+    const pri_node *next = next_node(engine, last, needed);
+
+    if (next != NULL && takes_affine(engine, next, last->outputs[0])) {
+        fusion->affine[conv->id] = next;
+        fusion->head[next->id] = conv->id;
+        last = next;
+        next = next_node(engine, last, needed);
+    }
+    if (next != NULL && takes_sum(engine, next, last->outputs[0]) && fusion->head[next->id] < 0) {
+        fusion->sum[conv->id] = next;
+        fusion->head[next->id] = conv->id;
+        last = next;
+        next = next_node(engine, last, needed);
+    }
+    if (next != NULL && takes_activation(engine, next, last->outputs[0])) {
+        fusion->activation[conv->id] = next;
+        fusion->head[next->id] = conv->id;
+        last = next;
+    }
+    fusion->tail[conv->id] = last->id;
+}
+
+pare_status pri_fuse(pri_fusion *fusion, pri_engine *engine, const bool *needed)
+{
+    const pri_graph *graph = engine->model->graph;
+    const size_t n = (size_t)graph->n_nodes;
+
+    fusion->head = pri_arena_alloc(engine->arena, n, sizeof(int));
+    fusion->tail = pri_arena_alloc(engine->arena, n, sizeof(int));
+    fusion->affine = pri_arena_alloc(engine->arena, n, sizeof(pri_node *));
+    fusion->activation = pri_arena_alloc(engine->arena, n, sizeof(pri_node *));
+    fusion->sum = pri_arena_alloc(engine->arena, n, sizeof(pri_node *));
+    if (fusion->head == NULL || fusion->tail == NULL || fusion->affine == NULL ||
+        fusion->activation == NULL || fusion->sum == NULL)
+        return PARE_ERROR_MEMORY;
+    for (int i = 0; i < graph->n_nodes; i++) {
+        fusion->head[i] = -1;
+        fusion->tail[i] = i;
+    }
+    const pri_engine_options *options = &engine->options;
+    if (options->no_fusion || options->training || options->backward)
+        return PARE_OK;
+    for (int i = 0; i < graph->n_nodes; i++) {
+        const pri_node *node = graph->nodes[i];
+        if (needed[i] && node->op != NULL && node->op->takes_epilogue)
+            fuse_behind(fusion, engine, node, needed);
+    }
+    return PARE_OK;
+}

@@ -1,0 +1,396 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * plan.c - from a model at fixed shapes to a list of steps.
+ *
+ * Nodes are taken in topological order; each is prepared with the layouts its
+ * inputs have, and where it asks for another one a layout change is put before it.
+ */
+#include "engine/plan.h"
+
+#include <string.h>
+
+int pri_plan_add_block(pri_engine *engine, size_t bytes)
+{
+    if (engine->n_blocks == engine->blocks_capacity) {
+        const int capacity = engine->blocks_capacity > 0 ? 2 * engine->blocks_capacity : 256;
+        pri_block *grown =
+            pri_realloc(engine->ctx, engine->blocks, (size_t)capacity, sizeof *engine->blocks);
+        if (grown == NULL)
+            return -1;
+        engine->blocks = grown;
+        engine->blocks_capacity = capacity;
+    }
+    engine->blocks[engine->n_blocks] =
+        (pri_block){.bytes = bytes, .first = 0, .last = -1, .alias = -1};
+    return engine->n_blocks++;
+}
+
+int pri_plan_add_instance(pri_engine *engine, const pri_value *value, pri_dtype dtype,
+                          const pri_shape *shape, pri_layout layout)
+{
+    const int64_t count = pri_shape_count(shape);
+    const int block = pri_plan_add_block(engine, (size_t)count * pri_dtype_bytes(dtype));
+
+    if (block < 0)
+        return -1;
+    if (engine->n_instances == engine->instances_capacity) {
+        const int capacity =
+            engine->instances_capacity > 0 ? 2 * engine->instances_capacity : 256;
+        pri_instance *grown = pri_realloc(engine->ctx, engine->instances, (size_t)capacity,
+                                          sizeof *engine->instances);
+        if (grown == NULL)
+            return -1;
+        engine->instances = grown;
+        engine->instances_capacity = capacity;
+    }
+    engine->instances[engine->n_instances] = (pri_instance){.value = value,
+                                                            .dtype = dtype,
+                                                            .shape = *shape,
+                                                            .layout = layout,
+                                                            .block = block,
+                                                            .gradient = -1,
+                                                            .producer = -1};
+    return engine->n_instances++;
+}
+
+/* What is constant for this engine: weights folded into other constants are computed at run time
+ * when their gradients are wanted. */
+static const pri_tensor *constant_of(const pri_engine *engine, const pri_value *value)
+{
+    const pri_fact *fact = &engine->facts->of[value->id];
+
+    if (fact->is_folded && fact->from_weight && engine->options.weight_gradients)
+        return NULL;
+    return fact->constant;
+}
+
+static void mark_needed(bool *needed, const pri_engine *engine)
+{
+    const pri_graph *graph = engine->model->graph;
+    const pri_engine_options *options = &engine->options;
+
+    for (int i = graph->n_nodes - 1; i >= 0; i--) {
+        const pri_node *node = graph->nodes[i];
+        needed[i] = false;
+        if (node->is_dead)
+            continue;
+        for (int k = 0; k < node->n_outputs && !needed[i]; k++) {
+            const pri_value *value = node->outputs[k];
+            if (value == NULL || constant_of(engine, value) != NULL)
+                continue;
+            needed[i] = value->is_output;
+            for (int u = 0; u < value->n_uses && !needed[i]; u++)
+                needed[i] = needed[value->uses[u].node->id];
+            for (int t = 0; t < options->n_taps && !needed[i]; t++)
+                needed[i] = options->taps[t] == value;
+        }
+    }
+}
+
+static bool is_tap(const pri_engine *engine, const pri_value *value)
+{
+    for (int t = 0; t < engine->options.n_taps; t++) {
+        if (engine->options.taps[t] == value)
+            return true;
+    }
+    return false;
+}
+
+/* The primary instance of a value; made here for constants. */
+static int instance_of(pri_engine *engine, const pri_value *value)
+{
+    if (engine->primary[value->id] >= 0)
+        return engine->primary[value->id];
+    const pri_fact *fact = &engine->facts->of[value->id];
+    const int id = pri_plan_add_instance(engine, value, fact->dtype, &fact->shape, PRI_PLAIN);
+    if (id < 0)
+        return -1;
+    pri_instance *instance = &engine->instances[id];
+    const pri_tensor *constant = constant_of(engine, value);
+    if (constant != NULL) {
+        engine->blocks[instance->block].is_foreign = true;
+        engine->blocks[instance->block].data = constant->data;
+        instance->needs_gradient =
+            engine->options.backward && fact->dtype == PRI_F32 &&
+            ((engine->options.weight_gradients && value->constant != NULL &&
+              fact->shape.rank > 0) ||
+             is_tap(engine, value));
+    } else {
+        instance->needs_gradient =
+            engine->options.backward && fact->dtype == PRI_F32 && is_tap(engine, value);
+    }
+    engine->primary[value->id] = id;
+    return id;
+}
+
+static pri_step *new_step(pri_engine *engine, pri_node *node, int n_in, int n_out)
+{
+    pri_step *step = &engine->steps[engine->n_steps];
+    pri_arena *arena = engine->arena;
+
+    *step = (pri_step){.node = node, .saved = -1, .residual = -1};
+    step->in = pri_arena_alloc(arena, (size_t)n_in, sizeof *step->in);
+    step->out = pri_arena_alloc(arena, (size_t)n_out, sizeof *step->out);
+    step->in_id = pri_arena_alloc(arena, (size_t)n_in, sizeof(int));
+    step->out_id = pri_arena_alloc(arena, (size_t)n_out, sizeof(int));
+    step->grad_in = pri_arena_alloc(arena, (size_t)n_in, sizeof(float *));
+    step->grad_out = pri_arena_alloc(arena, (size_t)n_out, sizeof(float *));
+    step->needs_grad = pri_arena_alloc(arena, (size_t)n_in, sizeof(bool));
+    step->fresh = pri_arena_alloc(arena, (size_t)n_in + 1, sizeof(int));
+    if (step->in == NULL || step->out == NULL || step->in_id == NULL || step->out_id == NULL ||
+        step->grad_in == NULL || step->grad_out == NULL || step->needs_grad == NULL ||
+        step->fresh == NULL)
+        return NULL;
+    for (int k = 0; k < n_in; k++)
+        step->in_id[k] = -1;
+    for (int k = 0; k < n_out; k++)
+        step->out_id[k] = -1;
+    return step;
+}
+
+/* The instance of `value` in `layout`, adding a step that makes it if there is none. */
+static int converted(pri_engine *engine, int id, pri_layout layout)
+{
+    const pri_value *value = engine->instances[id].value;
+
+    if (engine->instances[id].layout == layout)
+        return id;
+    if (engine->converted[value->id] >= 0)
+        return engine->converted[value->id];
+    pri_step *step = new_step(engine, NULL, 1, 1);
+    if (step == NULL)
+        return -1;
+    const pri_instance from = engine->instances[id];
+    const int to = pri_plan_add_instance(engine, value, from.dtype, &from.shape, layout);
+    if (to < 0)
+        return -1;
+    step->in_id[0] = id;
+    step->out_id[0] = to;
+    step->call.n_in = step->call.n_out = 1;
+    step->in[0] = (pri_operand){
+        .present = true, .dtype = from.dtype, .shape = from.shape, .layout = from.layout};
+    step->out[0] = step->in[0];
+    step->out[0].layout = layout;
+    step->needs_grad[0] = from.needs_gradient;
+    step->runs_backward = from.needs_gradient;
+    engine->instances[to].needs_gradient = from.needs_gradient;
+    engine->instances[to].producer = engine->n_steps++;
+    engine->converted[value->id] = to;
+    return to;
+}
+
+static void set_default_layouts(pri_call *call)
+{
+    if (call->op->layouts == PRI_LAYOUTS_PREPARE)
+        return;
+    const bool same = call->op->layouts == PRI_LAYOUTS_SAME && call->n_in > 0;
+    for (int k = same ? 1 : 0; k < call->n_in; k++)
+        call->in[k].layout = PRI_PLAIN;
+    for (int k = 0; k < call->n_out; k++)
+        call->out[k].layout = same ? call->in[0].layout : PRI_PLAIN;
+}
+
+static pare_status set_epilogue(pri_engine *engine, pri_step *step, const pri_fusion *fusion,
+                                const pri_node *node)
+{
+    pri_operand in[PRI_MAX_OPERANDS], out[PRI_MAX_OPERANDS];
+    pri_call call;
+    const pri_node *activation = fusion->activation[node->id];
+
+    step->has_epilogue = true;
+    step->affine = fusion->affine[node->id];
+    if (step->affine != NULL) {
+        const int64_t channels = step->out[0].shape.dims[1];
+        step->scale_shift =
+            pri_arena_alloc(engine->arena, (size_t)(2 * channels), sizeof(float));
+        if (step->scale_shift == NULL)
+            return PARE_ERROR_MEMORY;
+        step->epilogue.scale = step->scale_shift;
+        step->epilogue.shift = step->scale_shift + channels;
+        pri_call_of(&call, in, out, engine->model, step->affine, engine->facts);
+        (void)step->affine->op->as_affine(&call, step->scale_shift, step->scale_shift + channels);
+    }
+    if (fusion->sum[node->id] != NULL) {
+        const pri_node *sum = fusion->sum[node->id];
+        const pri_value *own =
+            step->affine != NULL ? step->affine->outputs[0] : node->outputs[0];
+        step->residual = instance_of(engine, sum->inputs[0] == own ? sum->inputs[1] : sum->inputs[0]);
+        if (step->residual < 0)
+            return PARE_ERROR_MEMORY;
+        step->epilogue.has_residual = true;
+    }
+    if (activation != NULL) {
+        pri_call_of(&call, in, out, engine->model, activation, engine->facts);
+        (void)activation->op->as_activation(&call, &step->epilogue.activation);
+    }
+    step->call.epilogue = &step->epilogue;
+    return PARE_OK;
+}
+
+/* Connects the inputs of a step; says whether a gradient has to pass. */
+static pare_status connect_inputs(pri_engine *engine, pri_step *step)
+{
+    const pri_node *node = step->node;
+
+    for (int k = 0; k < node->n_inputs; k++) {
+        const pri_value *value = node->inputs[k];
+        if (value == NULL)
+            continue;
+        const int id = instance_of(engine, value);
+        if (id < 0)
+            return PARE_ERROR_MEMORY;
+        const pri_instance *instance = &engine->instances[id];
+        step->in_id[k] = id;
+        step->in[k].layout = instance->layout;
+        step->in[k].constant = constant_of(engine, value);
+        step->in[k].is_weight = value->constant != NULL && instance->dtype == PRI_F32;
+        step->needs_grad[k] = instance->needs_gradient && node->op->backward != NULL;
+        step->runs_backward = step->runs_backward || step->needs_grad[k];
+    }
+    return PARE_OK;
+}
+
+static pare_status add_node(pri_engine *engine, pri_node *node, const pri_fusion *fusion)
+{
+    char text[PRI_NODE_TEXT];
+
+    for (int k = 0; k < node->n_outputs; k++) {
+        if (node->outputs[k] != NULL && !engine->facts->of[node->outputs[k]->id].known)
+            return pri_facts_explain(engine->facts, engine->model, node);
+    }
+    if (node->op == NULL || node->op->forward == NULL)
+        return pri_fail(engine->ctx, PARE_ERROR_UNSUPPORTED, "%s cannot be run by pare",
+                        pri_node_text(text, node));
+    /* the step is filled in a free place; layout changes may have to come first */
+    pri_step local;
+    pri_step *step = new_step(engine, node, node->n_inputs, node->n_outputs);
+    if (step == NULL)
+        return PARE_ERROR_MEMORY;
+    pri_call_of(&step->call, step->in, step->out, engine->model, node, engine->facts);
+    PRI_TRY(connect_inputs(engine, step));
+    if (fusion->tail[node->id] != node->id)
+        PRI_TRY(set_epilogue(engine, step, fusion, node));
+    step->call.training = engine->options.training;
+    step->call.needs_backward = step->runs_backward;
+    step->call.needs_grad = step->needs_grad;
+    step->call.preferred = engine->preferred;
+    set_default_layouts(&step->call);
+    local = *step;
+    if (local.has_epilogue)
+        local.call.epilogue = &local.epilogue;
+    if (node->op->prepare != NULL)
+        PRI_TRY(node->op->prepare(&local.call));
+    for (int k = 0; k < node->n_inputs; k++) {
+        if (local.in_id[k] >= 0)
+            local.in_id[k] = converted(engine, local.in_id[k], local.in[k].layout);
+        if (local.in_id[k] < 0 && node->inputs[k] != NULL)
+            return PARE_ERROR_MEMORY;
+    }
+    if (local.residual >= 0) {
+        local.residual = converted(engine, local.residual, local.out[0].layout);
+        if (local.residual < 0)
+            return PARE_ERROR_MEMORY;
+    }
+    step = &engine->steps[engine->n_steps++];
+    *step = local;
+    if (step->has_epilogue)
+        step->call.epilogue = &step->epilogue;
+    const pri_node *last = engine->model->graph->nodes[fusion->tail[node->id]];
+    for (int k = 0; k < node->n_outputs; k++) {
+        const pri_value *value = last == node ? node->outputs[k] : last->outputs[k];
+        if (value == NULL)
+            continue;
+        const int id = pri_plan_add_instance(engine, value, step->out[k].dtype, &step->out[k].shape,
+                                             step->out[k].layout);
+        if (id < 0)
+            return PARE_ERROR_MEMORY;
+        engine->instances[id].producer = engine->n_steps - 1;
+        engine->instances[id].needs_gradient =
+            step->out[k].dtype == PRI_F32 &&
+            (step->runs_backward || (engine->options.backward && is_tap(engine, value)));
+        engine->primary[value->id] = id;
+        step->out_id[k] = id;
+    }
+    if (step->call.scratch_bytes > engine->scratch_bytes)
+        engine->scratch_bytes = step->call.scratch_bytes;
+    if (step->runs_backward && step->call.saved_bytes > 0) {
+        step->saved = pri_plan_add_block(engine, step->call.saved_bytes);
+        if (step->saved < 0)
+            return PARE_ERROR_MEMORY;
+    }
+    return PARE_OK;
+}
+
+static pare_status add_inputs(pri_engine *engine)
+{
+    const pri_graph *graph = engine->model->graph;
+
+    engine->inputs = pri_arena_alloc(engine->arena, (size_t)graph->n_inputs, sizeof(int));
+    if (engine->inputs == NULL)
+        return PARE_ERROR_MEMORY;
+    for (int i = 0; i < graph->n_inputs; i++) {
+        engine->inputs[i] = instance_of(engine, graph->inputs[i]);
+        if (engine->inputs[i] < 0)
+            return PARE_ERROR_MEMORY;
+    }
+    return PARE_OK;
+}
+
+static pare_status add_outputs(pri_engine *engine)
+{
+    const pri_graph *graph = engine->model->graph;
+    const pri_engine_options *options = &engine->options;
+
+    engine->outputs = pri_arena_alloc(engine->arena, (size_t)graph->n_outputs, sizeof(int));
+    engine->taps = pri_arena_alloc(engine->arena, (size_t)options->n_taps, sizeof(int));
+    if (engine->outputs == NULL || engine->taps == NULL)
+        return PARE_ERROR_MEMORY;
+    for (int i = 0; i < graph->n_outputs; i++) {
+        int id = instance_of(engine, graph->outputs[i]);
+        if (id >= 0)
+            id = converted(engine, id, PRI_PLAIN);
+        if (id < 0)
+            return PARE_ERROR_MEMORY;
+        engine->outputs[i] = id;
+        engine->instances[id].is_pinned = true;
+    }
+    for (int t = 0; t < options->n_taps; t++) {
+        engine->taps[t] = instance_of(engine, options->taps[t]);
+        if (engine->taps[t] < 0)
+            return PARE_ERROR_MEMORY;
+        engine->instances[engine->taps[t]].is_pinned = true;
+    }
+    return PARE_OK;
+}
+
+pare_status pri_plan_steps(pri_engine *engine)
+{
+    const pri_graph *graph = engine->model->graph;
+    const size_t n_values = (size_t)graph->n_values;
+    pri_fusion fusion;
+
+    bool *needed = pri_arena_alloc(engine->arena, (size_t)graph->n_nodes, sizeof *needed);
+    engine->primary = pri_arena_alloc(engine->arena, n_values, sizeof(int));
+    engine->converted = pri_arena_alloc(engine->arena, n_values, sizeof(int));
+    engine->steps_capacity = graph->n_nodes + graph->n_values + 1;
+    engine->steps =
+        pri_arena_alloc(engine->arena, (size_t)engine->steps_capacity, sizeof *engine->steps);
+    if (needed == NULL || engine->primary == NULL || engine->converted == NULL ||
+        engine->steps == NULL)
+        return PARE_ERROR_MEMORY;
+    for (size_t i = 0; i < n_values; i++)
+        engine->primary[i] = engine->converted[i] = -1;
+    mark_needed(needed, engine);
+    PRI_TRY(pri_fuse(&fusion, engine, needed));
+    PRI_TRY(add_inputs(engine));
+    for (int i = 0; i < graph->n_nodes; i++) {
+        if (!needed[i])
+            continue;
+        const int head = fusion.head[i];
+        if (head >= 0 && fusion.tail[head] == i)
+            PRI_TRY(add_node(engine, graph->nodes[head], &fusion));
+        else if (head < 0 && fusion.tail[i] == i)
+            PRI_TRY(add_node(engine, graph->nodes[i], &fusion));
+    }
+    return add_outputs(engine);
+}

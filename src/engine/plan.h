@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * plan.h - the inside of an engine, shared by the files of this folder.
+ *
+ * A plan is a list of steps over instances. An instance is a value in one layout;
+ * a value has one primary instance and, where a reader wants another layout, a
+ * converted one. Each instance owns a block: a range of the slab with a lifetime,
+ * or foreign memory (a constant). Time runs 0 .. n_steps-1 forwards, then
+ * n_steps .. 2 n_steps-1 backwards (step s goes back at 2 n_steps - 1 - s).
+ */
+#ifndef PRI_PLAN_H
+#define PRI_PLAN_H
+
+#include "engine/engine.h"
+
+typedef struct pri_block {
+    size_t bytes;
+    int first, last;     /* lifetime in plan time, inclusive */
+    int alias;           /* block whose memory this one uses, or -1 */
+    size_t offset;       /* in the slab */
+    unsigned char *data; /* foreign memory, or slab + offset */
+    bool is_foreign;
+} pri_block;
+
+typedef struct pri_instance {
+    const pri_value *value;
+    pri_dtype dtype;
+    pri_shape shape;
+    pri_layout layout;
+    int block;
+    int gradient;        /* block of its gradient, or -1 */
+    int producer;        /* step, or -1 for inputs and constants */
+    bool needs_gradient;
+    bool is_pinned;      /* readable after the run: output, tap */
+} pri_instance;
+
+typedef struct pri_step {
+    pri_node *node;      /* NULL: a change of layout from in_id[0] to out_id[0] */
+    pri_call call;
+    pri_operand *in, *out;
+    int *in_id, *out_id; /* instances; -1 where absent */
+    float **grad_in, **grad_out;
+    bool *needs_grad;
+    bool runs_backward;
+    /* gradient instances first written by this step's backward: zeroed before it */
+    int *fresh;
+    int n_fresh;
+    int saved;           /* block, or -1 */
+    /* fusion */
+    pri_epilogue epilogue;
+    bool has_epilogue;
+    const pri_node *affine; /* node folded into scale and shift, or NULL */
+    float *scale_shift;     /* 2 * channels */
+    int residual;           /* instance, or -1; its block is out's when it can be overwritten */
+    bool copies_residual;
+} pri_step;
+
+struct pri_engine {
+    pare_context *ctx;
+    pare_model *model;
+    pri_engine_options options;
+    pri_facts *facts;
+    pri_arena *arena;
+    pri_layout preferred;
+    bool is_ready;       /* packed weights and epilogues are current */
+    pri_step *steps;
+    int n_steps, steps_capacity;
+    pri_instance *instances;
+    int n_instances, instances_capacity;
+    pri_block *blocks;
+    int n_blocks, blocks_capacity;
+    int *primary;        /* instance by value id, or -1 */
+    int *converted;      /* instance in the other layout by value id, or -1 */
+    int *inputs, *outputs, *taps;
+    unsigned char *slab;
+    size_t slab_bytes;
+    void *scratch;
+    size_t scratch_bytes;
+    float *weight_gradients;
+    size_t weight_gradient_count;
+    uint64_t version;
+};
+
+/* plan.c */
+pare_status pri_plan_steps(pri_engine *engine);
+int pri_plan_add_block(pri_engine *engine, size_t bytes);
+int pri_plan_add_instance(pri_engine *engine, const pri_value *value, pri_dtype dtype,
+                          const pri_shape *shape, pri_layout layout);
+/* fuse.c: fused_into[node id] = id of the node whose step computes it (itself when not fused),
+ * and position[id] = id of the node in whose place that step runs. */
+typedef struct pri_fusion {
+    int *head;              /* by node id: the convolution that swallowed it, or -1 */
+    int *tail;              /* by node id of a convolution: last node it swallowed, or itself */
+    const pri_node **affine, **activation, **sum; /* by node id of the convolution */
+} pri_fusion;
+pare_status pri_fuse(pri_fusion *fusion, pri_engine *engine, const bool *needed);
+/* memory.c: lifetimes, in-place aliases, offsets, the slab itself, pointers of all steps. */
+pare_status pri_plan_memory(pri_engine *engine);
+void pri_plan_bind(pri_engine *engine);
+/* engine.c */
+pare_status pri_engine_refresh_weights(pri_engine *engine);
+
+#endif
