@@ -109,6 +109,20 @@ typedef struct pri_cost {
     int64_t flops; /* other elementary operations, roughly one an output element */
 } pri_cost;
 
+/* A node as matrix products, one a group of channels. */
+typedef struct pri_product {
+    int groups;
+    int64_t rows;          /* samples x positions */
+    int64_t positions;     /* per sample */
+    int64_t columns;       /* K: inputs of one output, in the order of the weight's elements */
+    int64_t outputs;       /* of one group */
+    int weight_slot;
+    int64_t column_stride; /* of W[o][k] in the weight tensor, elements */
+    int64_t output_stride;
+    int64_t group_stride;
+    int64_t block;         /* columns that belong to one input channel, consecutive (kernel area) */
+} pri_product;
+
 struct pri_op {
     const char *name;     /* ONNX op_type */
     const char *domain;   /* NULL = ai.onnx */
@@ -154,6 +168,14 @@ struct pri_op {
     /* The axis of input `slot` summed over (K of a product: Conv weight axis 1, Gemm K); -1 none.
      * Zeroing a slab there makes the node read zero for that channel. NULL: none. */
     int (*consumed_axis)(const pri_call *call, int slot);
+    int bias_slot; /* optional input added to every output channel (Conv, Gemm: 2); 0 = none */
+    /* The product behind the node, for least squares: output position p of group g is
+     * out[p][o] = sum_k A[p][k] * W[o][k] (+ bias). Describes the problem for the shapes of the
+     * call; false when this node cannot be written so. May be NULL. */
+    bool (*product)(const pri_call *call, pri_product *out);
+    /* Rows from .. to-1 of A for one group (row-major, out->columns wide), from in[0].data in
+     * in[0].layout. Rows run over samples, then positions in row-major order. */
+    void (*columns)(const pri_call *call, int group, int64_t from, int64_t to, float *rows);
 };
 
 /* --- Registry --- */

@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* rules.c - collecting ties, and deriving those of data movement from labels. */
+#include "groups/rules.h"
+
+#include <string.h>
+
+const pri_operand *pri_slot_operand(const pri_call *call, int slot)
+{
+    const pri_operand *operand = NULL;
+
+    if (slot >= PRI_OUT(0) && slot < PRI_OUT(call->n_out))
+        operand = &call->out[slot - PRI_OUT(0)];
+    else if (slot >= 0 && slot < call->n_in)
+        operand = &call->in[slot];
+    return operand != NULL && operand->present ? operand : NULL;
+}
+
+const pri_value *pri_slot_value(const pri_node *node, int slot)
+{
+    if (slot >= PRI_OUT(0))
+        return slot < PRI_OUT(node->n_outputs) ? node->outputs[slot - PRI_OUT(0)] : NULL;
+    return slot >= 0 && slot < node->n_inputs ? node->inputs[slot] : NULL;
+}
+
+/* Arena arrays grow by copying; what they leave behind is freed with the arena. */
+static void *grow(pri_arena *arena, void *old, int used, int *capacity, size_t size)
+{
+    if (used < *capacity)
+        return old;
+    const int larger = *capacity > 0 ? 2 * *capacity : 16;
+    void *fresh = pri_arena_alloc(arena, (size_t)larger, size);
+    if (fresh == NULL)
+        return NULL;
+    if (used > 0)
+        memcpy(fresh, old, (size_t)used * size);
+    *capacity = larger;
+    return fresh;
+}
+
+static bool is_range(const pri_operand *operand, int axis, int64_t from, int64_t count)
+{
+    return axis >= 0 && axis < operand->shape.rank && from >= 0 && count >= 0 &&
+           from + count <= operand->shape.dims[axis];
+}
+
+pare_status pri_rules_tie(pri_rules *rules, int a, int axis_a, int64_t ia, int b, int axis_b,
+                          int64_t ib, int64_t count)
+{
+    const pri_operand *first = pri_slot_operand(rules->call, a);
+    const pri_operand *second = pri_slot_operand(rules->call, b);
+
+    if (first == NULL || second == NULL || count == 0)
+        return PARE_OK;
+    if (!is_range(first, axis_a, ia, count) || !is_range(second, axis_b, ib, count))
+        return pri_op_fail(rules->call, PARE_ERROR_INTERNAL,
+                           "declares a tie outside its operands (slots %d and %d)", a, b);
+    pri_tie *ties =
+        grow(rules->arena, rules->ties, rules->n_ties, &rules->ties_capacity, sizeof *ties);
+    if (ties == NULL)
+        return PARE_ERROR_MEMORY;
+    rules->ties = ties;
+    ties[rules->n_ties++] = (pri_tie){a, axis_a, b, axis_b, ia, ib, count};
+    return PARE_OK;
+}
+
+static pare_status add_note(pri_rules *rules, int slot, int axis, const char *reason)
+{
+    pri_axis_note *notes =
+        grow(rules->arena, rules->notes, rules->n_notes, &rules->notes_capacity, sizeof *notes);
+
+    if (notes == NULL)
+        return PARE_ERROR_MEMORY;
+    rules->notes = notes;
+    notes[rules->n_notes++] = (pri_axis_note){slot, axis, reason};
+    return PARE_OK;
+}
+
+pare_status pri_rules_pin(pri_rules *rules, int slot, int axis, const char *reason)
+{
+    return add_note(rules, slot, axis, reason);
+}
+
+pare_status pri_rules_free(pri_rules *rules, int slot, int axis)
+{
+    return add_note(rules, slot, axis, NULL);
+}
+
+/* --- Movement --- */
+
+bool pri_is_movement_parameter(const pri_operand *operand, int slot)
+{
+    return slot > 0 && operand->constant != NULL &&
+           (operand->dtype != PRI_F32 || pri_shape_count(&operand->shape) <= 1);
+}
+
+/* Coordinates along `axis`, counted from 1 (0 means: not from the labelled input). */
+static pare_status make_label(pri_tensor **out, pare_context *ctx, const pri_shape *shape, int axis)
+{
+    PRI_TRY(pri_tensor_new(out, ctx, PRI_I64, shape));
+    if (axis < 0)
+        return PARE_OK;
+    int64_t *data = (*out)->data;
+    const int64_t inner = pri_shape_span(shape, axis + 1, shape->rank);
+    const int64_t size = shape->dims[axis], count = pri_shape_count(shape);
+    for (int64_t i = 0; i < count; i++)
+        data[i] = 1 + i / inner % size;
+    return PARE_OK;
+}
+
+static pare_status run_labels(pri_tensor **outputs, const pri_groups *groups, const pri_node *node,
+                              const pri_call *call, int slot, int axis)
+{
+    pri_tensor *inputs[PRI_MAX_OPERANDS] = {NULL};
+    pare_status status = PARE_OK;
+
+    for (int k = 0; k < node->n_inputs && status == PARE_OK; k++) {
+        const pri_operand *operand = &call->in[k];
+        if (!operand->present)
+            continue;
+        if (!pri_is_movement_parameter(operand, k))
+            status = make_label(&inputs[k], groups->ctx, &operand->shape, k == slot ? axis : -1);
+        else if (operand->dtype != PRI_F32)
+            status = pri_tensor_share(&inputs[k], operand->constant);
+    }
+    if (status == PARE_OK)
+        status = pri_op_run(groups->ctx, node->op, node, node->params, call->opset, node->n_inputs,
+                            inputs, node->n_outputs, outputs);
+    for (int k = 0; k < node->n_inputs; k++)
+        pri_tensor_free(inputs[k]);
+    return status;
+}
+
+static int64_t find(int64_t *parent, int64_t i)
+{
+    while (parent[i] != i) {
+        parent[i] = parent[parent[i]];
+        i = parent[i];
+    }
+    return i;
+}
+
+/* Joins the labels that share a slab of output axis `axis`, as cutting a slab cuts them all;
+ * returns the number of classes left. seen[c] becomes one label of slab c, 0 for none. */
+static int64_t join_slabs(const pri_tensor *labels, int axis, int64_t n_labels, int64_t *parent,
+                          int64_t *seen)
+{
+    const int64_t *data = labels->data;
+    const int64_t inner = pri_shape_span(&labels->shape, axis + 1, labels->shape.rank);
+    const int64_t size = labels->shape.dims[axis], count = pri_tensor_count(labels);
+    int64_t classes = n_labels;
+
+    for (int64_t i = 0; i <= n_labels; i++)
+        parent[i] = i;
+    memset(seen, 0, (size_t)size * sizeof *seen);
+    for (int64_t i = 0; i < count; i++) {
+        const int64_t label = data[i];
+        if (label <= 0 || label > n_labels)
+            continue;
+        int64_t *slab = &seen[i / inner % size];
+        if (*slab == 0) {
+            *slab = label;
+            continue;
+        }
+        if (*slab == label)
+            continue;
+        const int64_t a = find(parent, *slab), b = find(parent, label);
+        if (a != b) {
+            parent[a] = b;
+            classes--;
+        }
+    }
+    return classes;
+}
+
+/* The output axis that keeps most classes apart; -1 when every axis joins all of them. */
+static int choose_axis(const pri_tensor *labels, int64_t n_labels, int64_t *parent, int64_t *seen)
+{
+    int64_t best_classes = 1;
+    int best = -1;
+
+    for (int j = 0; j < labels->shape.rank; j++) {
+        if (labels->shape.dims[j] < 2)
+            continue;
+        const int64_t classes = join_slabs(labels, j, n_labels, parent, seen);
+        if (classes > best_classes) {
+            best_classes = classes;
+            best = j;
+        }
+    }
+    return best;
+}
+
+static bool holds_labels(const pri_tensor *labels)
+{
+    const int64_t *data = labels->data, count = pri_tensor_count(labels);
+
+    for (int64_t i = 0; i < count; i++) {
+        if (data[i] > 0)
+            return true;
+    }
+    return false;
+}
+
+static pare_status tie_output(pri_rules *rules, const pri_tensor *labels, int output, int slot,
+                              int axis, bool *found)
+{
+    const int64_t n = rules->call->in[slot].shape.dims[axis];
+    int64_t longest = 1;
+
+    *found = true;
+    if (!holds_labels(labels)) /* nothing of this input arrives here */
+        return PARE_OK;
+    for (int j = 0; j < labels->shape.rank; j++)
+        longest = pri_max_i64(longest, labels->shape.dims[j]);
+    int64_t *parent = pri_arena_alloc(rules->arena, (size_t)n + 1, sizeof *parent);
+    int64_t *seen = pri_arena_alloc(rules->arena, (size_t)longest, sizeof *seen);
+    if (parent == NULL || seen == NULL)
+        return PARE_ERROR_MEMORY;
+    const int best = choose_axis(labels, n, parent, seen);
+    *found = best >= 0;
+    if (best < 0)
+        return PARE_OK;
+    (void)join_slabs(labels, best, n, parent, seen);
+    const int64_t size = labels->shape.dims[best];
+    for (int64_t c = 0, run = 1; c < size; c += run) {
+        run = 1;
+        if (seen[c] == 0)
+            continue;
+        while (c + run < size && seen[c + run] == seen[c] + run)
+            run++;
+        PRI_TRY(pri_rules_tie(rules, slot, axis, seen[c] - 1, PRI_OUT(output), best, c, run));
+    }
+    for (int64_t label = 1; label <= n; label++) {
+        const int64_t other = find(parent, label);
+        if (other != label)
+            PRI_TRY(pri_rules_tie(rules, slot, axis, label - 1, slot, axis, other - 1, 1));
+    }
+    return PARE_OK;
+}
+
+pare_status pri_rules_move(pri_rules *rules, const pri_groups *groups, const pri_node *node,
+                           int slot, int axis, bool *found)
+{
+    pri_tensor *outputs[PRI_MAX_OPERANDS] = {NULL};
+    bool all_found = true;
+
+    *found = false;
+    pare_status status = run_labels(outputs, groups, node, rules->call, slot, axis);
+    for (int k = 0; k < node->n_outputs && status == PARE_OK; k++) {
+        bool carried = false;
+        if (outputs[k] == NULL)
+            continue;
+        status = tie_output(rules, outputs[k], k, slot, axis, &carried);
+        all_found = all_found && carried;
+    }
+    for (int k = 0; k < node->n_outputs; k++)
+        pri_tensor_free(outputs[k]);
+    *found = all_found;
+    return status;
+}

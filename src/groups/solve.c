@@ -1,0 +1,512 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * solve.c - follows channel axes through the graph and joins what is tied.
+ *
+ * A work list of (value, axis) pairs starts at the output axes that weights create.
+ * Every node touching a followed axis must say what happens to it: tie it to axes of its
+ * other operands (which are then followed too), pin it with a reason, or free it. A
+ * node that says nothing pins it: never guess.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "groups/rules.h"
+
+typedef struct node_rules {
+    bool is_done;          /* couple has run */
+    pri_rules rules;
+    pri_call call;
+    pri_operand *in, *out;
+    unsigned *moved;       /* by input slot: bit a = axis a has been run on labels */
+    unsigned *carried;     /* ... and some output axis carries it */
+} node_rules;
+
+typedef struct solver {
+    pri_groups *groups;
+    const pri_graph *graph;
+    node_rules *nodes;
+    int next; /* first axis record not visited yet */
+} solver;
+
+int pri_groups_axis(const pri_groups *groups, const pri_value *value, int axis)
+{
+    int record = value->id < groups->facts->n_values ? groups->axis_of_value[value->id] : -1;
+
+    while (record >= 0 && groups->axes[record].axis != axis)
+        record = groups->axes[record].next;
+    return record;
+}
+
+static int64_t find_root(pri_groups *groups, int64_t element)
+{
+    int64_t *parent = groups->parent;
+
+    while (parent[element] != element) {
+        parent[element] = parent[parent[element]];
+        element = parent[element];
+    }
+    return element;
+}
+
+static void join(pri_groups *groups, int64_t a, int64_t b)
+{
+    const int64_t root_a = find_root(groups, a), root_b = find_root(groups, b);
+
+    if (root_a < root_b)
+        groups->parent[root_b] = root_a;
+    else
+        groups->parent[root_a] = root_b;
+}
+
+static pare_status reserve_elements(pri_groups *groups, int64_t more)
+{
+    const int64_t needed = groups->n_elements + more;
+
+    if (needed <= groups->elements_capacity)
+        return PARE_OK;
+    const size_t capacity = (size_t)pri_max_i64(needed, 2 * groups->elements_capacity);
+    int64_t *parent = pri_realloc(groups->ctx, groups->parent, capacity, sizeof *parent);
+    if (parent == NULL)
+        return PARE_ERROR_MEMORY;
+    groups->parent = parent;
+    int *axis_of = pri_realloc(groups->ctx, groups->axis_of, capacity, sizeof *axis_of);
+    if (axis_of == NULL)
+        return PARE_ERROR_MEMORY;
+    groups->axis_of = axis_of;
+    int *pin_of = pri_realloc(groups->ctx, groups->pin_of, capacity, sizeof *pin_of);
+    if (pin_of == NULL)
+        return PARE_ERROR_MEMORY;
+    groups->pin_of = pin_of;
+    groups->elements_capacity = (int64_t)capacity;
+    return PARE_OK;
+}
+
+/* Starts to follow an axis; *record is -1 for axes of one element, which cannot be cut. */
+static pare_status follow(int *record, pri_groups *groups, const pri_value *value, int axis)
+{
+    const pri_fact *fact = &groups->facts->of[value->id];
+
+    *record = -1;
+    if (!fact->known || axis < 0 || axis >= fact->shape.rank || fact->shape.dims[axis] < 2)
+        return PARE_OK;
+    *record = pri_groups_axis(groups, value, axis);
+    if (*record >= 0)
+        return PARE_OK;
+    const int64_t size = fact->shape.dims[axis];
+    PRI_TRY(reserve_elements(groups, size));
+    if (groups->n_axes == groups->axes_capacity) {
+        const int capacity = groups->axes_capacity > 0 ? 2 * groups->axes_capacity : 128;
+        pri_axis_use *grown =
+            pri_realloc(groups->ctx, groups->axes, (size_t)capacity, sizeof *grown);
+        if (grown == NULL)
+            return PARE_ERROR_MEMORY;
+        groups->axes = grown;
+        groups->axes_capacity = capacity;
+    }
+    *record = groups->n_axes++;
+    groups->axes[*record] = (pri_axis_use){.value = value,
+                                           .axis = axis,
+                                           .size = size,
+                                           .first = groups->n_elements,
+                                           .next = groups->axis_of_value[value->id]};
+    groups->axis_of_value[value->id] = *record;
+    for (int64_t i = 0; i < size; i++) {
+        groups->parent[groups->n_elements + i] = groups->n_elements + i;
+        groups->axis_of[groups->n_elements + i] = *record;
+        groups->pin_of[groups->n_elements + i] = -1;
+    }
+    groups->n_elements += size;
+    return PARE_OK;
+}
+
+static pare_status pin_axis(pri_groups *groups, int record, const pri_node *node,
+                            const char *reason)
+{
+    const pri_axis_use *use = &groups->axes[record];
+
+    if (groups->n_pins == groups->pins_capacity) {
+        const int capacity = groups->pins_capacity > 0 ? 2 * groups->pins_capacity : 32;
+        pri_pin *grown = pri_realloc(groups->ctx, groups->pins, (size_t)capacity, sizeof *grown);
+        if (grown == NULL)
+            return PARE_ERROR_MEMORY;
+        groups->pins = grown;
+        groups->pins_capacity = capacity;
+    }
+    groups->pins[groups->n_pins] =
+        (pri_pin){.node = node, .value = use->value, .axis = use->axis, .reason = reason};
+    for (int64_t i = 0; i < use->size; i++) {
+        if (groups->pin_of[use->first + i] < 0)
+            groups->pin_of[use->first + i] = groups->n_pins;
+    }
+    groups->n_pins++;
+    return PARE_OK;
+}
+
+/* --- One node --- */
+
+static pare_status open_node(node_rules **out, solver *s, const pri_node *node)
+{
+    node_rules *entry = &s->nodes[node->id];
+    pri_groups *groups = s->groups;
+
+    *out = entry;
+    if (entry->is_done)
+        return PARE_OK;
+    entry->in = pri_arena_alloc(groups->arena, (size_t)node->n_inputs, sizeof *entry->in);
+    entry->out = pri_arena_alloc(groups->arena, (size_t)node->n_outputs, sizeof *entry->out);
+    entry->moved = pri_arena_alloc(groups->arena, (size_t)node->n_inputs, sizeof(unsigned));
+    entry->carried = pri_arena_alloc(groups->arena, (size_t)node->n_inputs, sizeof(unsigned));
+    if (entry->in == NULL || entry->out == NULL || entry->moved == NULL || entry->carried == NULL)
+        return PARE_ERROR_MEMORY;
+    pri_call_of(&entry->call, entry->in, entry->out, groups->model, node, groups->facts);
+    entry->rules = (pri_rules){.arena = groups->arena, .call = &entry->call};
+    entry->is_done = true;
+    if (node->op != NULL && node->op->couple != NULL && !node->op->is_movement)
+        return node->op->couple(&entry->call, &entry->rules);
+    return PARE_OK;
+}
+
+static pare_status move_axis(node_rules *entry, solver *s, const pri_node *node, int slot, int axis)
+{
+    bool found = false;
+
+    if ((entry->moved[slot] >> axis & 1u) != 0)
+        return PARE_OK;
+    entry->moved[slot] |= 1u << axis;
+    PRI_TRY(pri_rules_move(&entry->rules, s->groups, node, slot, axis, &found));
+    if (found)
+        entry->carried[slot] |= 1u << axis;
+    return PARE_OK;
+}
+
+/* For a moved output axis: the followed axes of each data input decide; where none is followed yet,
+ * every axis is tried. */
+static pare_status move_back(node_rules *entry, solver *s, const pri_node *node)
+{
+    for (int slot = 0; slot < node->n_inputs; slot++) {
+        const pri_operand *operand = &entry->in[slot];
+        bool any = false;
+        if (!operand->present || pri_is_movement_parameter(operand, slot))
+            continue;
+        for (int a = 0; a < operand->shape.rank; a++)
+            any = any || pri_groups_axis(s->groups, node->inputs[slot], a) >= 0;
+        for (int a = 0; a < operand->shape.rank; a++) {
+            if (operand->shape.dims[a] > 1 &&
+                (!any || pri_groups_axis(s->groups, node->inputs[slot], a) >= 0))
+                PRI_TRY(move_axis(entry, s, node, slot, a));
+        }
+    }
+    return PARE_OK;
+}
+
+static bool is_side(const pri_node *node, int slot, int axis, const pri_axis_use *use)
+{
+    return axis == use->axis && pri_slot_value(node, slot) == use->value;
+}
+
+/* Joins along every tie of the node that has the followed axis on one side. */
+static pare_status apply_ties(bool *mentioned, solver *s, const pri_node *node,
+                              const pri_rules *rules, int record)
+{
+    pri_groups *groups = s->groups;
+
+    for (int t = 0; t < rules->n_ties; t++) {
+        const pri_tie *tie = &rules->ties[t];
+        const pri_axis_use use = groups->axes[record];
+        const bool is_a = is_side(node, tie->a, tie->axis_a, &use);
+        const bool is_b = is_side(node, tie->b, tie->axis_b, &use);
+        int ra = -1, rb = -1;
+        if (!is_a && !is_b)
+            continue;
+        *mentioned = true;
+        PRI_TRY(follow(&ra, groups, pri_slot_value(node, tie->a), tie->axis_a));
+        PRI_TRY(follow(&rb, groups, pri_slot_value(node, tie->b), tie->axis_b));
+        if (ra < 0 || rb < 0)
+            continue;
+        for (int64_t i = 0; i < tie->count; i++)
+            join(groups, groups->axes[ra].first + tie->ia + i, groups->axes[rb].first + tie->ib + i);
+    }
+    return PARE_OK;
+}
+
+static const char *unknown_reason(const pri_groups *groups, const pri_node *node)
+{
+    return pri_arena_printf(groups->arena,
+                            "operator %s is not known to pare, so what it reads must stay as it is",
+                            node->op_type);
+}
+
+static pare_status visit_movement(bool *mentioned, node_rules *entry, solver *s,
+                                  const pri_node *node, int record)
+{
+    const pri_axis_use use = s->groups->axes[record];
+
+    for (int slot = 0; slot < node->n_inputs; slot++) {
+        if (node->inputs[slot] != use.value)
+            continue;
+        if (pri_is_movement_parameter(&entry->in[slot], slot))
+            return PARE_OK;
+        PRI_TRY(move_axis(entry, s, node, slot, use.axis));
+        if ((entry->carried[slot] >> use.axis & 1u) == 0)
+            return PARE_OK;
+        *mentioned = true;
+    }
+    for (int k = 0; k < node->n_outputs; k++) {
+        if (node->outputs[k] != use.value)
+            continue;
+        PRI_TRY(move_back(entry, s, node));
+        *mentioned = true;
+    }
+    return PARE_OK;
+}
+
+static pare_status visit_node(solver *s, const pri_node *node, int record)
+{
+    pri_groups *groups = s->groups;
+    const pri_axis_use use = groups->axes[record];
+    node_rules *entry = NULL;
+    bool mentioned = false;
+
+    if (node->is_dead)
+        return PARE_OK;
+    if (node->op == NULL)
+        return pin_axis(groups, record, node, unknown_reason(groups, node));
+    if (node->n_inputs == 0) /* Constant */
+        return PARE_OK;
+    PRI_TRY(open_node(&entry, s, node));
+    if (node->op->is_movement)
+        PRI_TRY(visit_movement(&mentioned, entry, s, node, record));
+    else if (node->op->couple == NULL)
+        return pin_axis(groups, record, node,
+                        "this operator does not say how channels pass through it");
+    PRI_TRY(apply_ties(&mentioned, s, node, &entry->rules, record));
+    for (int i = 0; i < entry->rules.n_notes; i++) {
+        const pri_axis_note *note = &entry->rules.notes[i];
+        if (!is_side(node, note->slot, note->axis, &use))
+            continue;
+        mentioned = true;
+        if (note->reason != NULL)
+            PRI_TRY(pin_axis(groups, record, node, note->reason));
+    }
+    if (mentioned)
+        return PARE_OK;
+    return pin_axis(groups, record, node,
+                    node->op->is_movement ? "spreads these channels over several axes"
+                                          : "needs this axis whole");
+}
+
+static pare_status visit_axis(solver *s, int record)
+{
+    pri_groups *groups = s->groups;
+    const pri_value *value = groups->axes[record].value;
+
+    if (value->is_output)
+        PRI_TRY(pin_axis(groups, record, NULL, "channels are the model's output"));
+    if (value->is_input)
+        PRI_TRY(pin_axis(groups, record, NULL, "channels are the model's input"));
+    if (value->producer != NULL)
+        PRI_TRY(visit_node(s, value->producer, record));
+    for (int u = 0; u < value->n_uses; u++) {
+        const pri_use *place = &value->uses[u];
+        if (place->slot < 0)
+            PRI_TRY(pin_axis(groups, record, place->node,
+                             "a sub-graph of this operator reads these channels"));
+        else
+            PRI_TRY(visit_node(s, place->node, record));
+    }
+    return PARE_OK;
+}
+
+/* --- Start --- */
+
+static bool is_created_by_weight(const node_rules *entry, const pri_tie *tie)
+{
+    const int other = tie->a >= PRI_OUT(0) ? tie->b : tie->a;
+
+    if ((tie->a >= PRI_OUT(0)) == (tie->b >= PRI_OUT(0)))
+        return false;
+    const pri_operand *operand = pri_slot_operand(&entry->call, other);
+    return operand->constant != NULL && operand->shape.rank >= 2;
+}
+
+static pare_status seed(solver *s)
+{
+    for (int i = 0; i < s->graph->n_nodes; i++) {
+        const pri_node *node = s->graph->nodes[i];
+        node_rules *entry = NULL;
+        bool known = !node->is_dead && node->op != NULL && node->op->cost != NULL;
+        for (int k = 0; k < node->n_outputs && known; k++)
+            known = node->outputs[k] == NULL || s->groups->facts->of[node->outputs[k]->id].known;
+        if (!known)
+            continue;
+        PRI_TRY(open_node(&entry, s, node));
+        for (int t = 0; t < entry->rules.n_ties; t++) {
+            const pri_tie *tie = &entry->rules.ties[t];
+            int record = -1;
+            if (!is_created_by_weight(entry, tie))
+                continue;
+            const bool a_is_output = tie->a >= PRI_OUT(0);
+            PRI_TRY(follow(&record, s->groups,
+                           pri_slot_value(node, a_is_output ? tie->a : tie->b),
+                           a_is_output ? tie->axis_a : tie->axis_b));
+        }
+    }
+    return PARE_OK;
+}
+
+/* --- What the result says about products --- */
+
+static pare_status add_consumer(pri_groups *groups, const pri_consumer *consumer)
+{
+    if (groups->n_consumers == groups->consumers_capacity) {
+        const int capacity = groups->consumers_capacity > 0 ? 2 * groups->consumers_capacity : 64;
+        pri_consumer *grown =
+            pri_realloc(groups->ctx, groups->consumers, (size_t)capacity, sizeof *grown);
+        if (grown == NULL)
+            return PARE_ERROR_MEMORY;
+        groups->consumers = grown;
+        groups->consumers_capacity = capacity;
+    }
+    groups->consumers[groups->n_consumers++] = *consumer;
+    return PARE_OK;
+}
+
+static pare_status find_consumers(solver *s)
+{
+    for (int i = 0; i < s->graph->n_nodes; i++) {
+        pri_node *node = s->graph->nodes[i];
+        const node_rules *entry = &s->nodes[i];
+        if (node->is_dead || !entry->is_done || node->op == NULL ||
+            node->op->consumed_axis == NULL)
+            continue;
+        for (int slot = 0; slot < node->n_inputs; slot++) {
+            if (!entry->in[slot].present || entry->in[slot].constant == NULL)
+                continue;
+            const int axis = node->op->consumed_axis(&entry->call, slot);
+            if (axis < 0 || pri_groups_axis(s->groups, node->inputs[slot], axis) < 0)
+                continue;
+            for (int t = 0; t < entry->rules.n_ties; t++) {
+                const pri_tie *tie = &entry->rules.ties[t];
+                const bool is_a = tie->a == slot && tie->axis_a == axis;
+                const bool is_b = tie->b == slot && tie->axis_b == axis;
+                const int other = is_a ? tie->b : tie->a;
+                if ((!is_a && !is_b) || other >= PRI_OUT(0) || other == slot)
+                    continue;
+                PRI_TRY(add_consumer(
+                    s->groups, &(pri_consumer){node, other, is_a ? tie->axis_b : tie->axis_a, slot,
+                                               axis}));
+                break;
+            }
+        }
+    }
+    return PARE_OK;
+}
+
+static int64_t node_macs(const pri_groups *groups, const pri_node *node)
+{
+    pri_operand in[PRI_MAX_OPERANDS], out[PRI_MAX_OPERANDS];
+    pri_cost cost = {0};
+    pri_call call;
+
+    if (node->is_dead || node->op == NULL || node->op->cost == NULL)
+        return 0;
+    for (int k = 0; k < node->n_outputs; k++) {
+        if (node->outputs[k] != NULL && !groups->facts->of[node->outputs[k]->id].known)
+            return 0;
+    }
+    pri_call_of(&call, in, out, groups->model, node, groups->facts);
+    node->op->cost(&call, &cost);
+    return cost.macs;
+}
+
+static pare_status measure_weights(solver *s)
+{
+    pri_groups *groups = s->groups;
+    const pri_graph *graph = s->graph;
+
+    groups->weights =
+        pri_arena_alloc(groups->arena, (size_t)graph->n_values, sizeof *groups->weights);
+    int *weight_of = pri_arena_alloc(groups->arena, (size_t)graph->n_values, sizeof(int));
+    if (groups->weights == NULL || weight_of == NULL)
+        return PARE_ERROR_MEMORY;
+    for (int i = 0; i < graph->n_values; i++) {
+        const pri_value *value = graph->values[i];
+        weight_of[i] = -1;
+        if (value->constant == NULL || value->n_uses == 0 ||
+            (value->constant->dtype != PRI_F32 && value->constant->dtype != PRI_F16 &&
+             value->constant->dtype != PRI_F64 && value->constant->dtype != PRI_BF16))
+            continue;
+        pri_sized_weight *weight = &groups->weights[groups->n_weights];
+        weight_of[i] = groups->n_weights++;
+        weight->value = value;
+        for (int a = 0; a < PRI_MAX_RANK; a++)
+            weight->axes[a] = a < value->constant->shape.rank ? pri_groups_axis(groups, value, a) : -1;
+    }
+    for (int i = 0; i < graph->n_nodes; i++) {
+        const pri_node *node = graph->nodes[i];
+        const int64_t macs = node_macs(groups, node);
+        int owner = -1;
+        for (int k = 0; k < node->n_inputs && macs > 0 && owner < 0; k++) {
+            if (node->inputs[k] != NULL && weight_of[node->inputs[k]->id] >= 0 &&
+                node->inputs[k]->constant->shape.rank >= 2)
+                owner = weight_of[node->inputs[k]->id];
+        }
+        if (owner >= 0)
+            groups->weights[owner].macs += macs;
+        else
+            groups->fixed_macs += macs;
+    }
+    return PARE_OK;
+}
+
+pare_status pri_groups_collect(pri_groups *groups); /* collect.c */
+
+pare_status pri_groups_new(pri_groups **out, const pare_model *model)
+{
+    pri_groups *groups = pri_alloc(model->ctx, 1, sizeof *groups);
+    solver s = {.groups = groups, .graph = model->graph};
+    pare_status status = PARE_ERROR_MEMORY;
+
+    *out = NULL;
+    if (groups == NULL)
+        return status;
+    groups->ctx = model->ctx;
+    groups->model = model;
+    PRI_CHECK(pri_arena_new(&groups->arena, model->ctx), status, failed);
+    PRI_CHECK(pri_facts_infer(&groups->facts, model, 0, true), status, failed);
+    groups->axis_of_value =
+        pri_arena_alloc(groups->arena, (size_t)model->graph->n_values, sizeof(int));
+    s.nodes = pri_arena_alloc(groups->arena, (size_t)model->graph->n_nodes, sizeof *s.nodes);
+    status = PARE_ERROR_MEMORY;
+    if (groups->axis_of_value == NULL || s.nodes == NULL)
+        goto failed;
+    for (int i = 0; i < model->graph->n_values; i++)
+        groups->axis_of_value[i] = -1;
+    PRI_CHECK(seed(&s), status, failed);
+    for (; s.next < groups->n_axes; s.next++)
+        PRI_CHECK(visit_axis(&s, s.next), status, failed);
+    PRI_CHECK(find_consumers(&s), status, failed);
+    PRI_CHECK(measure_weights(&s), status, failed);
+    PRI_CHECK(pri_groups_collect(groups), status, failed);
+    *out = groups;
+    return PARE_OK;
+
+failed:
+    pri_groups_free(groups);
+    return status;
+}
+
+void pri_groups_free(pri_groups *groups)
+{
+    if (groups == NULL)
+        return;
+    pri_facts_free(groups->facts);
+    pri_free(groups->axes);
+    pri_free(groups->parent);
+    pri_free(groups->axis_of);
+    pri_free(groups->pin_of);
+    pri_free(groups->pins);
+    pri_free(groups->consumers);
+    pri_arena_free(groups->arena);
+    pri_free(groups);
+}
