@@ -13,6 +13,7 @@
 #define PRI_GRAPH_H
 
 #include "base/arena.h"
+#include "base/map.h"
 #include "tensor/tensor.h"
 
 typedef struct pri_graph pri_graph;
@@ -98,6 +99,7 @@ typedef struct pri_metadata {
 struct pri_graph {
     pare_context *ctx;
     pri_arena *arena;
+    pri_map names;           /* values by name */
     const char *name;
     const char *source;      /* file name for messages */
     int64_t ir_version;
