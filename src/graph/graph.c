@@ -232,6 +232,20 @@ pare_status pri_graph_grow_inputs(pri_graph *graph, pri_node *node, int count)
     return PARE_OK;
 }
 
+pare_status pri_graph_set_implicit(pri_graph *graph, pri_node *node, pri_value *const *values,
+                                   int count)
+{
+    node->implicit = pri_arena_alloc(graph->arena, (size_t)count, sizeof *node->implicit);
+    if (node->implicit == NULL)
+        return PARE_ERROR_MEMORY;
+    node->n_implicit = count;
+    for (int k = 0; k < count; k++) {
+        node->implicit[k] = values[k];
+        PRI_TRY(add_use(graph, values[k], node, -1 - k));
+    }
+    return PARE_OK;
+}
+
 pare_status pri_graph_replace_uses(pri_graph *graph, pri_value *from, pri_value *to)
 {
     while (from->n_uses > 0) {

@@ -144,6 +144,9 @@ pare_status pri_graph_set_constant(pri_value *value, pri_tensor *tensor);
 pare_status pri_graph_set_input(pri_graph *graph, pri_node *node, int slot, pri_value *value);
 /* Grows the node to have at least `count` inputs (absent ones NULL). */
 pare_status pri_graph_grow_inputs(pri_graph *graph, pri_node *node, int count);
+/* Says which values of the graph the node's sub-graphs read. */
+pare_status pri_graph_set_implicit(pri_graph *graph, pri_node *node, pri_value *const *values,
+                                   int count);
 /* Lets every reader of `from` (and the graph's output list) read `to` instead. */
 pare_status pri_graph_replace_uses(pri_graph *graph, pri_value *from, pri_value *to);
 /* Disconnects a node and marks it dead. */

@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * onnx_tensor.c - the three places where ONNX keeps tensor data: raw bytes,
+ * typed fields, external files. The machine is little-endian, as ONNX's raw data.
+ */
+#include "onnx/onnx_tensor.h"
+
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+
+static pare_status fail_size(pare_context *ctx, const Onnx__TensorProto *message, int64_t expected,
+                             int64_t found, const char *unit)
+{
+    return pri_fail(ctx, PARE_ERROR_FORMAT, "tensor '%s' should hold %lld %s, but holds %lld",
+                    message->name != NULL ? message->name : "", (long long)expected, unit,
+                    (long long)found);
+}
+
+static pare_status read_shape(pri_shape *shape, int64_t *count, pare_context *ctx,
+                              const Onnx__TensorProto *message)
+{
+    const char *name = message->name != NULL ? message->name : "";
+
+    if (message->n_dims > PRI_MAX_RANK)
+        return pri_fail(ctx, PARE_ERROR_UNSUPPORTED, "tensor '%s' has rank %zu; at most %d", name,
+                        message->n_dims, PRI_MAX_RANK);
+    *shape = (pri_shape){.rank = (int)message->n_dims};
+    for (size_t i = 0; i < message->n_dims; i++)
+        shape->dims[i] = message->dims[i];
+    *count = pri_shape_count(shape);
+    if (*count < 0 || *count > INT64_MAX / 16)
+        return pri_fail(ctx, PARE_ERROR_FORMAT, "tensor '%s' has an impossible shape", name);
+    return PARE_OK;
+}
+
+/* --- External data --- */
+
+typedef struct external_place {
+    const char *location;
+    int64_t offset, length; /* length -1: not stated */
+} external_place;
+
+static bool parse_number(int64_t *out, const char *text)
+{
+    char *end = NULL;
+    const long long value = strtoll(text, &end, 10);
+
+    *out = value;
+    return end != text && *end == '\0' && value >= 0;
+}
+
+static pare_status find_place(external_place *place, pare_context *ctx,
+                              const Onnx__TensorProto *message)
+{
+    *place = (external_place){.length = -1};
+    for (size_t i = 0; i < message->n_external_data; i++) {
+        const char *key = message->external_data[i]->key;
+        const char *value = message->external_data[i]->value;
+        bool ok = true;
+        if (key == NULL || value == NULL)
+            continue;
+        if (strcmp(key, "location") == 0)
+            place->location = value;
+        else if (strcmp(key, "offset") == 0)
+            ok = parse_number(&place->offset, value);
+        else if (strcmp(key, "length") == 0)
+            ok = parse_number(&place->length, value);
+        if (!ok)
+            return pri_fail(ctx, PARE_ERROR_FORMAT, "external data of '%s': %s '%s' is no number",
+                            message->name, key, value);
+    }
+    if (place->location == NULL || place->location[0] == '\0')
+        return pri_fail(ctx, PARE_ERROR_FORMAT, "external data of '%s' has no location",
+                        message->name);
+    return PARE_OK;
+}
+
+/* The real path of the file, which must lie below the model's folder. */
+static pare_status resolve(char path[PATH_MAX], pare_context *ctx, const char *folder,
+                           const char *location)
+{
+    char root[PATH_MAX];
+    pare_status status = PARE_ERROR_FORMAT;
+
+    char *joined = pri_path_join(ctx, folder, location);
+    if (joined == NULL)
+        return PARE_ERROR_MEMORY;
+    if (location[0] == '/' || realpath(folder, root) == NULL)
+        status = pri_fail(ctx, PARE_ERROR_FORMAT,
+                          "external data '%s' is not inside the model's folder", location);
+    else if (realpath(joined, path) == NULL)
+        status = pri_fail(ctx, PARE_ERROR_FILE, "external data '%s' is missing", joined);
+    else if (strncmp(path, root, strlen(root)) != 0 ||
+             (path[strlen(root)] != '/' && strcmp(root, "/") != 0))
+        status = pri_fail(ctx, PARE_ERROR_FORMAT,
+                          "external data '%s' is not inside the model's folder", location);
+    else
+        status = PARE_OK;
+    pri_free(joined);
+    return status;
+}
+
+static pare_status check_external(char path[PATH_MAX], external_place *place, pare_context *ctx,
+                                  const Onnx__TensorProto *message, const char *folder,
+                                  int64_t bytes)
+{
+    if (folder == NULL)
+        return pri_fail(ctx, PARE_ERROR_UNSUPPORTED,
+                        "tensor '%s' lies in an external file, which is not read from memory",
+                        message->name);
+    PRI_TRY(find_place(place, ctx, message));
+    PRI_TRY(resolve(path, ctx, folder, place->location));
+    if (place->length >= 0 && place->length != bytes)
+        return fail_size(ctx, message, bytes, place->length, "bytes");
+    const int64_t size = pri_file_size(path);
+    if (place->offset > size || bytes > size - place->offset)
+        return pri_fail(ctx, PARE_ERROR_FORMAT,
+                        "external data '%s' ends before the %lld bytes of '%s' at offset %lld",
+                        place->location, (long long)bytes, message->name,
+                        (long long)place->offset);
+    return PARE_OK;
+}
+
+/* --- Typed fields --- */
+
+static int64_t typed_count(const Onnx__TensorProto *message, pri_dtype dtype)
+{
+    switch (dtype) {
+    case PRI_F32: return (int64_t)message->n_float_data;
+    case PRI_F64: return (int64_t)message->n_double_data;
+    case PRI_I64: return (int64_t)message->n_int64_data;
+    case PRI_U32:
+    case PRI_U64: return (int64_t)message->n_uint64_data;
+    default: return (int64_t)message->n_int32_data;
+    }
+}
+
+static void copy_typed(pri_tensor *tensor, const Onnx__TensorProto *message, int64_t count)
+{
+    void *to = tensor->data;
+    const size_t bytes = (size_t)count * pri_dtype_bytes(tensor->dtype);
+
+    if (count == 0)
+        return;
+    switch (tensor->dtype) {
+    case PRI_F32: memcpy(to, message->float_data, bytes); return;
+    case PRI_F64: memcpy(to, message->double_data, bytes); return;
+    case PRI_I64: memcpy(to, message->int64_data, bytes); return;
+    case PRI_U64: memcpy(to, message->uint64_data, bytes); return;
+    case PRI_I32: memcpy(to, message->int32_data, bytes); return;
+    default: break;
+    }
+    for (int64_t i = 0; i < count; i++) {
+        switch (tensor->dtype) {
+        case PRI_U32: ((uint32_t *)to)[i] = (uint32_t)message->uint64_data[i]; break;
+        case PRI_U16:
+        case PRI_I16:
+        case PRI_F16:
+        case PRI_BF16: ((uint16_t *)to)[i] = (uint16_t)message->int32_data[i]; break;
+        default: ((uint8_t *)to)[i] = (uint8_t)message->int32_data[i]; break;
+        }
+    }
+}
+
+pare_status pri_onnx_read_tensor(pri_tensor **out, pare_context *ctx,
+                                 const Onnx__TensorProto *message, const char *folder)
+{
+    const pri_dtype dtype = (pri_dtype)message->data_type;
+    const size_t size = pri_dtype_bytes(dtype);
+    char path[PATH_MAX];
+    external_place place;
+    pri_shape shape;
+    int64_t count = 0;
+
+    *out = NULL;
+    PRI_TRY(read_shape(&shape, &count, ctx, message));
+    if (size == 0)
+        return PARE_OK;
+    const int64_t bytes = count * (int64_t)size;
+    const bool is_external = message->has_data_location &&
+                             message->data_location == ONNX__TENSOR_PROTO__DATA_LOCATION__EXTERNAL;
+    /* sizes are settled before anything is allocated */
+    if (is_external)
+        PRI_TRY(check_external(path, &place, ctx, message, folder, bytes));
+    else if (message->has_raw_data && (int64_t)message->raw_data.len != bytes)
+        return fail_size(ctx, message, bytes, (int64_t)message->raw_data.len, "bytes");
+    else if (!message->has_raw_data && typed_count(message, dtype) != count)
+        return fail_size(ctx, message, count, typed_count(message, dtype), "elements");
+    PRI_TRY(pri_tensor_new(out, ctx, dtype, &shape));
+    pare_status status = PARE_OK;
+    if (is_external)
+        status = pri_file_read_part((*out)->data, ctx, path, place.offset, bytes);
+    else if (!message->has_raw_data)
+        copy_typed(*out, message, count);
+    else if (bytes > 0)
+        memcpy((*out)->data, message->raw_data.data, (size_t)bytes);
+    if (status != PARE_OK) {
+        pri_tensor_free(*out);
+        *out = NULL;
+    }
+    return status;
+}
+
+Onnx__TensorProto *pri_onnx_write_tensor(pri_arena *arena, const pri_tensor *tensor,
+                                         const char *name)
+{
+    Onnx__TensorProto *message = pri_arena_alloc(arena, 1, sizeof *message);
+    int64_t *dims = pri_arena_alloc(arena, PRI_MAX_RANK, sizeof *dims);
+    char *copy = pri_arena_strdup(arena, name);
+
+    if (message == NULL || dims == NULL || copy == NULL)
+        return NULL;
+    onnx__tensor_proto__init(message);
+    for (int i = 0; i < tensor->shape.rank; i++)
+        dims[i] = tensor->shape.dims[i];
+    message->n_dims = (size_t)tensor->shape.rank;
+    message->dims = dims;
+    message->name = copy;
+    message->has_data_type = 1;
+    message->data_type = (int32_t)tensor->dtype;
+    message->has_raw_data = 1;
+    message->raw_data.len =
+        (size_t)pri_tensor_count(tensor) * pri_dtype_bytes(tensor->dtype);
+    message->raw_data.data = tensor->data;
+    return message;
+}
