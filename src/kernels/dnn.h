@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * dnn.h - convolutions through oneDNN.
+ *
+ * The only header that stands for oneDNN; dnn.c is the only file that includes it, and
+ * keeps what versions 2 and 3 of its C interface do differently. Activations come in the
+ * layout stated; weights are packed into the layout oneDNN chooses, once a weights version.
+ */
+#ifndef PRI_DNN_H
+#define PRI_DNN_H
+
+#include "kernels/layout.h"
+
+enum { PRI_MAX_SPATIAL = 3 };
+
+typedef enum pri_post_kind {
+    PRI_POST_NONE,
+    PRI_POST_RELU,
+    PRI_POST_CLIP,
+    PRI_POST_SIGMOID,
+    PRI_POST_TANH,
+    PRI_POST_HARDSWISH
+} pri_post_kind;
+
+/* dst[n][o][p] = post(sum_k W[o][k] src(n, k, p) + bias[o] (+ dst before)). */
+typedef struct pri_conv_problem {
+    int spatial; /* 1 to 3 */
+    int64_t batch, groups, in_channels, out_channels;
+    int64_t in[PRI_MAX_SPATIAL], out[PRI_MAX_SPATIAL], kernel[PRI_MAX_SPATIAL];
+    int64_t stride[PRI_MAX_SPATIAL], dilation[PRI_MAX_SPATIAL]; /* 1 = dense */
+    int64_t pad_begin[PRI_MAX_SPATIAL], pad_end[PRI_MAX_SPATIAL];
+    pri_layout layout;
+    bool accumulates; /* adds to what dst holds */
+    pri_post_kind post;
+    float alpha, beta;
+} pri_conv_problem;
+
+enum { PRI_CONV_FORWARD = 1, PRI_CONV_BACKWARD_DATA = 2, PRI_CONV_BACKWARD_WEIGHTS = 4 };
+
+typedef struct pri_conv pri_conv;
+
+/* Makes the primitives of the directions asked for (bits). */
+pare_status pri_conv_new(pri_conv **out, pare_context *ctx, const pri_conv_problem *problem,
+                         unsigned directions);
+void pri_conv_free(pri_conv *conv);
+/* Scratch any call needs, aligned to 64. */
+size_t pri_conv_scratch(const pri_conv *conv);
+/* Packs plain weights [O][I/groups][kernel...], each output row times scale[o] (NULL: 1), and
+ * bias[o] (NULL: 0) as given. `scratch` as above. */
+pare_status pri_conv_pack(pri_conv *conv, const float *weights, const float *scale,
+                          const float *bias, void *scratch);
+pare_status pri_conv_forward(pri_conv *conv, const float *src, float *dst, void *scratch);
+/* Overwrites diff_src. */
+pare_status pri_conv_backward_data(pri_conv *conv, const float *diff_dst, float *diff_src,
+                                   void *scratch);
+/* Adds to plain gradients; diff_bias may be NULL. */
+pare_status pri_conv_backward_weights(pri_conv *conv, const float *src, const float *diff_dst,
+                                      float *diff_weights, float *diff_bias, void *scratch);
+
+/* "oneDNN 2.6.3" */
+const char *pri_dnn_version(void);
+
+#endif
