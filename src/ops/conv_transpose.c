@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * conv_transpose.c - ConvTranspose: the gradient of a convolution by its input, run forwards.
+ *
+ * Its weights [inputs][outputs / groups][kernel] are those of a convolution from its output to
+ * its input, so all three directions come from that convolution.
+ */
+#include "ops/conv.h"
+
+#include <string.h>
+
+static pare_status window_of(const pri_call *call, pri_window *window, int64_t out[3])
+{
+    const pri_conv_params *p = call->params;
+    const pri_shape *x = &call->in[0].shape, *w = &call->in[1].shape;
+
+    *window = p->window;
+    if (x->rank < 3 || x->rank > 5 || w->rank != x->rank)
+        return pri_op_fail(call, PARE_ERROR_SHAPE, "weights have rank %d, the input has %d",
+                           w->rank, x->rank);
+    window->spatial = x->rank - 2;
+    for (int k = 0; k < window->spatial; k++) {
+        window->kernel[k] = w->dims[2 + k];
+        const int64_t reach = (window->kernel[k] - 1) * window->dilation[k] + 1;
+        const int64_t full = (x->dims[2 + k] - 1) * window->stride[k] + reach;
+        if (p->has_output_shape || window->auto_pad == 1 || window->auto_pad == 2) {
+            out[k] = p->has_output_shape ? p->output_shape[k] : x->dims[2 + k] * window->stride[k];
+            const int64_t pad = full + p->output_padding[k] - out[k];
+            window->pad_begin[k] = window->auto_pad == 1 ? pad - pad / 2 : pad / 2;
+            window->pad_end[k] = pad - window->pad_begin[k];
+        } else {
+            out[k] = full + p->output_padding[k] - window->pad_begin[k] - window->pad_end[k];
+        }
+        /* what the convolution from output to input sees */
+        window->pad_end[k] -= p->output_padding[k];
+        if (out[k] < 1 || window->pad_begin[k] < 0)
+            return pri_op_fail(call, PARE_ERROR_SHAPE, "padding leaves no output along axis %d",
+                               2 + k);
+    }
+    return PARE_OK;
+}
+
+static pare_status infer(pri_call *call)
+{
+    const pri_conv_params *p = call->params;
+    const pri_shape *x = &call->in[0].shape, *w = &call->in[1].shape;
+    pri_window window;
+    int64_t out[3];
+
+    PRI_TRY(pri_need_float(call, 7));
+    PRI_TRY(window_of(call, &window, out));
+    if (w->dims[0] != x->dims[1] || x->dims[1] % p->group != 0)
+        return pri_op_fail(call, PARE_ERROR_SHAPE,
+                           "the input has %lld channels, the weights are for %lld in %lld groups",
+                           (long long)x->dims[1], (long long)w->dims[0], (long long)p->group);
+    call->out[0].dtype = PRI_F32;
+    call->out[0].shape = *x;
+    call->out[0].shape.dims[1] = w->dims[1] * p->group;
+    for (int k = 0; k < window.spatial; k++)
+        call->out[0].shape.dims[2 + k] = out[k];
+    return PARE_OK;
+}
+
+static pare_status prepare(pri_call *call)
+{
+    const pri_conv_params *p = call->params;
+    const pri_shape *x = &call->in[0].shape;
+    unsigned directions = PRI_CONV_BACKWARD_DATA;
+    pri_conv_problem problem;
+    pri_window window;
+    int64_t out[3];
+
+    PRI_TRY(window_of(call, &window, out));
+    problem = (pri_conv_problem){.spatial = window.spatial,
+                                 .batch = x->dims[0],
+                                 .groups = p->group,
+                                 .in_channels = call->out[0].shape.dims[1],
+                                 .out_channels = x->dims[1],
+                                 .layout = call->preferred};
+    for (int k = 0; k < window.spatial; k++) {
+        problem.in[k] = out[k];
+        problem.out[k] = x->dims[2 + k];
+        problem.kernel[k] = window.kernel[k];
+        problem.stride[k] = window.stride[k];
+        problem.dilation[k] = window.dilation[k];
+        problem.pad_begin[k] = window.pad_begin[k];
+        problem.pad_end[k] = window.pad_end[k];
+    }
+    call->in[0].layout = problem.layout;
+    call->out[0].layout = problem.layout;
+    call->in[1].layout = PRI_PLAIN;
+    if (call->n_in > 2)
+        call->in[2].layout = PRI_PLAIN;
+    pri_conv_state *state = pri_alloc(call->ctx, 1, sizeof *state);
+    if (state == NULL)
+        return PARE_ERROR_MEMORY;
+    call->state = state;
+    if (call->needs_backward) {
+        if (call->needs_grad[0]) {
+            directions |= PRI_CONV_FORWARD;
+            state->data_scratch = ((size_t)pri_shape_count(x) * sizeof(float) + 63) / 64 * 64;
+        }
+        if (call->needs_grad[1])
+            directions |= PRI_CONV_BACKWARD_WEIGHTS;
+    }
+    PRI_TRY(pri_conv_new(&state->conv, call->ctx, &problem, directions));
+    call->scratch_bytes = state->data_scratch + pri_conv_scratch(state->conv);
+    return PARE_OK;
+}
+
+static pare_status forward(pri_call *call)
+{
+    pri_conv_state *state = call->state;
+    const pri_operand *bias = pri_in(call, 2);
+    const pri_channels ch = pri_channels_of(&call->out[0].shape, call->out[0].layout);
+    float *y = call->out[0].data;
+
+    if (call->in[1].constant == NULL || state->packed_version != call->weights_version + 1) {
+        PRI_TRY(pri_conv_pack(state->conv, call->in[1].data, NULL, NULL, call->scratch));
+        state->packed_version = call->weights_version + 1;
+    }
+    PRI_TRY(pri_conv_backward_data(state->conv, call->in[0].data, y, call->scratch));
+    if (bias == NULL)
+        return PARE_OK;
+    const float *b = bias->data;
+#pragma omp parallel for schedule(static)
+    for (int64_t n = 0; n < ch.outer; n++) {
+        float *sample = y + n * ch.channels * ch.inner;
+        for (int64_t i = 0; i < ch.channels * ch.inner; i++)
+            sample[i] += b[ch.channel_stride == 1 ? i % ch.channels : i / ch.inner];
+    }
+    return PARE_OK;
+}
+
+static void add_bias_gradient(const pri_call *call, float *gradient)
+{
+    const pri_channels ch = pri_channels_of(&call->out[0].shape, call->out[0].layout);
+    const float *g = call->grad_out[0];
+
+#pragma omp parallel for schedule(static)
+    for (int64_t c = 0; c < ch.channels; c++) {
+        double sum = 0;
+        for (int64_t n = 0; n < ch.outer; n++) {
+            const float *at = g + n * ch.channels * ch.inner + c * ch.channel_stride;
+            for (int64_t p = 0; p < ch.inner; p++)
+                sum += at[p * ch.inner_stride];
+        }
+        gradient[c] += (float)sum;
+    }
+}
+
+static pare_status backward(pri_call *call)
+{
+    pri_conv_state *state = call->state;
+    unsigned char *scratch = (unsigned char *)call->scratch + state->data_scratch;
+
+    if (call->grad_out[0] == NULL)
+        return PARE_OK;
+    if (call->grad_in[0] != NULL) {
+        float *gradient = call->scratch;
+        PRI_TRY(pri_conv_forward(state->conv, call->grad_out[0], gradient, scratch));
+        pri_add_floats(call->grad_in[0], gradient, pri_shape_count(&call->in[0].shape));
+    }
+    if (call->grad_in[1] != NULL)
+        PRI_TRY(pri_conv_backward_weights(state->conv, call->grad_out[0], call->in[0].data,
+                                          call->grad_in[1], NULL, scratch));
+    if (call->n_in > 2 && call->grad_in[2] != NULL)
+        add_bias_gradient(call, call->grad_in[2]);
+    return PARE_OK;
+}
+
+static pare_status couple(const pri_call *call, pri_rules *rules)
+{
+    const pri_conv_params *p = call->params;
+
+    return pri_conv_couple_groups(call, rules, p->group, 0, 1);
+}
+
+static void cost(const pri_call *call, pri_cost *out)
+{
+    const pri_shape *x = &call->in[0].shape, *w = &call->in[1].shape;
+
+    out->macs = pri_shape_count(x) * pri_shape_span(w, 1, w->rank);
+}
+
+static int consumed_axis(const pri_call *call, int slot)
+{
+    const pri_conv_params *p = call->params;
+
+    return slot == 1 && call->in[0].shape.dims[1] > p->group ? 0 : -1;
+}
+
+const pri_op pri_op_conv_transpose = {
+    .name = "ConvTranspose",
+    .summary = "transposed convolution",
+    .min_opset = 1,
+    .max_opset = 21,
+    .min_in = 2,
+    .max_in = 3,
+    .n_out = 1,
+    .params_size = sizeof(pri_conv_params),
+    .layouts = PRI_LAYOUTS_PREPARE,
+    .backward_reads = PRI_READS_IN0 | PRI_READS_IN1,
+    .parse = pri_conv_parse,
+    .infer = infer,
+    .prepare = prepare,
+    .release = pri_conv_release,
+    .forward = forward,
+    .backward = backward,
+    .couple = couple,
+    .resize = pri_conv_resize,
+    .cost = cost,
+    .consumed_axis = consumed_axis,
+    .bias_slot = 2,
+};
