@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* binary.c - Add, Sub, Mul, Div and PRelu with broadcasting. */
+#include <math.h>
+#include <string.h>
+
+#include "kernels/strided.h"
+#include "ops/op_support.h"
+
+typedef struct binary_params {
+    char kind; /* + - * / p */
+} binary_params;
+
+static pare_status parse(const pri_node *node, int opset, void *params, pri_arena *arena,
+                         pare_context *ctx)
+{
+    static const struct {
+        const char *name;
+        char kind;
+    } table[] = {{"Add", '+'}, {"Sub", '-'}, {"Mul", '*'}, {"Div", '/'}, {"PRelu", 'p'}};
+
+    (void)opset;
+    (void)arena;
+    for (size_t i = 0; i < PRI_COUNT(table); i++) {
+        if (strcmp(node->op_type, table[i].name) == 0) {
+            ((binary_params *)params)->kind = table[i].kind;
+            return PARE_OK;
+        }
+    }
+    return pri_parse_fail(ctx, node, "is no operator of two inputs");
+}
+
+static pare_status infer(pri_call *call)
+{
+    char a[PRI_SHAPE_TEXT], b[PRI_SHAPE_TEXT];
+
+    if (call->in[0].dtype != call->in[1].dtype ||
+        (call->in[0].dtype != PRI_F32 && call->in[0].dtype != PRI_I64 &&
+         call->in[0].dtype != PRI_I32))
+        return pri_op_fail(call, PARE_ERROR_UNSUPPORTED, "inputs are %s and %s; pare runs two float32 or two integers",
+                           pri_dtype_name(call->in[0].dtype), pri_dtype_name(call->in[1].dtype));
+    call->out[0].dtype = call->in[0].dtype;
+    if (!pri_shape_broadcast(&call->out[0].shape, &call->in[0].shape, &call->in[1].shape))
+        return pri_op_fail(call, PARE_ERROR_SHAPE, "%s and %s do not broadcast",
+                           pri_shape_text(a, &call->in[0].shape),
+                           pri_shape_text(b, &call->in[1].shape));
+    return PARE_OK;
+}
+
+/* Channels-last when a full operand is; smaller operands are read by strides. */
+static pare_status prepare(pri_call *call)
+{
+    const pri_shape *y = &call->out[0].shape;
+    pri_layout layout = PRI_PLAIN;
+
+    for (int k = 0; k < 2; k++) {
+        if (call->in[k].layout == PRI_CHANNELS_LAST && pri_shape_equal(&call->in[k].shape, y))
+            layout = PRI_CHANNELS_LAST;
+    }
+    for (int k = 0; k < 2; k++) {
+        if (pri_shape_equal(&call->in[k].shape, y))
+            call->in[k].layout = layout;
+    }
+    call->out[0].layout = layout;
+    return PARE_OK;
+}
+
+static void strides_of(const pri_operand *operand, const pri_shape *out, int64_t *strides)
+{
+    int64_t natural[PRI_MAX_RANK];
+
+    pri_layout_strides(natural, &operand->shape, operand->layout);
+    for (int a = 0; a < out->rank; a++) {
+        const int b = a - (out->rank - operand->shape.rank);
+        strides[a] = b < 0 || operand->shape.dims[b] == 1 ? 0 : natural[b];
+    }
+}
+
+static void make_nest(const pri_call *call, pri_nest *nest)
+{
+    const pri_shape *y = &call->out[0].shape;
+    int64_t s[3][PRI_MAX_RANK];
+
+    strides_of(&call->out[0], y, s[0]);
+    strides_of(&call->in[0], y, s[1]);
+    strides_of(&call->in[1], y, s[2]);
+    const int64_t *const strides[3] = {s[0], s[1], s[2]};
+    pri_nest_make(nest, y->rank, y->dims, 3, strides);
+}
+
+#define LOOP(expression)                                                                           \
+    do {                                                                                           \
+        if (sa == 1 && sb == 1)                                                                    \
+            for (int64_t i = 0; i < length; i++) {                                                 \
+                const float u = a[i], v = b[i];                                                    \
+                y[i] = (expression);                                                               \
+            }                                                                                      \
+        else                                                                                       \
+            for (int64_t i = 0; i < length; i++) {                                                 \
+                const float u = a[i * sa], v = b[i * sb];                                          \
+                y[i * sy] = (expression);                                                          \
+            }                                                                                      \
+    } while (0)
+
+static void forward_float(const pri_call *call, const pri_nest *nest)
+{
+    const char kind = ((const binary_params *)call->params)->kind;
+    const int last = nest->rank - 1;
+    const int64_t sy = nest->strides[0][last], sa = nest->strides[1][last];
+    const int64_t sb = nest->strides[2][last];
+
+#pragma omp parallel for schedule(static) if (nest->rows * nest->chunk > 16384)
+    for (int64_t row = 0; row < nest->rows; row++) {
+        int64_t at[PRI_NEST_OPERANDS];
+        const int64_t length = pri_nest_row(nest, row, at);
+        float *y = (float *)call->out[0].data + at[0];
+        const float *a = (const float *)call->in[0].data + at[1];
+        const float *b = (const float *)call->in[1].data + at[2];
+        switch (kind) {
+        case '+': LOOP(u + v); break;
+        case '-': LOOP(u - v); break;
+        case '*': LOOP(u * v); break;
+        case '/': LOOP(u / v); break;
+        default: LOOP(u < 0 ? u * v : u); break;
+        }
+    }
+}
+
+static int64_t integer(char kind, int64_t u, int64_t v)
+{
+    switch (kind) {
+    case '+': return (int64_t)((uint64_t)u + (uint64_t)v);
+    case '-': return (int64_t)((uint64_t)u - (uint64_t)v);
+    case '*': return (int64_t)((uint64_t)u * (uint64_t)v);
+    default: return v == 0 || (v == -1 && u == INT64_MIN) ? 0 : u / v;
+    }
+}
+
+static void forward_integer(const pri_call *call, const pri_nest *nest)
+{
+    const char kind = ((const binary_params *)call->params)->kind;
+    const int last = nest->rank - 1;
+
+    for (int64_t row = 0; row < nest->rows; row++) {
+        int64_t at[PRI_NEST_OPERANDS];
+        const int64_t length = pri_nest_row(nest, row, at);
+        for (int64_t i = 0; i < length; i++) {
+            const int64_t y = at[0] + i * nest->strides[0][last];
+            const int64_t a = at[1] + i * nest->strides[1][last];
+            const int64_t b = at[2] + i * nest->strides[2][last];
+            if (call->out[0].dtype == PRI_I64)
+                ((int64_t *)call->out[0].data)[y] = integer(
+                    kind, ((const int64_t *)call->in[0].data)[a],
+                    ((const int64_t *)call->in[1].data)[b]);
+            else
+                ((int32_t *)call->out[0].data)[y] = (int32_t)integer(
+                    kind, ((const int32_t *)call->in[0].data)[a],
+                    ((const int32_t *)call->in[1].data)[b]);
+        }
+    }
+}
+
+static pare_status forward(pri_call *call)
+{
+    pri_nest nest;
+
+    make_nest(call, &nest);
+    if (call->out[0].dtype == PRI_F32)
+        forward_float(call, &nest);
+    else
+        forward_integer(call, &nest);
+    return PARE_OK;
+}
+
+/* Derivative by input `k` at u, v. */
+static float slope(char kind, int k, float u, float v)
+{
+    switch (kind) {
+    case '+': return 1;
+    case '-': return k == 0 ? 1.0f : -1.0f;
+    case '*': return k == 0 ? v : u;
+    case '/': return k == 0 ? 1 / v : -u / (v * v);
+    default: return u < 0 ? (k == 0 ? v : u) : (k == 0 ? 1.0f : 0.0f);
+    }
+}
+
+static pare_status backward(pri_call *call)
+{
+    const char kind = ((const binary_params *)call->params)->kind;
+    pri_nest nest;
+
+    make_nest(call, &nest);
+    const int last = nest.rank - 1;
+    for (int k = 0; k < 2 && call->grad_out[0] != NULL; k++) {
+        float *gradient = call->grad_in[k];
+        const bool is_full = pri_shape_equal(&call->in[k].shape, &call->out[0].shape);
+        if (gradient == NULL)
+            continue;
+#pragma omp parallel for schedule(static) if (is_full && nest.rows * nest.chunk > 16384)
+        for (int64_t row = 0; row < nest.rows; row++) {
+            int64_t at[PRI_NEST_OPERANDS];
+            const int64_t length = pri_nest_row(&nest, row, at);
+            const float *g = call->grad_out[0] + at[0];
+            const float *a = (const float *)call->in[0].data + at[1];
+            const float *b = (const float *)call->in[1].data + at[2];
+            float *d = gradient + at[1 + k];
+            const int64_t sg = nest.strides[0][last], sd = nest.strides[1 + k][last];
+            const int64_t sa = nest.strides[1][last], sb = nest.strides[2][last];
+            if (kind == '+' && sg == 1 && sd == 1) {
+                for (int64_t i = 0; i < length; i++)
+                    d[i] += g[i];
+                continue;
+            }
+            for (int64_t i = 0; i < length; i++)
+                d[i * sd] += g[i * sg] * slope(kind, k, a[i * sa], b[i * sb]);
+        }
+    }
+    return PARE_OK;
+}
+
+static pare_status couple(const pri_call *call, pri_rules *rules)
+{
+    const pri_shape *y = &call->out[0].shape;
+
+    for (int k = 0; k < 2; k++) {
+        const pri_shape *x = &call->in[k].shape;
+        for (int a = 0; a < x->rank; a++) {
+            const int b = a + y->rank - x->rank;
+            if (x->dims[a] == y->dims[b])
+                PRI_TRY(pri_rules_tie(rules, k, a, 0, PRI_OUT(0), b, 0, x->dims[a]));
+        }
+    }
+    return PARE_OK;
+}
+
+#define BINARY(symbol, text, words, sum)                                                           \
+    const pri_op symbol = {.name = text,                                                           \
+                           .summary = words,                                                       \
+                           .min_opset = 7,                                                         \
+                           .max_opset = 21,                                                        \
+                           .min_in = 2,                                                            \
+                           .max_in = 2,                                                            \
+                           .n_out = 1,                                                             \
+                           .params_size = sizeof(binary_params),                                   \
+                           .layouts = PRI_LAYOUTS_PREPARE,                                         \
+                           .is_sum = sum,                                                          \
+                           .backward_reads = PRI_READS_IN0 | PRI_READS_IN1,                        \
+                           .parse = parse,                                                         \
+                           .infer = infer,                                                         \
+                           .prepare = prepare,                                                     \
+                           .forward = forward,                                                     \
+                           .backward = backward,                                                   \
+                           .couple = couple}
+
+BINARY(pri_op_add, "Add", "sum with broadcasting", true);
+BINARY(pri_op_sub, "Sub", "difference with broadcasting", false);
+BINARY(pri_op_mul, "Mul", "product with broadcasting", false);
+BINARY(pri_op_div, "Div", "quotient with broadcasting", false);
+BINARY(pri_op_prelu, "PRelu", "x, or slope times x below zero", false);

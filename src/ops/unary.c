@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* unary.c - operators that work element by element on one input. */
+#include <math.h>
+#include <string.h>
+
+#include "ops/op_support.h"
+
+typedef enum unary_kind {
+    RELU, LEAKY_RELU, CLIP, SIGMOID, HARD_SIGMOID, HARD_SWISH, TANH, ELU, SOFTPLUS, EXP, SQRT, ABS,
+    NEG, FLOOR, CEIL
+} unary_kind;
+
+typedef struct unary_params {
+    unary_kind kind;
+    float alpha, beta;
+} unary_params;
+
+static pare_status parse(const pri_node *node, int opset, void *params, pri_arena *arena,
+                         pare_context *ctx)
+{
+    static const struct {
+        const char *name;
+        unary_kind kind;
+        float alpha, beta;
+    } table[] = {{"Relu", RELU, 0, 0},
+                 {"LeakyRelu", LEAKY_RELU, 0.01f, 0},
+                 {"Clip", CLIP, -INFINITY, INFINITY},
+                 {"Sigmoid", SIGMOID, 0, 0},
+                 {"HardSigmoid", HARD_SIGMOID, 0.2f, 0.5f},
+                 {"HardSwish", HARD_SWISH, 0, 0},
+                 {"Tanh", TANH, 0, 0},
+                 {"Elu", ELU, 1, 0},
+                 {"Softplus", SOFTPLUS, 0, 0},
+                 {"Exp", EXP, 0, 0},
+                 {"Sqrt", SQRT, 0, 0},
+                 {"Abs", ABS, 0, 0},
+                 {"Neg", NEG, 0, 0},
+                 {"Floor", FLOOR, 0, 0},
+                 {"Ceil", CEIL, 0, 0}};
+    unary_params *p = params;
+
+    (void)opset;
+    (void)arena;
+    for (size_t i = 0; i < PRI_COUNT(table); i++) {
+        if (strcmp(node->op_type, table[i].name) != 0)
+            continue;
+        p->kind = table[i].kind;
+        p->alpha = pri_node_attr_float(node, p->kind == CLIP ? "min" : "alpha", table[i].alpha);
+        p->beta = pri_node_attr_float(node, p->kind == CLIP ? "max" : "beta", table[i].beta);
+        return PARE_OK;
+    }
+    return pri_parse_fail(ctx, node, "is no operator of one input");
+}
+
+/* Bounds of Clip come as inputs since opset 11. */
+static void bounds(const pri_call *call, float *low, float *high)
+{
+    const unary_params *p = call->params;
+    const pri_operand *min = pri_in(call, 1), *max = pri_in(call, 2);
+
+    *low = p->alpha;
+    *high = p->beta;
+    if (p->kind == CLIP && min != NULL && min->data != NULL)
+        *low = *(const float *)min->data;
+    if (p->kind == CLIP && max != NULL && max->data != NULL)
+        *high = *(const float *)max->data;
+}
+
+static pare_status infer(pri_call *call)
+{
+    PRI_TRY(pri_need_float(call, 1));
+    return pri_infer_same(call);
+}
+
+static pare_status prepare(pri_call *call)
+{
+    call->out[0].layout = call->in[0].layout;
+    for (int k = 1; k < call->n_in; k++)
+        call->in[k].layout = PRI_PLAIN;
+    return PARE_OK;
+}
+
+static inline float sigmoid(float x)
+{
+    return 1.0f / (1.0f + expf(-x));
+}
+
+#define EACH(expression)                                                                           \
+    _Pragma("omp parallel for simd schedule(static) if (n > 16384)") for (int64_t i = 0; i < n;    \
+                                                                          i++)                     \
+    {                                                                                              \
+        const float v = x[i];                                                                      \
+        y[i] = (expression);                                                                       \
+    }                                                                                              \
+    break
+
+static pare_status forward(pri_call *call)
+{
+    const unary_params *p = call->params;
+    const int64_t n = pri_shape_count(&call->in[0].shape);
+    const float *x = call->in[0].data;
+    float *y = call->out[0].data, a, b;
+
+    bounds(call, &a, &b);
+    switch (p->kind) {
+    case RELU: EACH(v < 0 ? 0 : v);
+    case LEAKY_RELU: EACH(v < 0 ? a * v : v);
+    case CLIP: EACH(v < a ? a : v > b ? b : v);
+    case SIGMOID: EACH(sigmoid(v));
+    case HARD_SIGMOID: EACH(fminf(1, fmaxf(0, a * v + b)));
+    case HARD_SWISH: EACH(v * fminf(1, fmaxf(0, v / 6 + 0.5f)));
+    case TANH: EACH(tanhf(v));
+    case ELU: EACH(v < 0 ? a * expm1f(v) : v);
+    case SOFTPLUS: EACH(fmaxf(v, 0) + log1pf(expf(-fabsf(v))));
+    case EXP: EACH(expf(v));
+    case SQRT: EACH(sqrtf(v));
+    case ABS: EACH(fabsf(v));
+    case NEG: EACH(-v);
+    case FLOOR: EACH(floorf(v));
+    case CEIL: EACH(ceilf(v));
+    }
+    return PARE_OK;
+}
+
+#define BACK(expression)                                                                           \
+    _Pragma("omp parallel for simd schedule(static) if (n > 16384)") for (int64_t i = 0; i < n;    \
+                                                                          i++)                     \
+    {                                                                                              \
+        const float v = x[i];                                                                      \
+        d[i] += g[i] * (expression);                                                               \
+    }                                                                                              \
+    break
+
+static pare_status backward(pri_call *call)
+{
+    const unary_params *p = call->params;
+    const int64_t n = pri_shape_count(&call->in[0].shape);
+    const float *x = call->in[0].data, *g = call->grad_out[0];
+    float *d = call->grad_in[0], a, b;
+
+    if (g == NULL || d == NULL)
+        return PARE_OK;
+    bounds(call, &a, &b);
+    switch (p->kind) {
+    case RELU: BACK(v > 0 ? 1.0f : 0.0f);
+    case LEAKY_RELU: BACK(v < 0 ? a : 1.0f);
+    case CLIP: BACK(v > a && v < b ? 1.0f : 0.0f);
+    case SIGMOID: BACK(sigmoid(v) * (1 - sigmoid(v)));
+    case HARD_SIGMOID: BACK(a * v + b > 0 && a * v + b < 1 ? a : 0.0f);
+    case HARD_SWISH: BACK(v <= -3 ? 0.0f : v >= 3 ? 1.0f : v / 3 + 0.5f);
+    case TANH: BACK(1 - tanhf(v) * tanhf(v));
+    case ELU: BACK(v < 0 ? a * expf(v) : 1.0f);
+    case SOFTPLUS: BACK(sigmoid(v));
+    case EXP: BACK(expf(v));
+    case SQRT: BACK(0.5f / sqrtf(v));
+    case ABS: BACK(v < 0 ? -1.0f : 1.0f);
+    case NEG: BACK(-1.0f);
+    case FLOOR:
+    case CEIL: break; /* flat almost everywhere */
+    }
+    return PARE_OK;
+}
+
+static bool as_activation(const pri_call *call, pri_activation *out)
+{
+    const unary_params *p = call->params;
+    pri_activation found = {PRI_ACT_NONE, 0, 0};
+
+    for (int k = 1; k < call->n_in; k++) {
+        if (call->in[k].present && call->in[k].constant == NULL)
+            return false;
+    }
+    bounds(call, &found.alpha, &found.beta);
+    switch (p->kind) {
+    case RELU: found = (pri_activation){PRI_ACT_RELU, 0, 0}; break;
+    case LEAKY_RELU: found.kind = PRI_ACT_RELU; break;
+    case CLIP: found.kind = PRI_ACT_CLIP; break;
+    case SIGMOID: found.kind = PRI_ACT_SIGMOID; break;
+    case TANH: found.kind = PRI_ACT_TANH; break;
+    case HARD_SWISH: found.kind = PRI_ACT_HARDSWISH; break;
+    default: return false;
+    }
+    if (out != NULL)
+        *out = found;
+    return true;
+}
+
+#define UNARY(symbol, text, words, most_inputs)                                                    \
+    const pri_op symbol = {.name = text,                                                           \
+                           .summary = words,                                                       \
+                           .min_opset = 1,                                                         \
+                           .max_opset = 21,                                                        \
+                           .min_in = 1,                                                            \
+                           .max_in = most_inputs,                                                  \
+                           .n_out = 1,                                                             \
+                           .params_size = sizeof(unary_params),                                    \
+                           .layouts = PRI_LAYOUTS_PREPARE,                                         \
+                           .is_in_place = true,                                                    \
+                           .backward_reads = PRI_READS_IN0,                                        \
+                           .parse = parse,                                                         \
+                           .infer = infer,                                                         \
+                           .prepare = prepare,                                                     \
+                           .forward = forward,                                                     \
+                           .backward = backward,                                                   \
+                           .couple = pri_couple_same,                                              \
+                           .as_activation = as_activation}
+
+UNARY(pri_op_relu, "Relu", "max(0, x)", 1);
+UNARY(pri_op_leaky_relu, "LeakyRelu", "x or alpha x below zero", 1);
+UNARY(pri_op_clip, "Clip", "min(max(x, low), high)", 3);
+UNARY(pri_op_sigmoid, "Sigmoid", "logistic function", 1);
+UNARY(pri_op_hard_sigmoid, "HardSigmoid", "clipped line", 1);
+UNARY(pri_op_hard_swish, "HardSwish", "x times a clipped line", 1);
+UNARY(pri_op_tanh, "Tanh", "hyperbolic tangent", 1);
+UNARY(pri_op_elu, "Elu", "exponential linear unit", 1);
+UNARY(pri_op_softplus, "Softplus", "log(1 + exp(x))", 1);
+UNARY(pri_op_exp, "Exp", "exponential", 1);
+UNARY(pri_op_sqrt, "Sqrt", "square root", 1);
+UNARY(pri_op_abs, "Abs", "absolute value", 1);
+UNARY(pri_op_neg, "Neg", "minus x", 1);
+UNARY(pri_op_floor, "Floor", "round down", 1);
+UNARY(pri_op_ceil, "Ceil", "round up", 1);
