@@ -154,7 +154,10 @@ static pare_status backward(pri_call *call)
     case EXP: BACK(expf(v));
     case SQRT: BACK(0.5f / sqrtf(v));
     case ABS: BACK(v < 0 ? -1.0f : 1.0f);
-    case NEG: BACK(-1.0f);
+    case NEG:
+        for (int64_t i = 0; i < n; i++)
+            d[i] -= g[i];
+        break;
     case FLOOR:
     case CEIL: break; /* flat almost everywhere */
     }
