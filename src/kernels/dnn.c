@@ -8,8 +8,6 @@
 
 #include <dnnl.h>
 
-enum { MAX_DIMS = PRI_MAX_SPATIAL + 3 };
-
 /* --- Version differences --- */
 
 #if DNNL_VERSION_MAJOR >= 3
@@ -192,9 +190,8 @@ static pare_status describe(pri_conv *conv)
     static const dnnl_format_tag_t dense[] = {dnnl_oiw, dnnl_oihw, dnnl_oidhw};
     static const dnnl_format_tag_t grouped[] = {dnnl_goiw, dnnl_goihw, dnnl_goidhw};
     const pri_conv_problem *p = &conv->problem;
-    int64_t src[MAX_DIMS] = {p->batch, p->in_channels};
-    int64_t dst[MAX_DIMS] = {p->batch, p->out_channels};
-    int64_t weights[MAX_DIMS + 1];
+    dnnl_dims_t src = {p->batch, p->in_channels}, dst = {p->batch, p->out_channels};
+    dnnl_dims_t weights, bias = {p->out_channels};
     int rank = 0;
 
     if (p->groups > 1)
@@ -217,7 +214,7 @@ static pare_status describe(pri_conv *conv)
     DNN(make_md(&conv->md.src, 2 + p->spatial, src, tag), "describe an input");
     DNN(make_md(&conv->md.dst, 2 + p->spatial, dst, tag), "describe an output");
     DNN(make_md(&conv->md.weights, rank, weights, dnnl_format_tag_any), "describe weights");
-    DNN(make_md(&conv->md.bias, 1, &p->out_channels, dnnl_x), "describe a bias");
+    DNN(make_md(&conv->md.bias, 1, bias, dnnl_x), "describe a bias");
     DNN(make_md(&conv->plain, rank, weights, (p->groups > 1 ? grouped : dense)[p->spatial - 1]),
         "describe weights");
     DNN(dnnl_memory_create(&conv->plain_memory, MD(conv->plain), shared_engine, NULL),

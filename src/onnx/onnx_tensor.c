@@ -171,7 +171,7 @@ pare_status pri_onnx_read_tensor(pri_tensor **out, pare_context *ctx,
     const pri_dtype dtype = (pri_dtype)message->data_type;
     const size_t size = pri_dtype_bytes(dtype);
     char path[PATH_MAX];
-    external_place place;
+    external_place place = {0};
     pri_shape shape;
     int64_t count = 0;
 

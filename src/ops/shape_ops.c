@@ -2,7 +2,6 @@
 /* shape_ops.c - Shape, Gather, Cast, ConstantOfShape, Constant, Dropout. */
 #include <string.h>
 
-#include "base/random.h"
 #include "ops/op_support.h"
 
 static pare_status shape_infer(pri_call *call)
