@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/random.h"
+#include "model/model.h"
 
 int64_t pare_data_count(const pare_data *data)
 {
@@ -177,7 +178,7 @@ pare_status pare_model_set_preprocess(pare_model *model, const char *text)
 {
     pri_preprocess checked;
 
-    PRI_TRY(pri_preprocess_parse(&checked, NULL, text));
+    PRI_TRY(pri_preprocess_parse(&checked, model->ctx, text));
     return pare_model_set_metadata(model, PRI_PREPROCESS_KEY, text);
 }
 

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* pare.h - everything. */
+#ifndef PARE_PARE_H
+#define PARE_PARE_H
+
+#include <pare/context.h>
+#include <pare/data.h>
+#include <pare/evaluate.h>
+#include <pare/model.h>
+#include <pare/status.h>
+
+#endif
