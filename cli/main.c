@@ -118,6 +118,7 @@ static const struct {
 } commands[] = {
     {"inspect", "what a model is made of and costs", cmd_inspect},
     {"eval", "score a model on labelled images", cmd_eval},
+    {"prune", "cut channels out of a model and repair it", cmd_prune},
 };
 
 static int usage(FILE *out)

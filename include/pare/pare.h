@@ -7,6 +7,7 @@
 #include <pare/data.h>
 #include <pare/evaluate.h>
 #include <pare/model.h>
+#include <pare/prune.h>
 #include <pare/status.h>
 
 #endif
