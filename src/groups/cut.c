@@ -135,6 +135,15 @@ static pare_status check_shapes(const pri_cut *cut, const pare_model *model)
         if (fact->known && use->axis < fact->shape.rank &&
             fact->shape.dims[use->axis] == cut->kept[r])
             continue;
+        if (!fact->known) {
+            pri_facts *strict = NULL;
+            status = pri_facts_infer(&strict, model, 0, false);
+            pri_facts_free(strict);
+            if (status != PARE_OK) {
+                pri_note(groups->ctx, "after the cut");
+                break;
+            }
+        }
         const pri_node *node = use->value->producer;
         char text[PRI_NODE_TEXT] = "";
         status = pri_fail(groups->ctx, PARE_ERROR_VERIFY,

@@ -500,7 +500,82 @@ static pare_status segment_backward(pri_call *call)
     return PARE_OK;
 }
 
-#define SEGMENT(symbol, text, words, most)                                                         \
+/* States `values` anew, as an attribute where the node has it so, else as constant input `slot`. */
+static pare_status restate(pri_graph *graph, pri_node *node, const char *name, int slot,
+                           const int64_t *values, int count)
+{
+    const pri_shape shape = pri_shape_of(1, (const int64_t[]){count});
+    pri_tensor *tensor = NULL;
+
+    if (pri_node_attr(node, name) != NULL)
+        return pri_node_set_ints(graph, node, name, values, count);
+    PRI_TRY(pri_tensor_new(&tensor, graph->ctx, PRI_I64, &shape));
+    memcpy(tensor->data, values, (size_t)count * sizeof *values);
+    pri_value *value = pri_graph_add_constant(graph, "", tensor);
+    return value != NULL ? pri_graph_set_input(graph, node, slot, value) : PARE_ERROR_MEMORY;
+}
+
+static int64_t count_kept(const bool *keep, int64_t from, int64_t to)
+{
+    int64_t count = 0;
+
+    for (int64_t i = from; i < to; i++)
+        count += keep == NULL || keep[i];
+    return count;
+}
+
+/* Padding elements are channels too: as many stay as the readers keep. */
+static pare_status pad_resize(const pri_call *call, const pri_cut *cut, pri_graph *graph,
+                              pri_node *node)
+{
+    const pri_shape *x = &call->in[0].shape, *y = &call->out[0].shape;
+    const pri_attr *attr = pri_node_attr(call->node, "pads");
+    int64_t pads[2 * PRI_MAX_RANK] = {0};
+    int count = 2 * x->rank;
+
+    if (attr != NULL)
+        memcpy(pads, attr->ints, (size_t)count * sizeof *pads);
+    else
+        PRI_TRY(pri_op_ints(call, 1, pads, 2 * PRI_MAX_RANK, &count));
+    for (int a = 0; a < x->rank; a++) {
+        const bool *keep = pri_cut_keep(cut, PRI_OUT(0), a);
+        if (keep == NULL || pads[a] < 0 || pads[a + x->rank] < 0)
+            continue;
+        const int64_t end = y->dims[a] - pads[a + x->rank];
+        pads[a] = count_kept(keep, 0, pads[a]);
+        pads[a + x->rank] = count_kept(keep, end, y->dims[a]);
+    }
+    return restate(graph, node, "pads", 1, pads, count);
+}
+
+/* Only steps of 1 are followed over cut axes; the size check after the cut guards the rest. */
+static pare_status slice_resize(const pri_call *call, const pri_cut *cut, pri_graph *graph,
+                                pri_node *node)
+{
+    const pri_shape *x = &call->in[0].shape, *y = &call->out[0].shape;
+    int64_t v[4][PRI_MAX_RANK];
+    bool is_stale = false;
+    int count;
+
+    PRI_TRY(slice_numbers(call, v, &count));
+    for (int i = 0; i < count; i++) {
+        const int axis = pri_axis(v[2][i], x->rank);
+        const bool *keep = axis >= 0 ? pri_cut_keep(cut, 0, axis) : NULL;
+        if (keep == NULL || v[3][i] != 1)
+            continue;
+        const int64_t size = x->dims[axis];
+        const int64_t from = clamp(v[0][i] < 0 ? v[0][i] + size : v[0][i], 0, size);
+        v[0][i] = count_kept(keep, 0, from);
+        v[1][i] = v[0][i] + count_kept(keep, from, from + y->dims[axis]);
+        is_stale = true;
+    }
+    if (!is_stale)
+        return PARE_OK;
+    PRI_TRY(restate(graph, node, "starts", 1, v[0], count));
+    return restate(graph, node, "ends", 2, v[1], count);
+}
+
+#define SEGMENT(symbol, text, words, most, resize_hook)                                                         \
     const pri_op symbol = {.name = text,                                                           \
                            .summary = words,                                                       \
                            .min_opset = 1,                                                         \
@@ -511,9 +586,10 @@ static pare_status segment_backward(pri_call *call)
                            .is_movement = true,                                                    \
                            .infer = segment_infer,                                                 \
                            .forward = segment_forward,                                             \
-                           .backward = segment_backward}
+                           .backward = segment_backward,                                           \
+                           .resize = resize_hook}
 
-SEGMENT(pri_op_transpose, "Transpose", "axes in another order", 1);
-SEGMENT(pri_op_slice, "Slice", "a strided box of the input", 5);
-SEGMENT(pri_op_pad, "Pad", "constant padding", 4);
-SEGMENT(pri_op_expand, "Expand", "repeats axes of one element", 2);
+SEGMENT(pri_op_transpose, "Transpose", "axes in another order", 1, NULL);
+SEGMENT(pri_op_slice, "Slice", "a strided box of the input", 5, slice_resize);
+SEGMENT(pri_op_pad, "Pad", "constant padding", 4, pad_resize);
+SEGMENT(pri_op_expand, "Expand", "repeats axes of one element", 2, NULL);
