@@ -52,6 +52,39 @@ static bool take(bool *removed, int64_t *kept, const pri_groups *groups, int uni
     return true;
 }
 
+static void give_back(bool *removed, int64_t *kept, const pri_groups *groups, int unit)
+{
+    const pri_unit *u = &groups->units[unit];
+
+    for (int64_t e = 0; e < u->n_elements; e++)
+        kept[groups->axis_of[u->elements[e]]]++;
+    removed[unit] = false;
+}
+
+/* Walks the list until at most `goal` is left; a unit that would overshoot by more than 1 % is passed
+ * over for later ones, and taken in the end only if nothing else reaches the goal. */
+static double descend(bool *removed, int64_t *kept, const pri_groups *groups,
+                      const pri_selection *selection, const candidate *list, int n, double goal)
+{
+    double now = cost_of(groups, selection, removed, kept);
+    int passed = -1;
+
+    for (int i = 0; i < n && now > goal; i++) {
+        if (!take(removed, kept, groups, list[i].unit))
+            continue;
+        const double then = cost_of(groups, selection, removed, kept);
+        if (then < 0.99 * goal) {
+            give_back(removed, kept, groups, list[i].unit);
+            passed = passed < 0 ? list[i].unit : passed;
+        } else {
+            now = then;
+        }
+    }
+    if (now > goal && passed >= 0 && take(removed, kept, groups, passed))
+        now = cost_of(groups, selection, removed, kept);
+    return now;
+}
+
 /* MACs that the first unit of each group would save alone, for dividing scores. */
 static pare_status divide_by_macs(candidate *list, int n, const pri_groups *groups,
                                   const int64_t *all)
@@ -115,11 +148,8 @@ pare_status pri_select(bool *removed, const pri_groups *groups, const double *sc
             rank_groups(list, n, groups);
         qsort(list, (size_t)n, sizeof *list, by_score);
         const double full = cost_of(groups, selection, removed, kept);
-        double now = full;
-        for (int i = 0; i < n && now > selection->fraction * full; i++) {
-            if (take(removed, kept, groups, list[i].unit))
-                now = cost_of(groups, selection, removed, kept);
-        }
+        const double now = descend(removed, kept, groups, selection, list, n,
+                                   selection->fraction * full);
         if (now > selection->fraction * full)
             status = pri_fail(groups->ctx, PARE_ERROR_TARGET,
                               "the target of %.1f %% cannot be reached; %.1f %% is the least that "

@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: Apache-2.0
+# A thin face for CMake: see `make help`.
+.PHONY: help all setup build check asan clang install clean
+BUILD ?= build/release
+
+all: build
+
+help:
+	@echo "make build    build the library and the command into $(BUILD)"
+	@echo "make check    build and run all tests"
+	@echo "make asan     the same with address and undefined-behaviour sanitizers"
+	@echo "make clang    the same with clang"
+	@echo "make install  install (PREFIX=/usr/local)"
+	@echo "make clean    remove build/"
+
+setup:
+	@tools/setup.sh
+
+build: setup
+	@cmake --preset release -B $(BUILD) > /dev/null
+	@cmake --build $(BUILD)
+
+check: build
+	@ctest --test-dir $(BUILD) --output-on-failure
+
+asan: setup
+	@cmake --preset asan > /dev/null
+	@cmake --build build/asan
+	@ASAN_OPTIONS=detect_leaks=1 ctest --test-dir build/asan --output-on-failure
+
+clang: setup
+	@cmake --preset release -B build/clang -DCMAKE_C_COMPILER=clang > /dev/null
+	@cmake --build build/clang
+	@ctest --test-dir build/clang --output-on-failure
+
+install: build
+	@cmake --install $(BUILD) $(if $(PREFIX),--prefix $(PREFIX))
+
+clean:
+	@rm -rf build
