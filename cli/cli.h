@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* cli.h - what the commands share: options, errors, progress. */
+/* cli.h - what the commands share: options, help, errors, progress. */
 #ifndef PARE_CLI_H
 #define PARE_CLI_H
 
@@ -12,23 +12,56 @@ enum { EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_NOT_MET = 3, EXIT_INTERRUPTED = 130
 
 /* One option of a command: text is stored where given, numbers are checked. */
 typedef struct cli_option {
-    const char *name;      /* "--data" */
-    char kind;             /* 's' text, 'i' integer, 'f' number, 'b' switch */
-    void *value;           /* const char **, int64_t *, double *, bool * */
+    const char *name;     /* "--data" */
+    char kind;            /* 's' text, 'i' integer, 'f' number, 'b' switch */
+    void *value;          /* const char **, int64_t *, double *, bool *; holds the default */
+    const char *argument; /* "PATH", for help; NULL for switches */
+    const char *help;     /* one or two lines, without a full stop */
 } cli_option;
 
-/* Fills options; the other words go to words[]. Returns their number, or -1 after a message. */
-int cli_parse(int argc, char **argv, const cli_option *options, const char **words, int max_words);
+/* A command as its help shows it. Every command also takes --threads, --json, --quiet and --help. */
+typedef struct cli_command {
+    const char *name;
+    const char *words;    /* "MODEL.onnx" */
+    const char *about;    /* what it does, in a sentence or two */
+    const cli_option *options; /* ends with a NULL name */
+    int min_words, max_words;
+    const char *const *examples; /* shell lines, run by the tests; ends with NULL */
+} cli_command;
+
+/* What the options common to all commands said. */
+typedef struct cli_settings {
+    int64_t threads; /* 0: all processors */
+    bool json, quiet;
+} cli_settings;
+extern cli_settings cli_common;
+
+/* Fills options; the other words go to words[]. Returns their number, or -1 when the command is over:
+ * *code is then its exit code (0 after --help, EXIT_USAGE after a message). */
+int cli_parse(int *code, int argc, char **argv, const cli_command *command, const char **words);
+/* Says what is wrong with the command line and points at --help; returns EXIT_USAGE. */
+int cli_usage(const cli_command *command, const char *format, ...) PARE_PRINTF(2, 3);
 /* Prints the context's message; the exit code of a status. */
 int cli_fail(pare_context *ctx, pare_status status);
 /* A context with log and progress on stderr, cancelled by Ctrl-C. NULL after a message. */
 pare_context *cli_context(void);
+/* Ends a progress line that stands on the terminal, before something is printed. */
+void cli_end_progress(void);
+
+typedef struct json_t json_t;
+/* Writes a document to stdout and frees it (NULL: out of memory); the exit code. */
+int cli_print_json(json_t *root);
+json_t *cli_costs_json(const pare_costs *costs);
+/* All of a model's scores, with per-class rows; `data` gives class names. */
+json_t *cli_scores_json(const pare_scores *scores, const pare_data *data);
 
 int cmd_inspect(int argc, char **argv);
 int cmd_eval(int argc, char **argv);
 int cmd_prune(int argc, char **argv);
 int cmd_compare(int argc, char **argv);
 int cmd_train(int argc, char **argv);
+int cmd_synth(int argc, char **argv);
+int cmd_new(int argc, char **argv);
 int cmd_list(int argc, char **argv);
 
 #endif

@@ -1,109 +1,69 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* cmd_eval.c - `pare eval` and `pare inspect`. */
+/* cmd_eval.c - `pare eval`. */
 #include <jansson.h>
 #include <stdio.h>
 
 #include "cli.h"
 
-static int print_json(json_t *root)
+json_t *cli_scores_json(const pare_scores *s, const pare_data *data)
 {
-    const int failed = root == NULL || json_dumpf(root, stdout, JSON_INDENT(2)) != 0;
-
-    putchar('\n');
-    json_decref(root);
-    return failed ? EXIT_FAILED : 0;
+    (void)data;
+    return json_pack("{s:I, s:f, s:f, s:f, s:f, s:f, s:f}", "n", (json_int_t)s->count, "accuracy",
+                     s->accuracy, "top5", s->top5, "nll", s->nll, "precision_macro",
+                     s->precision_macro, "recall_macro", s->recall_macro, "f1_macro", s->f1_macro);
 }
 
-int cmd_inspect(int argc, char **argv)
+static int print(const pare_scores *s, const pare_data *data)
 {
-    const char *words[1];
-    bool json = false, help = false;
-    const cli_option options[] = {{"--json", 'b', &json}, {"--help", 'b', &help}, {NULL, 0, NULL}};
-    const int n = cli_parse(argc, argv, options, words, 1);
-    pare_model *model = NULL;
-    pare_costs costs;
-
-    if (help)
-        return puts("usage: pare inspect MODEL.onnx [--json]\n\n"
-                    "example: pare inspect model.onnx") < 0;
-    if (n != 1)
-        return EXIT_USAGE;
-    pare_context *ctx = cli_context();
-    if (ctx == NULL)
-        return EXIT_FAILED;
-    pare_status status = pare_model_load(&model, ctx, words[0]);
-    if (status == PARE_OK)
-        status = pare_model_costs(model, &costs);
-    if (status != PARE_OK) {
-        pare_model_free(model);
-        return cli_fail(ctx, status);
+    if (cli_common.json) {
+        json_t *root = cli_scores_json(s, data);
+        json_object_set_new(root, "schema", json_string("pare.eval/1"));
+        return cli_print_json(root);
     }
-    pare_model_free(model);
-    if (json)
-        return print_json(json_pack("{s:i, s:I, s:I, s:I, s:I, s:I}", "schema", 1, "parameters",
-                                    (json_int_t)costs.parameters, "macs", (json_int_t)costs.macs,
-                                    "channels", (json_int_t)costs.channels, "bytes",
-                                    (json_int_t)costs.bytes, "activation_bytes",
-                                    (json_int_t)costs.activation_bytes));
-    printf("parameters       %12lld\nMACs             %12lld\nchannels         %12lld\n"
-           "file bytes       %12lld\nactivation bytes %12lld\n",
-           (long long)costs.parameters, (long long)costs.macs, (long long)costs.channels,
-           (long long)costs.bytes, (long long)costs.activation_bytes);
+    printf("images    %lld\naccuracy  %.2f %%\ntop-5     %.2f %%\nNLL       %.4f\n"
+           "precision %.4f (macro)\nrecall    %.4f (macro)\nF1        %.4f (macro)\n",
+           (long long)s->count, 100 * s->accuracy, 100 * s->top5, s->nll, s->precision_macro,
+           s->recall_macro, s->f1_macro);
     return 0;
-}
-
-static json_t *scores_json(const pare_scores *s)
-{
-    return json_pack("{s:i, s:I, s:f, s:f, s:f, s:f, s:f, s:f}", "schema", 1, "n",
-                     (json_int_t)s->count, "accuracy", s->accuracy, "top5", s->top5, "nll", s->nll,
-                     "precision_macro", s->precision_macro, "recall_macro", s->recall_macro,
-                     "f1_macro", s->f1_macro);
 }
 
 int cmd_eval(int argc, char **argv)
 {
-    const char *words[1], *path = NULL, *split = "test", *preprocess = NULL;
-    int64_t threads = 0;
-    bool json = false, help = false;
-    const cli_option options[] = {{"--data", 's', &path},       {"--split", 's', &split},
-                                  {"--preprocess", 's', &preprocess}, {"--threads", 'i', &threads},
-                                  {"--json", 'b', &json},       {"--help", 'b', &help},
-                                  {NULL, 0, NULL}};
-    const int n = cli_parse(argc, argv, options, words, 1);
+    const char *path = NULL, *preprocess = NULL;
+    pare_data_options opening = {.split = "test"};
+    const cli_option options[] = {
+        {"--data", 's', &path, "PATH", "labelled images (required)"},
+        {"--split", 's', &opening.split, "NAME", "train, val, test or all"},
+        {"--preprocess", 's', &preprocess, "TEXT",
+         "cifar10, imagenet, none, unit or scale=..,mean=..,std=..;\ndefault: what the model says"},
+        {NULL, 0, NULL, NULL, NULL}};
+    const char *const examples[] = {
+        "pare eval model.onnx --data cifar10/ --preprocess cifar10", NULL};
+    const cli_command command = {"eval", "MODEL.onnx", "Scores a model on labelled images.",
+                                 options, 1, 1, examples};
+    const char *words[1];
     pare_model *model = NULL;
     pare_data *data = NULL;
     pare_scores scores = {0};
+    int code;
 
-    if (help)
-        return puts("usage: pare eval MODEL.onnx --data PATH [--split test|train]\n"
-                    "       [--preprocess cifar10|imagenet|none|unit|scale=..,mean=..,std=..]\n"
-                    "       [--threads N] [--json]\n\n"
-                    "example: pare eval model.onnx --data cifar10/ --preprocess cifar10") < 0;
-    if (n != 1 || path == NULL) {
-        fprintf(stderr, "pare: eval wants a model and --data; see pare eval --help\n");
-        return EXIT_USAGE;
-    }
+    if (cli_parse(&code, argc, argv, &command, words) < 0)
+        return code;
+    if (path == NULL)
+        return cli_usage(&command, "--data is missing");
     pare_context *ctx = cli_context();
     if (ctx == NULL)
         return EXIT_FAILED;
-    pare_context_set_threads(ctx, (int)threads);
     pare_status status = pare_model_load(&model, ctx, words[0]);
     if (status == PARE_OK && preprocess != NULL)
         status = pare_model_set_preprocess(model, preprocess);
     if (status == PARE_OK)
-        status = pare_data_open(&data, ctx, path, split);
+        status = pare_data_fit_options(&opening, model);
+    if (status == PARE_OK)
+        status = pare_data_open(&data, ctx, path, &opening);
     if (status == PARE_OK)
         status = pare_evaluate(&scores, model, data);
-    int code = 0;
-    if (status != PARE_OK)
-        code = cli_fail(ctx, status);
-    else if (json)
-        code = print_json(scores_json(&scores));
-    else
-        printf("images    %lld\naccuracy  %.2f %%\ntop-5     %.2f %%\nNLL       %.4f\n"
-               "precision %.4f (macro)\nrecall    %.4f (macro)\nF1        %.4f (macro)\n",
-               (long long)scores.count, 100 * scores.accuracy, 100 * scores.top5, scores.nll,
-               scores.precision_macro, scores.recall_macro, scores.f1_macro);
+    code = status == PARE_OK ? print(&scores, data) : cli_fail(ctx, status);
     pare_scores_clear(&scores);
     pare_data_free(data);
     pare_model_free(model);

@@ -7,15 +7,6 @@
 
 #include "cli.h"
 
-static const char help_text[] =
-    "usage: pare prune MODEL.onnx -o OUT.onnx --target macs=50% [--strategy NAME]\n"
-    "       [--data PATH] [--calibration N] [--scope global|layer] [--per-mac] [--no-refit]\n"
-    "       [--draws K] [--preprocess TEXT] [--seed N] [--threads N] [--force] [--json]\n\n"
-    "strategies: random magnitude bn-scale taylor ml local-ml (default ml)\n"
-    "targets:    macs=P%  params=P%  channels=P%   what is kept of the original\n\n"
-    "example: pare prune model.onnx -o small.onnx --target macs=50% --strategy local-ml \\\n"
-    "             --data cifar10/ --preprocess cifar10";
-
 static bool parse_target(pare_prune_options *options, const char *text)
 {
     static const char *const known[] = {"macs", "params", "channels"};
@@ -73,8 +64,8 @@ static int print_json(const pare_prune_options *o, const pare_prune_result *r)
 
 typedef struct arguments {
     const char *out, *target, *strategy, *path, *scope, *preprocess, *split;
-    int64_t threads, draws, seed;
-    bool force, json;
+    int64_t draws, seed;
+    bool force;
 } arguments;
 
 static int run(pare_context *ctx, const char *in, const arguments *a, pare_prune_options *options)
@@ -87,7 +78,7 @@ static int run(pare_context *ctx, const char *in, const arguments *a, pare_prune
     if (status == PARE_OK && a->preprocess != NULL)
         status = pare_model_set_preprocess(model, a->preprocess);
     if (status == PARE_OK && a->path != NULL)
-        status = pare_data_open(&data, ctx, a->path, a->split);
+        status = pare_data_open(&data, ctx, a->path, &(pare_data_options){.split = a->split});
     if (status == PARE_OK)
         status = pare_prune(&pruned, model, data, options, &result);
     if (status == PARE_OK)
@@ -95,7 +86,7 @@ static int run(pare_context *ctx, const char *in, const arguments *a, pare_prune
     int code = 0;
     if (status != PARE_OK)
         code = cli_fail(ctx, status);
-    else if (a->json)
+    else if (cli_common.json)
         code = print_json(options, &result);
     else
         print_costs(&result);
@@ -110,44 +101,41 @@ int cmd_prune(int argc, char **argv)
     arguments a = {.strategy = "ml", .scope = "global", .split = "train"};
     pare_prune_options options = {0};
     const char *words[1];
-    bool help = false;
-    const cli_option list[] = {{"-o", 's', &a.out},
-                               {"--target", 's', &a.target},
-                               {"--strategy", 's', &a.strategy},
-                               {"--data", 's', &a.path},
-                               {"--split", 's', &a.split},
-                               {"--scope", 's', &a.scope},
-                               {"--preprocess", 's', &a.preprocess},
-                               {"--calibration", 'i', &options.calibration},
-                               {"--draws", 'i', &a.draws},
-                               {"--seed", 'i', &a.seed},
-                               {"--threads", 'i', &a.threads},
-                               {"--per-mac", 'b', &options.per_mac},
-                               {"--no-refit", 'b', &options.no_refit},
-                               {"--force", 'b', &a.force},
-                               {"--json", 'b', &a.json},
-                               {"--help", 'b', &help},
-                               {NULL, 0, NULL}};
-    const int n = cli_parse(argc, argv, list, words, 1);
+    const cli_option list[] = {
+        {"-o", 's', &a.out, "OUT.onnx", "the file to write (required)"},
+        {"--target", 's', &a.target, "T", "macs=P%, params=P% or channels=P% to keep (required)"},
+        {"--strategy", 's', &a.strategy, "NAME",
+         "random, magnitude, bn-scale, taylor, ml or local-ml"},
+        {"--data", 's', &a.path, "PATH", "images to calibrate with"},
+        {"--split", 's', &a.split, "NAME", "which of them"},
+        {"--scope", 's', &a.scope, "WHERE", "global or layer"},
+        {"--preprocess", 's', &a.preprocess, "TEXT", "how pixels become inputs"},
+        {"--calibration", 'i', &options.calibration, "N", "images used at most"},
+        {"--draws", 'i', &a.draws, "K", "of random: the best of K"},
+        {"--seed", 'i', &a.seed, "N", "of everything random"},
+        {"--per-mac", 'b', &options.per_mac, NULL, "divide scores by the MACs saved"},
+        {"--no-refit", 'b', &options.no_refit, NULL, "no least-squares re-fit"},
+        {"--force", 'b', &a.force, NULL, "replace an existing file"},
+        {NULL, 0, NULL, NULL, NULL}};
+    const char *const examples[] = {"pare prune model.onnx -o small.onnx --target macs=50% "
+                                    "--data cifar10/ --preprocess cifar10",
+                                    NULL};
+    const cli_command command = {"prune", "MODEL.onnx", "Cuts channels out of a model.", list,
+                                 1, 1, examples};
+    int code;
 
-    if (help)
-        return puts(help_text) < 0;
-    if (n < 0)
-        return EXIT_USAGE;
+    if (cli_parse(&code, argc, argv, &command, words) < 0)
+        return code;
     options.per_layer = strcmp(a.scope, "layer") == 0;
     options.draws = (int)a.draws;
     options.seed = (uint64_t)a.seed;
-    if (n != 1 || a.out == NULL || !parse_target(&options, a.target) ||
+    if (a.out == NULL || !parse_target(&options, a.target) ||
         !pare_strategy_parse(&options.strategy, a.strategy) ||
         (!options.per_layer && strcmp(a.scope, "global") != 0)) {
-        fprintf(stderr, "pare: prune wants a model, -o, --target such as macs=50%%, a known "
-                        "--strategy and --scope\n%s\n",
-                help_text);
-        return EXIT_USAGE;
+        return cli_usage(&command, "-o, --target, --strategy and --scope are not all right");
     }
     pare_context *ctx = cli_context();
     if (ctx == NULL)
         return EXIT_FAILED;
-    pare_context_set_threads(ctx, (int)a.threads);
     return run(ctx, words[0], &a, &options);
 }

@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* main.c - finds the command and runs it. */
-#include <errno.h>
+/* main.c - finds the command and runs it; the context every command uses. */
+#include <jansson.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "cli.h"
 
 static pare_context *running;
+static bool line_is_open; /* a progress line stands on the terminal */
 
 static void on_interrupt(int number)
 {
@@ -18,28 +19,53 @@ static void on_interrupt(int number)
         pare_context_cancel(running);
 }
 
+void cli_end_progress(void)
+{
+    if (line_is_open)
+        fprintf(stderr, "\r\033[K");
+    line_is_open = false;
+}
+
 static void on_log(void *user, pare_log_level level, const char *text)
 {
     (void)user;
-    if (level <= PARE_LOG_INFO)
-        fprintf(stderr, "%s%s\n", level == PARE_LOG_WARNING ? "warning: " : "", text);
+    if (level > PARE_LOG_INFO || (cli_common.quiet && level > PARE_LOG_WARNING))
+        return;
+    cli_end_progress();
+    fprintf(stderr, "%s%s\n", level == PARE_LOG_WARNING ? "warning: " : "", text);
 }
 
+/* At most ten lines a second, and always the last. */
 static void on_progress(void *user, const pare_progress *p)
 {
+    static struct timespec last;
+    struct timespec now;
+    const bool is_last = p->total > 0 && p->done >= p->total;
+
     (void)user;
-    if (!isatty(STDERR_FILENO))
+    if (cli_common.quiet || !isatty(STDERR_FILENO))
         return;
-    fprintf(stderr, "\r\033[K%s %lld/%lld %s %s", p->stage, (long long)p->done,
-            (long long)p->total, p->unit, p->detail);
-    if (p->done >= p->total)
-        fprintf(stderr, "\r\033[K");
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    const double passed =
+        (double)(now.tv_sec - last.tv_sec) + 1e-9 * (double)(now.tv_nsec - last.tv_nsec);
+    if (!is_last && passed < 0.1)
+        return;
+    last = now;
+    if (is_last) {
+        cli_end_progress();
+        return;
+    }
+    fprintf(stderr, "\r\033[K%s %lld", p->stage, (long long)p->done);
+    if (p->total > 0)
+        fprintf(stderr, "/%lld", (long long)p->total);
+    fprintf(stderr, " %s %s", p->unit, p->detail);
     fflush(stderr);
+    line_is_open = true;
 }
 
 pare_context *cli_context(void)
 {
-    struct sigaction action = {.sa_handler = on_interrupt};
+    struct sigaction action = {.sa_handler = on_interrupt, .sa_flags = (int)SA_RESETHAND};
 
     if (pare_context_new(&running) != PARE_OK) {
         fprintf(stderr, "pare: out of memory\n");
@@ -47,12 +73,15 @@ pare_context *cli_context(void)
     }
     pare_context_set_log(running, on_log, NULL);
     pare_context_set_progress(running, on_progress, NULL);
+    pare_context_set_threads(running, (int)cli_common.threads);
     sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
     return running;
 }
 
 int cli_fail(pare_context *ctx, pare_status status)
 {
+    cli_end_progress();
     fprintf(stderr, "pare: %s\n", pare_context_message(ctx));
     switch (status) {
     case PARE_ERROR_CANCELLED: return EXIT_INTERRUPTED;
@@ -61,55 +90,13 @@ int cli_fail(pare_context *ctx, pare_status status)
     }
 }
 
-static bool store(const cli_option *option, const char *text)
+int cli_print_json(json_t *root)
 {
-    char *end = NULL;
+    const int failed = root == NULL || json_dumpf(root, stdout, JSON_INDENT(2)) != 0;
 
-    errno = 0;
-    if (option->kind == 's')
-        *(const char **)option->value = text;
-    else if (option->kind == 'i')
-        *(int64_t *)option->value = strtoll(text, &end, 10);
-    else
-        *(double *)option->value = strtod(text, &end);
-    if (option->kind == 's' || (end != text && *end == '\0' && errno == 0))
-        return true;
-    fprintf(stderr, "pare: '%s' is no number for %s\n", text, option->name);
-    return false;
-}
-
-int cli_parse(int argc, char **argv, const cli_option *options, const char **words, int max_words)
-{
-    int n_words = 0;
-
-    for (int i = 1; i < argc; i++) {
-        const cli_option *option = options;
-        if (argv[i][0] != '-' || argv[i][1] == '\0') {
-            if (n_words == max_words) {
-                fprintf(stderr, "pare: '%s' is one word too many\n", argv[i]);
-                return -1;
-            }
-            words[n_words++] = argv[i];
-            continue;
-        }
-        while (option->name != NULL && strcmp(option->name, argv[i]) != 0)
-            option++;
-        if (option->name == NULL) {
-            fprintf(stderr, "pare: %s has no option %s; see --help\n", argv[0], argv[i]);
-            return -1;
-        }
-        if (option->kind == 'b') {
-            *(bool *)option->value = true;
-            continue;
-        }
-        if (i + 1 == argc) {
-            fprintf(stderr, "pare: %s wants a value\n", argv[i]);
-            return -1;
-        }
-        if (!store(option, argv[++i]))
-            return -1;
-    }
-    return n_words;
+    putchar('\n');
+    json_decref(root);
+    return failed || fflush(stdout) != 0 ? EXIT_FAILED : 0;
 }
 
 static const struct {
@@ -128,24 +115,38 @@ static int usage(FILE *out)
             pare_version());
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
         fprintf(out, "  %-9s %s\n", commands[i].name, commands[i].summary);
+    fprintf(out, "\nexit codes: 0 done, 1 failed, 2 wrong usage, 3 a requirement is not met, "
+                 "130 interrupted\n");
     return out == stdout ? 0 : EXIT_USAGE;
+}
+
+static int find_and_run(int argc, char **argv)
+{
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
+        if (strcmp(argv[0], commands[i].name) != 0)
+            continue;
+        const int code = commands[i].run(argc, argv);
+        cli_end_progress();
+        pare_context_free(running);
+        return code;
+    }
+    fprintf(stderr, "pare: there is no command '%s'\n", argv[0]);
+    return usage(stderr);
 }
 
 int main(int argc, char **argv)
 {
+    char text[] = "--help", *help[] = {NULL, text};
+
     if (argc < 2)
         return usage(stderr);
     if (strcmp(argv[1], "--version") == 0)
         return printf("pare %s\n", pare_version()) > 0 ? 0 : EXIT_FAILED;
+    if (argc == 3 && strcmp(argv[1], "help") == 0) {
+        help[0] = argv[2];
+        return find_and_run(2, help);
+    }
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0)
         return usage(stdout);
-    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
-        if (strcmp(argv[1], commands[i].name) != 0)
-            continue;
-        const int code = commands[i].run(argc - 1, argv + 1);
-        pare_context_free(running);
-        return code;
-    }
-    fprintf(stderr, "pare: no command '%s'\n", argv[1]);
-    return usage(stderr);
+    return find_and_run(argc - 1, argv + 1);
 }

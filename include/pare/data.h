@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * data.h - images and labels, and how an image becomes a network's input.
+ * data.h - images with class labels, masks or both, and how an image becomes a network's input.
+ *
+ * A set is held in memory as 8-bit pixels of one size. An image may carry a class (classification), a
+ * class for each pixel (segmentation) or both.
  */
 #ifndef PARE_DATA_H
 #define PARE_DATA_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include <pare/context.h>
@@ -12,30 +16,94 @@
 
 typedef struct pare_data pare_data;
 
-/* Opens a set of labelled images. `path` is a folder or a file:
+enum { PARE_IGNORE = 255 }; /* a mask value that no score and no loss counts */
+
+/* How a set is opened. The zero value is a sensible default. */
+typedef struct pare_data_options {
+    const char *split;     /* "train", "val", "test" or "all" (train and val together); NULL: "test" */
+    int64_t channels;      /* 1 or 3; 0: as the files are (colour when any file is) */
+    int64_t height, width; /* images and masks are resized to this; 0: as they are, then all files
+                              must be of one size */
+    int64_t crop;          /* percent of the shorter side a centre crop keeps before resizing, for
+                              folders of photos; 0: the whole image is squeezed */
+    double val_fraction;   /* of the training images that form "val" where the data has none of its
+                              own; 0: none, so that "train" is whole */
+    double test_fraction;  /* of a set without any split that forms "test"; 0: 0.2 */
+    int ignore_class;      /* mask class that becomes PARE_IGNORE, counted from 1 (12 = class 11);
+                              0: none */
+    int64_t limit;         /* at most this many images, the first of the split; 0: all */
+    uint64_t seed;         /* of the splits made here */
+} pare_data_options;
+
+/* Opens a set. `path` is a folder or a file:
  *   CIFAR-10 binary     FILE.bin, or a folder of data_batch_*.bin and test_batch.bin
  *   IDX, also gzip      a folder of *-images-idx3-ubyte[.gz] and *-labels-idx1-ubyte[.gz]
  *   PNG strips          a folder of SPLIT_00.png, ... (square images one below the other) and
  *                       SPLIT_labels.u8
- * `split` is "train" or "test". *out is the caller's: pare_data_free. */
+ *   class folders       [SPLIT/]CLASS/IMAGE.(jpg|png)
+ *   masks               [SPLIT/]images and [SPLIT/]masks, also SPLIT and SPLITannot, image and label;
+ *                       masks are indexed or gray PNGs whose values are classes
+ *   labels.tsv          a folder with labels.tsv: IMAGE, class number[, class name] a line, and
+ *                       optionally MASK as a fourth column; images relative to the folder
+ *   pare synth          what `pare synth` writes (labels.tsv with masks in each split folder)
+ * What cannot be decoded is left out with a warning naming the file; PARE_ERROR_DATA when nothing
+ * is left. *out is the caller's: pare_data_free. */
 PARE_API PARE_NODISCARD pare_status pare_data_open(pare_data **out, pare_context *ctx,
-                                                   const char *path, const char *split);
+                                                   const char *path,
+                                                   const pare_data_options *options);
 /* The images from .. from + count - 1 (clipped to what there is) as a set of its own. */
 PARE_API PARE_NODISCARD pare_status pare_data_slice(pare_data **out, const pare_data *data,
                                                     int64_t from, int64_t count);
 PARE_API void pare_data_free(pare_data *data); /* NULL is fine */
 
 PARE_API int64_t pare_data_count(const pare_data *data);
-PARE_API int64_t pare_data_classes(const pare_data *data); /* largest label + 1 */
+PARE_API int64_t pare_data_classes(const pare_data *data);      /* largest label + 1; 0: no labels */
+PARE_API int64_t pare_data_mask_classes(const pare_data *data); /* the same of masks; 0: no masks */
 PARE_API int64_t pare_data_channels(const pare_data *data);
 PARE_API int64_t pare_data_height(const pare_data *data);
 PARE_API int64_t pare_data_width(const pare_data *data);
-PARE_API int64_t pare_data_label(const pare_data *data, int64_t index);
+PARE_API int64_t pare_data_label(const pare_data *data, int64_t index); /* -1: none */
+/* Mask of an image, height x width bytes, borrowed; NULL when the set has none. */
+PARE_API const uint8_t *pare_data_mask(const pare_data *data, int64_t index);
+/* Name of a class (of labels, or of masks) where the data names it, NULL otherwise. */
+PARE_API const char *pare_data_class_name(const pare_data *data, int64_t k);
+PARE_API const char *pare_data_mask_class_name(const pare_data *data, int64_t k);
 
 /* States how pixels become inputs: "cifar10" or "imagenet" (RGB / 255, mean .485 .456 .406, std .229
- * .224 .225), "none" (0 .. 255 as they are), "unit" (/ 255), or numbers such as
- * "scale=255,mean=0.5,std=0.25". Kept in the model's metadata. */
+ * .224 .225), "none" (0 .. 255 as they are), "unit" (/ 255), or a list such as
+ * "scale=255,mean=0.5,std=0.25,order=bgr,layout=nhwc,size=224x224" in which mean and std may hold
+ * one number a channel ("mean=0.4 0.5 0.6"). x = (pixel / scale - mean) / std. Kept in the model's
+ * metadata. */
 PARE_API PARE_NODISCARD pare_status pare_model_set_preprocess(pare_model *model,
                                                               const char *text);
+/* Fills channels, height and width of `options` (where they are 0) with what the model's input and
+ * preprocessing want, so that the set opened with them fits the model. */
+PARE_API PARE_NODISCARD pare_status pare_data_fit_options(pare_data_options *options,
+                                                          const pare_model *model);
+
+/* Random changes of training images; masks move with their image. Zero switches each off. */
+typedef struct pare_augment {
+    bool flip;        /* left and right, one in two */
+    int crop;         /* pixels of padding before a random crop of the original size */
+    float brightness; /* added, uniform in +- this share of the range */
+    float contrast;   /* factor uniform in 1 +- this, round the image's mean */
+    float noise;      /* normal, standard deviation as a share of the range */
+} pare_augment;
+
+/* --- Made images --- */
+
+typedef struct pare_synth_options {
+    int64_t train, val, test; /* images of each split; 0: 3000, 500, 1000 */
+    int64_t size;             /* height and width; 0: 48 */
+    double difficulty;        /* 0 .. 1: noise, clutter, occlusion, contrast; 0 stands for 0.5 */
+    uint64_t seed;
+} pare_synth_options;
+
+/* Writes a seeded set of small RGB images of drawn shapes to `directory`: ten classes with texture,
+ * occlusion, noise and clutter; a class label and a mask (0 background, 1 .. 10 the shape) each, as
+ * DIR/SPLIT/images/NNNNN.png, DIR/SPLIT/masks/NNNNN.png and DIR/SPLIT/labels.tsv. The same options
+ * give the same bytes. An existing set is PARE_ERROR_EXISTS unless `replace`. */
+PARE_API PARE_NODISCARD pare_status pare_synth(pare_context *ctx, const char *directory,
+                                               const pare_synth_options *options, bool replace);
 
 #endif

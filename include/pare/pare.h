@@ -8,6 +8,8 @@
 #include <pare/evaluate.h>
 #include <pare/model.h>
 #include <pare/prune.h>
+#include <pare/report.h>
 #include <pare/status.h>
+#include <pare/train.h>
 
 #endif

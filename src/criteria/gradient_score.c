@@ -136,7 +136,8 @@ static pare_status run_batches(double *scores, double *sums, edges *e, const pri
         PRI_TRY(pri_check_cancel(groups->ctx, "measuring sensitivities"));
         for (int64_t i = 0; i < batch; i++)
             order[i] = pri_min_i64(at + i, data->count - 1);
-        pri_data_batch(data, preprocess, order, batch, NULL, pri_engine_input(e->engine, 0));
+        pri_data_batch(data, preprocess, order, batch, NULL, 0, pri_engine_input(e->engine, 0),
+                       NULL, NULL);
         for (int draw = 0; draw < (gauss_newton ? PROJECTIONS : 1); draw++) {
             PRI_TRY(pri_engine_forward(e->engine));
             seed_gradient(e->engine, data, order, count, gauss_newton, seed, (uint64_t)draw);

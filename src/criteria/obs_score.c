@@ -121,7 +121,8 @@ pare_status pri_score_obs(double *scores, const pri_groups *groups, const pare_d
     if (status == PARE_OK) {
         for (int64_t i = 0; i < options.batch; i++)
             order[i] = i;
-        pri_data_batch(data, preprocess, order, options.batch, NULL, pri_engine_input(engine, 0));
+        pri_data_batch(data, preprocess, order, options.batch, NULL, 0, pri_engine_input(engine, 0), NULL,
+                       NULL);
     }
     const int steps = status == PARE_OK ? pri_engine_steps(engine) : 0;
     for (int s = 0; s < steps && status == PARE_OK; s++) {

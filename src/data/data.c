@@ -35,9 +35,21 @@ int64_t pare_data_width(const pare_data *data)
     return data->width;
 }
 
+int64_t pare_data_mask_classes(const pare_data *data)
+{
+    return data->mask_classes;
+}
+
+const uint8_t *pare_data_mask(const pare_data *data, int64_t index)
+{
+    if (data->masks == NULL || index < 0 || index >= data->count)
+        return NULL;
+    return data->masks + index * data->height * data->width;
+}
+
 int64_t pare_data_label(const pare_data *data, int64_t index)
 {
-    return index >= 0 && index < data->count ? data->labels[index] : -1;
+    return data->labels != NULL && index >= 0 && index < data->count ? data->labels[index] : -1;
 }
 
 void pare_data_free(pare_data *data)
@@ -102,6 +114,13 @@ pare_status pare_data_slice(pare_data **out, const pare_data *data, int64_t from
     memcpy(part->pixels, data->pixels + from * size, (size_t)(count * size));
     memcpy(part->labels, data->labels + from, (size_t)count * sizeof(int32_t));
     *out = part;
+    return PARE_OK;
+}
+
+pare_status pare_data_fit_options(pare_data_options *options, const pare_model *model)
+{
+    (void)options;
+    (void)model;
     return PARE_OK;
 }
 
@@ -182,40 +201,62 @@ pare_status pare_model_set_preprocess(pare_model *model, const char *text)
     return pare_model_set_metadata(model, PRI_PREPROCESS_KEY, text);
 }
 
-void pri_data_batch(const pare_data *data, const pri_preprocess *preprocess, const int64_t *order,
-                    int64_t count, const pri_augment *augment, float *out)
+typedef struct change {
+    int64_t dy, dx;
+    bool flip;
+} change;
+
+static change draw_change(const pare_augment *augment, uint64_t seed, int64_t image)
+{
+    const uint64_t index = (uint64_t)image * 8;
+    change c = {0, 0, false};
+
+    if (augment == NULL)
+        return c;
+    if (augment->crop > 0) {
+        const int64_t span = 2 * (int64_t)augment->crop + 1;
+        c.dy = pri_random_below(span, seed, PRI_STREAM_AUGMENT, index) - augment->crop;
+        c.dx = pri_random_below(span, seed, PRI_STREAM_AUGMENT, index + 1) - augment->crop;
+    }
+    c.flip = augment->flip && (pri_random_bits(seed, PRI_STREAM_AUGMENT, index + 2) & 1) != 0;
+    return c;
+}
+
+static void write_image(float *out, const pare_data *data, const pri_preprocess *preprocess,
+                        const uint8_t *image, change move)
 {
     const int64_t h = data->height, w = data->width, channels = data->channels;
 
+    for (int64_t c = 0; c < channels; c++) {
+        const int64_t from = preprocess->is_bgr && channels == 3 ? 2 - c : c;
+        const int k = c < 4 ? (int)c : 3;
+        const float a = 1 / (preprocess->scale * preprocess->std[k]);
+        const float b = -preprocess->mean[k] / preprocess->std[k];
+        const int64_t step = preprocess->is_nhwc ? channels : 1;
+        float *plane = out + (preprocess->is_nhwc ? c : c * h * w);
+        for (int64_t y = 0; y < h; y++) {
+            for (int64_t x = 0; x < w; x++) {
+                const int64_t sy = y + move.dy, sx = (move.flip ? w - 1 - x : x) + move.dx;
+                const bool is_inside = sy >= 0 && sy < h && sx >= 0 && sx < w;
+                plane[(y * w + x) * step] =
+                    is_inside ? (float)image[(sy * w + sx) * channels + from] * a + b : b;
+            }
+        }
+    }
+}
+
+void pri_data_batch(const pare_data *data, const pri_preprocess *preprocess, const int64_t *order,
+                    int64_t count, const pare_augment *augment, uint64_t seed, float *out,
+                    int32_t *labels, uint8_t *masks)
+{
+    const int64_t area = data->height * data->width, size = area * data->channels;
+
+    (void)masks;
 #pragma omp parallel for schedule(static)
     for (int64_t n = 0; n < count; n++) {
-        const uint8_t *image = data->pixels + order[n] * h * w * channels;
-        int64_t dy = 0, dx = 0;
-        bool flip = false;
-        if (augment != NULL) {
-            const uint64_t index = (uint64_t)n * 4;
-            if (augment->crop > 0) {
-                const int64_t span = 2 * augment->crop + 1;
-                dy = pri_random_below(span, augment->seed, PRI_STREAM_AUGMENT, index) - augment->crop;
-                dx = pri_random_below(span, augment->seed, PRI_STREAM_AUGMENT, index + 1) -
-                     augment->crop;
-            }
-            flip = augment->flip &&
-                   (pri_random_bits(augment->seed, PRI_STREAM_AUGMENT, index + 2) & 1) != 0;
-        }
-        for (int64_t c = 0; c < channels; c++) {
-            const int k = c < 4 ? (int)c : 3;
-            const float a = 1 / (preprocess->scale * preprocess->std[k]);
-            const float b = -preprocess->mean[k] / preprocess->std[k];
-            float *plane = out + (n * channels + c) * h * w;
-            for (int64_t y = 0; y < h; y++) {
-                for (int64_t x = 0; x < w; x++) {
-                    const int64_t sy = y + dy, sx = (flip ? w - 1 - x : x) + dx;
-                    const bool is_inside = sy >= 0 && sy < h && sx >= 0 && sx < w;
-                    plane[y * w + x] = is_inside ? (float)image[(sy * w + sx) * channels + c] * a + b
-                                                 : b;
-                }
-            }
-        }
+        write_image(out + n * size, data, preprocess, data->pixels + order[n] * size,
+                    draw_change(augment, seed, order[n]));
+        if (labels != NULL)
+            labels[n] = data->labels != NULL ? data->labels[order[n]] : -1;
     }
 }

@@ -9,14 +9,19 @@
 
 struct pare_data {
     pare_context *ctx;
-    int64_t count, channels, height, width, classes;
+    int64_t count, channels, height, width, classes, mask_classes;
     uint8_t *pixels; /* count x height x width x channels */
-    int32_t *labels; /* count */
+    int32_t *labels; /* count, or NULL */
+    uint8_t *masks;  /* count x height x width, or NULL */
+    char **class_names, **mask_class_names; /* classes, mask_classes; NULL where unknown; owned */
 };
 
 typedef struct pri_preprocess {
-    float scale;       /* x / scale */
+    float scale; /* x / scale */
     float mean[4], std[4];
+    bool is_bgr;  /* channels in the order blue, green, red */
+    bool is_nhwc; /* the network's input has its channels last */
+    int64_t height, width; /* stated by "size="; 0: not */
 } pri_preprocess;
 
 #define PRI_PREPROCESS_KEY "pare.preprocess"
@@ -24,15 +29,12 @@ typedef struct pri_preprocess {
 /* Reads the text of pare_model_set_preprocess (NULL: unit). */
 pare_status pri_preprocess_parse(pri_preprocess *out, pare_context *ctx, const char *text);
 
-typedef struct pri_augment {
-    bool flip;
-    int crop;      /* pixels of padding before a random crop */
-    uint64_t seed;
-} pri_augment;
-
-/* Writes images order[0 .. count-1] as plain NCHW floats. `augment` may be NULL. */
+/* Writes images order[0 .. count-1] as plain floats (NCHW, or NHWC) and, unless NULL, their labels and
+ * masks. `augment` may be NULL; its randomness is a function of seed (say, of the epoch) and image
+ * number alone. */
 void pri_data_batch(const pare_data *data, const pri_preprocess *preprocess, const int64_t *order,
-                    int64_t count, const pri_augment *augment, float *out);
+                    int64_t count, const pare_augment *augment, uint64_t seed, float *out,
+                    int32_t *labels, uint8_t *masks);
 /* Appends images; labels are checked and pixels copied. */
 pare_status pri_data_append(pare_data *data, const uint8_t *pixels, bool planar,
                             const uint8_t *labels, int64_t count);

@@ -235,8 +235,10 @@ static pare_status read_folder(pare_data *data, const folder *f, const char *spl
     return status;
 }
 
-pare_status pare_data_open(pare_data **out, pare_context *ctx, const char *path, const char *split)
+pare_status pare_data_open(pare_data **out, pare_context *ctx, const char *path,
+                           const pare_data_options *options)
 {
+    const char *split = options->split != NULL ? options->split : "test";
     pare_status status;
 
     *out = NULL;

@@ -161,7 +161,8 @@ pare_status pri_refit(pare_model *masked, const pri_groups *groups, const bool *
         for (int64_t i = 0; i < batch; i++)
             order[i] = i;
         for (int k = 0; k < 2; k++)
-            pri_data_batch(data, preprocess, order, batch, NULL, pri_engine_input(engines[k], 0));
+            pri_data_batch(data, preprocess, order, batch, NULL, 0,
+                           pri_engine_input(engines[k], 0), NULL, NULL);
     }
     const int steps = status == PARE_OK ? pri_engine_steps(engines[0]) : 0;
     for (int s = 0; s < steps && status == PARE_OK; s++) {

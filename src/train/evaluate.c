@@ -113,7 +113,8 @@ static pare_status run_all(pare_scores *out, tally *t, pri_engine *engine, pare_
         status = pri_check_cancel(ctx, "evaluating");
         if (status != PARE_OK)
             break;
-        pri_data_batch(data, preprocess, order, batch, NULL, pri_engine_input(engine, 0));
+        pri_data_batch(data, preprocess, order, batch, NULL, 0, pri_engine_input(engine, 0), NULL,
+                       NULL);
         status = pri_engine_forward(engine);
         const float *logits = pri_engine_output(engine, 0);
         for (int64_t i = 0; i < batch && at + i < data->count && status == PARE_OK; i++)

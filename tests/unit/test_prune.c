@@ -35,7 +35,7 @@ static void evaluates_resnet20_as_published(void **state)
     pare_context *ctx = test_context();
     test_ok(ctx, pare_model_load(&model, ctx, model_path));
     test_ok(ctx, pare_model_set_preprocess(model, "cifar10"));
-    test_ok(ctx, pare_data_open(&data, ctx, data_path, "test"));
+    test_ok(ctx, pare_data_open(&data, ctx, data_path, &(pare_data_options){0}));
     test_ok(ctx, pare_evaluate(&scores, model, data));
     assert_int_equal(scores.count, 8000);
     assert_true(fabs(scores.accuracy - 0.9180) < 0.0003);
