@@ -156,7 +156,7 @@ pare_status pri_preprocess_parse(pri_preprocess *out, pare_context *ctx, const c
 {
     static const float mean[4] = {0.485f, 0.456f, 0.406f, 0}, std[4] = {0.229f, 0.224f, 0.225f, 1};
 
-    out->scale = 255;
+    *out = (pri_preprocess){.scale = 255};
     fill(out->mean, 0);
     fill(out->std, 1);
     if (text == NULL || strcmp(text, "unit") == 0)
