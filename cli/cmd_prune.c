@@ -7,26 +7,6 @@
 
 #include "cli.h"
 
-static bool parse_target(pare_prune_options *options, const char *text)
-{
-    static const char *const known[] = {"macs", "params", "channels"};
-
-    for (size_t i = 0; text != NULL && i < sizeof known / sizeof *known; i++) {
-        const size_t length = strlen(known[i]);
-        char *end;
-        if (strncmp(text, known[i], length) != 0 || text[length] != '=')
-            continue;
-        options->fraction = strtod(text + length + 1, &end);
-        if (end == text + length + 1 || (*end != '\0' && strcmp(end, "%") != 0))
-            return false;
-        if (*end == '%')
-            options->fraction /= 100;
-        snprintf(options->target, sizeof options->target, "%s", known[i]);
-        return true;
-    }
-    return false;
-}
-
 static void print_costs(const pare_prune_result *r)
 {
     const struct {
@@ -42,8 +22,9 @@ static void print_costs(const pare_prune_result *r)
         printf("%-17s %12lld -> %12lld  (%.1f %%)\n", rows[i].name, (long long)rows[i].before,
                (long long)rows[i].after, 100.0 * (double)rows[i].after / (double)rows[i].before);
     printf("units removed     %12lld of %lld\noracle            %12.2g of the output's range\n"
-           "time              %12.1f s\n",
-           (long long)r->removed, (long long)r->units, r->oracle, r->seconds);
+           "time              %12.1f s (scores %.1f, re-fit %.1f, reconstruction %.1f)\n",
+           (long long)r->removed, (long long)r->units, r->oracle, r->seconds, r->score_seconds,
+           r->refit_seconds, r->reconstruct_seconds);
 }
 
 static int print_json(const pare_prune_options *o, const pare_prune_result *r)
@@ -64,7 +45,7 @@ static int print_json(const pare_prune_options *o, const pare_prune_result *r)
 
 typedef struct arguments {
     const char *out, *target, *strategy, *path, *scope, *preprocess, *split;
-    int64_t draws, seed;
+    int64_t draws, seed, steps, reconstruct;
     bool force;
 } arguments;
 
@@ -72,13 +53,15 @@ static int run(pare_context *ctx, const char *in, const arguments *a, pare_prune
 {
     pare_model *model = NULL, *pruned = NULL;
     pare_data *data = NULL;
-    pare_prune_result result;
+    pare_prune_result result = {0};
     pare_status status = pare_model_load(&model, ctx, in);
 
     if (status == PARE_OK && a->preprocess != NULL)
         status = pare_model_set_preprocess(model, a->preprocess);
     if (status == PARE_OK && a->path != NULL)
         status = pare_data_open(&data, ctx, a->path, &(pare_data_options){.split = a->split});
+    if (status == PARE_OK)
+        status = pare_target_parse(&options->target, ctx, a->target);
     if (status == PARE_OK)
         status = pare_prune(&pruned, model, data, options, &result);
     if (status == PARE_OK)
@@ -90,6 +73,7 @@ static int run(pare_context *ctx, const char *in, const arguments *a, pare_prune
         code = print_json(options, &result);
     else
         print_costs(&result);
+    pare_prune_result_clear(&result);
     pare_data_free(data);
     pare_model_free(pruned);
     pare_model_free(model);
@@ -113,7 +97,11 @@ int cmd_prune(int argc, char **argv)
         {"--calibration", 'i', &options.calibration, "N", "images used at most"},
         {"--draws", 'i', &a.draws, "K", "of random: the best of K"},
         {"--seed", 'i', &a.seed, "N", "of everything random"},
-        {"--per-mac", 'b', &options.per_mac, NULL, "divide scores by the MACs saved"},
+        {"--steps", 'i', &a.steps, "N", "score and cut in N steps"},
+        {"--align", 'i', &options.align, "N", "keep channel counts at multiples of N"},
+        {"--reconstruct", 'i', &a.reconstruct, "N", "passes of joint reconstruction, -1: none"},
+        {"--ignore-cost", 'b', &options.ignore_cost, NULL, "do not divide scores by what is saved"},
+        {"--no-fold", 'b', &options.no_fold, NULL, "do not fold means into biases"},
         {"--no-refit", 'b', &options.no_refit, NULL, "no least-squares re-fit"},
         {"--force", 'b', &a.force, NULL, "replace an existing file"},
         {NULL, 0, NULL, NULL, NULL}};
@@ -128,8 +116,10 @@ int cmd_prune(int argc, char **argv)
         return code;
     options.per_layer = strcmp(a.scope, "layer") == 0;
     options.draws = (int)a.draws;
+    options.steps = (int)a.steps;
+    options.reconstruct = (int)a.reconstruct;
     options.seed = (uint64_t)a.seed;
-    if (a.out == NULL || !parse_target(&options, a.target) ||
+    if (a.out == NULL || a.target == NULL ||
         !pare_strategy_parse(&options.strategy, a.strategy) ||
         (!options.per_layer && strcmp(a.scope, "global") != 0)) {
         return cli_usage(&command, "-o, --target, --strategy and --scope are not all right");

@@ -8,6 +8,7 @@
 #include <pare/evaluate.h>
 #include <pare/model.h>
 #include <pare/prune.h>
+#include <pare/recipe.h>
 #include <pare/report.h>
 #include <pare/status.h>
 #include <pare/train.h>

@@ -9,11 +9,12 @@
 #include <math.h>
 #include <string.h>
 
-#include "base/random.h"
 #include "criteria/criteria.h"
+#include "criteria/fisher.h"
+#include "criteria/gram.h"
 #include "engine/engine.h"
 
-enum { BATCH = 64, PROJECTIONS = 2 };
+enum { PROJECTIONS = 2 };
 
 typedef struct edges {
     pare_model *copy;
@@ -55,12 +56,13 @@ static pare_status insert_identities(edges *e, const pri_groups *groups)
     return pri_model_bind(e->copy);
 }
 
-static pare_status open_edges(edges *e, const pri_groups *groups, int64_t batch)
+static pare_status open_edges(edges *e, const pri_scoring *scoring, int64_t batch)
 {
+    const pri_groups *groups = scoring->groups;
     const size_t room = (size_t)groups->n_consumers + 1;
 
     memset(e, 0, sizeof *e);
-    PRI_TRY(pare_model_clone(&e->copy, groups->model));
+    PRI_TRY(pare_model_clone(&e->copy, scoring->masked));
     e->taps = pri_alloc(groups->ctx, room, sizeof(pri_value *));
     e->record = pri_alloc(groups->ctx, room, sizeof(int));
     if (e->taps == NULL || e->record == NULL)
@@ -93,64 +95,38 @@ static pare_status add_edge(double *sums, const edges *e, int k, const pri_group
     return PARE_OK;
 }
 
-/* Writes the gradient to send back: a random projection, or that of the log-likelihood. */
-static void seed_gradient(pri_engine *engine, const pare_data *data, const int64_t *order,
-                          int64_t count, bool gauss_newton, uint64_t seed, uint64_t draw)
+static void add_scores(double *scores, const double *sums, int64_t count, int n_units,
+                       bool is_taylor)
 {
-    const pri_shape shape = pri_engine_output_shape(engine, 0);
-    const int64_t classes = pri_shape_count(&shape) / pri_engine_batch(engine);
-    const float *logits = pri_engine_output(engine, 0);
-    float *g = pri_engine_output_gradient(engine, 0);
-
-    memset(g, 0, (size_t)pri_shape_count(&shape) * sizeof *g);
     for (int64_t n = 0; n < count; n++) {
-        float *row = g + n * classes;
-        double mean = 0, sum = 0, largest = -INFINITY;
-        for (int64_t c = 0; c < classes; c++)
-            largest = fmax(largest, logits[n * classes + c]);
-        for (int64_t c = 0; c < classes; c++)
-            sum += exp(logits[n * classes + c] - largest);
-        for (int64_t c = 0; c < classes; c++) {
-            if (gauss_newton)
-                row[c] = (float)pri_random_normal(seed + draw, PRI_STREAM_PROJECTION,
-                                                  (uint64_t)(order[n] * classes + c));
-            else
-                row[c] = (float)(exp(logits[n * classes + c] - largest) / sum) -
-                         (float)(data->labels[order[n]] == c);
-            mean += row[c] / (double)classes;
+        for (int u = 0; u < n_units; u++) {
+            const double s = sums[n * n_units + u];
+            scores[u] += is_taylor ? fabs(s) : s * s;
         }
-        for (int64_t c = 0; c < classes && gauss_newton; c++)
-            row[c] -= (float)mean; /* a shift of all logits changes no probability */
     }
 }
 
-static pare_status run_batches(double *scores, double *sums, edges *e, const pri_groups *groups,
-                               const pare_data *data, const pri_preprocess *preprocess,
-                               bool gauss_newton, uint64_t seed)
+static pare_status run_batches(double *scores, double *sums, edges *e, const pri_scoring *scoring,
+                               bool is_taylor)
 {
+    const pri_groups *groups = scoring->groups;
+    const pare_data *data = scoring->data;
+    const pare_fisher kind = is_taylor ? PARE_FISHER_EMPIRICAL : scoring->fisher;
     const int64_t batch = pri_engine_batch(e->engine);
-    int64_t order[BATCH];
 
     for (int64_t at = 0; at < data->count; at += batch) {
         const int64_t count = pri_min_i64(batch, data->count - at);
         PRI_TRY(pri_check_cancel(groups->ctx, "measuring sensitivities"));
-        for (int64_t i = 0; i < batch; i++)
-            order[i] = pri_min_i64(at + i, data->count - 1);
-        pri_data_batch(data, preprocess, order, batch, NULL, 0, pri_engine_input(e->engine, 0),
-                       NULL, NULL);
-        for (int draw = 0; draw < (gauss_newton ? PROJECTIONS : 1); draw++) {
+        PRI_TRY(pri_fill_input(e->engine, data, scoring->preprocess, at));
+        for (int draw = 0; draw < (kind == PARE_FISHER_EMPIRICAL ? 1 : PROJECTIONS); draw++) {
             PRI_TRY(pri_engine_forward(e->engine));
-            seed_gradient(e->engine, data, order, count, gauss_newton, seed, (uint64_t)draw);
+            PRI_TRY(pri_seed_gradients(e->engine, e->copy, kind, data, at, count,
+                                       scoring->seed, (uint64_t)draw));
             PRI_TRY(pri_engine_backward(e->engine));
             memset(sums, 0, (size_t)batch * (size_t)groups->n_units * sizeof *sums);
             for (int k = 0; k < e->n; k++)
                 PRI_TRY(add_edge(sums, e, k, groups));
-            for (int64_t n = 0; n < count; n++) {
-                for (int u = 0; u < groups->n_units; u++) {
-                    const double s = sums[n * groups->n_units + u];
-                    scores[u] += gauss_newton ? s * s : fabs(s);
-                }
-            }
+            add_scores(scores, sums, count, groups->n_units, is_taylor);
         }
         pri_progress(groups->ctx, &(pare_progress){"sensitivity", "", at + count, data->count,
                                                    "images"});
@@ -158,21 +134,19 @@ static pare_status run_batches(double *scores, double *sums, edges *e, const pri
     return PARE_OK;
 }
 
-pare_status pri_score_gradient(double *scores, const pri_groups *groups, const pare_data *data,
-                               const pri_preprocess *preprocess, bool gauss_newton, uint64_t seed)
+pare_status pri_score_gradient(double *scores, const pri_scoring *scoring, bool is_taylor)
 {
-    const pri_shape *input = &groups->model->graph->inputs[0]->shape;
-    const int64_t batch = input->dims[0] > 0 ? pri_min_i64(BATCH, input->dims[0])
-                                             : pri_min_i64(BATCH, data->count);
+    const pri_groups *groups = scoring->groups;
+    const int64_t batch =
+        pri_batch_for(scoring->masked, scoring->data->count, PRI_FISHER_BATCH);
     edges e;
     double *sums = NULL;
-    pare_status status = open_edges(&e, groups, batch);
+    pare_status status = open_edges(&e, scoring, batch);
 
     memset(scores, 0, (size_t)groups->n_units * sizeof *scores);
     if (status == PARE_OK) {
         sums = pri_alloc(groups->ctx, (size_t)batch * (size_t)groups->n_units, sizeof *sums);
-        status = sums != NULL ? run_batches(scores, sums, &e, groups, data, preprocess,
-                                            gauss_newton, seed)
+        status = sums != NULL ? run_batches(scores, sums, &e, scoring, is_taylor)
                               : PARE_ERROR_MEMORY;
     }
     pri_free(sums);

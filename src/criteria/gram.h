@@ -3,18 +3,38 @@
 #ifndef PRI_GRAM_H
 #define PRI_GRAM_H
 
+#include "data/data.h"
 #include "engine/engine.h"
 
-/* A layer that can be fitted: one product with constant weights nobody else reads. */
+/* Lowers *batch to what keeps an unfused engine's activations within `bytes`. */
+pare_status pri_batch_within(int64_t *batch, pare_model *model, double bytes);
+/* Fills an engine's first input with images from, from + 1, ... of a set (the last again where it
+ * ends). */
+pare_status pri_fill_input(pri_engine *engine, const pare_data *data,
+                           const pri_preprocess *preprocess, int64_t from);
+
+/* A layer that can be fitted: a product with constant weights nobody else reads. */
 bool pri_is_fittable(const pri_call *call, pri_product *product);
 
 /* The call of a step with its operands as they are now. */
 pare_status pri_step_call(pri_call *call, pri_operand *in, pri_operand *out,
                           const pri_engine *engine, const pare_model *model, int step);
 
-/* gram (K+1 x K+1, the last row and column belong to a constant 1) of the rows of a layer, and, with
- * `residual`, cross (K+1 x outputs) = A' residual; residual is plain or channels-last like the output.
- * At most `max_rows` rows, spread over the whole set, are read. *rows says how many. */
+/* What a layer should give: `data` (the output's shape, in `layout`). Where the output is added to a
+ * shortcut, behind a normalisation or not, the shortcut may be off already: the layer is then asked to
+ * give data + (original_shortcut - shortcut) * scale[c], 1 / scale being what the output is multiplied by
+ * on its way to the sum. */
+typedef struct pri_wanted {
+    const float *data;
+    pri_layout layout;
+    const float *shortcut, *original_shortcut; /* or NULL */
+    pri_layout shortcut_layout, original_layout;
+    const float *scale; /* by output channel, or NULL: 1 */
+} pri_wanted;
+
+/* Sums over rows of one group of a layer: gram (K+1 x K+1, upper triangle; the last row and column
+ * belong to a constant 1) and, with `wanted`, cross (K+1 x outputs) = A' (wanted - given). At most
+ * `max_rows` rows, in runs spread over the whole set, are read; `rows` says how many. */
 typedef struct pri_gram {
     int64_t size;    /* K + 1 */
     int64_t outputs;
@@ -22,7 +42,7 @@ typedef struct pri_gram {
     float *gram, *cross;
 } pri_gram;
 pare_status pri_gram_make(pri_gram *gram, const pri_call *call, const pri_product *product,
-                          const float *wanted, pri_layout wanted_layout, int64_t max_rows);
+                          int group, const pri_wanted *wanted, int64_t max_rows);
 void pri_gram_clear(pri_gram *gram);
 
 #endif

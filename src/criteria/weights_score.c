@@ -6,10 +6,10 @@
 #include "base/random.h"
 #include "criteria/criteria.h"
 
-pare_status pri_score_random(double *scores, const pri_groups *groups, uint64_t seed)
+pare_status pri_score_random(double *scores, const pri_scoring *scoring)
 {
-    for (int u = 0; u < groups->n_units; u++)
-        scores[u] = pri_random_unit(seed, PRI_STREAM_PRUNE, (uint64_t)u);
+    for (int u = 0; u < scoring->groups->n_units; u++)
+        scores[u] = pri_random_unit(scoring->seed, PRI_STREAM_PRUNE, (uint64_t)u);
     return PARE_OK;
 }
 
@@ -28,22 +28,22 @@ static double slab_squares(const pri_tensor *tensor, int axis, int64_t index)
     return sum;
 }
 
-static const pri_tensor *weight_of(const pri_groups *groups, const pri_axis_use *use)
+static const pri_tensor *weight_of(const pri_scoring *scoring, const pri_axis_use *use)
 {
-    const pri_tensor *tensor = use->value->constant;
+    const pri_tensor *tensor = scoring->masked->graph->values[use->value->id]->constant;
 
-    (void)groups;
     return tensor != NULL && tensor->dtype == PRI_F32 ? tensor : NULL;
 }
 
-pare_status pri_score_magnitude(double *scores, const pri_groups *groups)
+pare_status pri_score_magnitude(double *scores, const pri_scoring *scoring)
 {
+    const pri_groups *groups = scoring->groups;
     for (int u = 0; u < groups->n_units; u++) {
         const pri_unit *unit = &groups->units[u];
         scores[u] = 0;
         for (int64_t e = 0; e < unit->n_elements; e++) {
             const pri_axis_use *use = &groups->axes[groups->axis_of[unit->elements[e]]];
-            const pri_tensor *weight = weight_of(groups, use);
+            const pri_tensor *weight = weight_of(scoring, use);
             if (weight != NULL && weight->shape.rank >= 2)
                 scores[u] += slab_squares(weight, use->axis, unit->elements[e] - use->first);
         }
@@ -71,8 +71,9 @@ static bool is_bn_scale(const pri_value *value)
     return false;
 }
 
-pare_status pri_score_bn_scale(double *scores, const pri_groups *groups)
+pare_status pri_score_bn_scale(double *scores, const pri_scoring *scoring)
 {
+    const pri_groups *groups = scoring->groups;
     bool any = false;
 
     for (int u = 0; u < groups->n_units; u++) {
@@ -81,7 +82,7 @@ pare_status pri_score_bn_scale(double *scores, const pri_groups *groups)
         scores[u] = 0;
         for (int64_t e = 0; e < unit->n_elements; e++) {
             const pri_axis_use *use = &groups->axes[groups->axis_of[unit->elements[e]]];
-            const pri_tensor *weight = weight_of(groups, use);
+            const pri_tensor *weight = weight_of(scoring, use);
             if (weight == NULL || !is_bn_scale(use->value))
                 continue;
             scores[u] += fabsf(((const float *)weight->data)[unit->elements[e] - use->first]);

@@ -14,6 +14,8 @@
 #ifndef PRI_GROUPS_H
 #define PRI_GROUPS_H
 
+#include <pare/prune.h>
+
 #include "model/model.h"
 
 /* One axis of one value that is followed. */
@@ -107,6 +109,28 @@ int64_t pri_groups_macs(const pri_groups *groups, const int64_t *kept);
 int64_t pri_groups_parameters(const pri_groups *groups, const int64_t *kept);
 /* MACs of one weight's readers when axes are cut to `kept`. */
 int64_t pri_groups_weight_macs(const pri_groups *groups, int weight, const int64_t *kept);
+
+/* What a pruning aims at. */
+typedef struct pri_goal {
+    pare_quantity quantity;
+    double keep;             /* of the quantity, absolute */
+    double whole;            /* the quantity before anything goes */
+    double bytes, parameters; /* of the uncut model, for PARE_BYTES */
+    bool per_layer, ignore_cost;
+    int64_t align;           /* >= 1 */
+} pri_goal;
+
+/* The goal's quantity when `removed` units are gone (kept: from pri_groups_count). File bytes are
+ * estimated from the parameters, 4 bytes each. */
+double pri_goal_measure(const pri_goal *goal, const pri_groups *groups, const bool *removed,
+                        const int64_t *kept);
+/* What each unit still there would save of the quantity if it alone went next. */
+void pri_goal_savings(double *saving, const pri_goal *goal, const pri_groups *groups,
+                      const bool *removed, int64_t *kept);
+/* Marks a unit removed and lowers kept[]; false, with nothing changed, when an axis would be left
+ * empty. */
+bool pri_groups_take(bool *removed, int64_t *kept, const pri_groups *groups, int unit);
+void pri_groups_give_back(bool *removed, int64_t *kept, const pri_groups *groups, int unit);
 
 /* Sets the weights that read removed units to zero in `model` (a clone of the analysed one, with
  * the same ids): the masked model of the oracle. */

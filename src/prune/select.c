@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* select.c - takes units in the order of their scores until the target is met. */
+/*
+ * select.c - takes units in the order of their scores until the goal is met.
+ *
+ * What is taken at once is a bundle: one unit, or as many units of a group as keep its channel count
+ * a multiple of goal->align.
+ */
 #include "prune/select.h"
 
 #include <math.h>
@@ -7,9 +12,14 @@
 #include <string.h>
 
 typedef struct candidate {
-    int unit;
+    int unit, group;
     double score;
 } candidate;
+
+typedef struct bundle {
+    int first, count; /* candidates */
+    double score;
+} bundle;
 
 static int by_score(const void *a, const void *b)
 {
@@ -20,143 +30,153 @@ static int by_score(const void *a, const void *b)
     return x->unit - y->unit;
 }
 
-static double cost_of(const pri_groups *groups, const pri_selection *s, const bool *removed,
-                      const int64_t *kept)
+static int by_group(const void *a, const void *b)
 {
-    double channels = 0;
+    const candidate *x = a, *y = b;
 
-    if (s->target == PRI_TARGET_MACS)
-        return (double)pri_groups_macs(groups, kept);
-    if (s->target == PRI_TARGET_PARAMETERS)
-        return (double)pri_groups_parameters(groups, kept);
-    for (int u = 0; u < groups->n_units; u++)
-        channels += groups->units[u].pin >= 0 || !removed[u];
-    return channels;
+    return x->group != y->group ? x->group - y->group : by_score(a, b);
 }
 
-/* Takes a unit away unless an axis would be left empty. */
-static bool take(bool *removed, int64_t *kept, const pri_groups *groups, int unit)
+static int by_bundle_score(const void *a, const void *b)
 {
-    const pri_unit *u = &groups->units[unit];
+    const bundle *x = a, *y = b;
 
-    for (int64_t e = 0; e < u->n_elements; e++)
-        kept[groups->axis_of[u->elements[e]]]--;
-    for (int64_t e = 0; e < u->n_elements; e++) {
-        if (kept[groups->axis_of[u->elements[e]]] >= 1)
+    if (x->score != y->score)
+        return x->score < y->score ? -1 : 1;
+    return x->first - y->first;
+}
+
+typedef struct selection {
+    const pri_groups *groups;
+    const pri_goal *goal;
+    bool *removed;
+    int64_t *kept;
+    candidate *list;
+    bundle *bundles;
+    int n, n_bundles;
+} selection;
+
+static bool take_bundle(selection *s, const bundle *b)
+{
+    for (int i = 0; i < b->count; i++) {
+        if (pri_groups_take(s->removed, s->kept, s->groups, s->list[b->first + i].unit))
             continue;
-        for (int64_t f = 0; f < u->n_elements; f++)
-            kept[groups->axis_of[u->elements[f]]]++;
+        while (i-- > 0)
+            pri_groups_give_back(s->removed, s->kept, s->groups, s->list[b->first + i].unit);
         return false;
     }
-    removed[unit] = true;
     return true;
 }
 
-static void give_back(bool *removed, int64_t *kept, const pri_groups *groups, int unit)
+/* Walks the bundles until at most the goal is left; one that would overshoot by more than half a
+ * percent is passed over for later ones, and the first of those taken in the end only if nothing
+ * else reaches the goal. */
+static double descend(selection *s)
 {
-    const pri_unit *u = &groups->units[unit];
+    const double goal = s->goal->keep;
+    double now = pri_goal_measure(s->goal, s->groups, s->removed, s->kept);
+    const bundle *passed = NULL;
 
-    for (int64_t e = 0; e < u->n_elements; e++)
-        kept[groups->axis_of[u->elements[e]]]++;
-    removed[unit] = false;
-}
-
-/* Walks the list until at most `goal` is left; a unit that would overshoot by more than 1 % is passed
- * over for later ones, and taken in the end only if nothing else reaches the goal. */
-static double descend(bool *removed, int64_t *kept, const pri_groups *groups,
-                      const pri_selection *selection, const candidate *list, int n, double goal)
-{
-    double now = cost_of(groups, selection, removed, kept);
-    int passed = -1;
-
-    for (int i = 0; i < n && now > goal; i++) {
-        if (!take(removed, kept, groups, list[i].unit))
+    for (int i = 0; i < s->n_bundles && now > goal; i++) {
+        const bundle *b = &s->bundles[i];
+        if (!take_bundle(s, b))
             continue;
-        const double then = cost_of(groups, selection, removed, kept);
-        if (then < 0.99 * goal) {
-            give_back(removed, kept, groups, list[i].unit);
-            passed = passed < 0 ? list[i].unit : passed;
-        } else {
+        const double then = pri_goal_measure(s->goal, s->groups, s->removed, s->kept);
+        if (then >= 0.995 * goal) {
             now = then;
+            continue;
         }
+        for (int k = 0; k < b->count; k++)
+            pri_groups_give_back(s->removed, s->kept, s->groups, s->list[b->first + k].unit);
+        passed = passed == NULL ? b : passed;
     }
-    if (now > goal && passed >= 0 && take(removed, kept, groups, passed))
-        now = cost_of(groups, selection, removed, kept);
+    if (now > goal && passed != NULL && take_bundle(s, passed))
+        now = pri_goal_measure(s->goal, s->groups, s->removed, s->kept);
     return now;
 }
 
-/* MACs that the first unit of each group would save alone, for dividing scores. */
-static pare_status divide_by_macs(candidate *list, int n, const pri_groups *groups,
-                                  const int64_t *all)
+static pare_status list_candidates(selection *s, const double *scores, bool is_order)
 {
-    int64_t *kept = pri_alloc(groups->ctx, (size_t)groups->n_axes, sizeof *kept);
-    const double full = (double)pri_groups_macs(groups, all);
+    const pri_groups *groups = s->groups;
+    double *saving = pri_alloc(groups->ctx, (size_t)groups->n_units, sizeof *saving);
 
-    if (kept == NULL)
+    if (saving == NULL)
         return PARE_ERROR_MEMORY;
-    for (int i = 0; i < n; i++) {
-        const pri_unit *u = &groups->units[list[i].unit];
-        memcpy(kept, all, (size_t)groups->n_axes * sizeof *kept);
-        for (int64_t e = 0; e < u->n_elements; e++)
-            kept[groups->axis_of[u->elements[e]]]--;
-        list[i].score /= fmax(1, full - (double)pri_groups_macs(groups, kept));
-    }
-    pri_free(kept);
-    return PARE_OK;
-}
-
-/* Scores become ranks within the group, so that all groups lose the same fraction. */
-static void rank_groups(candidate *list, int n, const pri_groups *groups)
-{
-    int *seen = pri_alloc(groups->ctx, (size_t)groups->n_groups, sizeof *seen);
-
-    if (seen == NULL)
-        return;
-    qsort(list, (size_t)n, sizeof *list, by_score);
-    for (int i = 0; i < n; i++) {
-        const int g = groups->units[list[i].unit].group;
-        list[i].score = (seen[g]++ + 0.5) / groups->groups[g].n_free;
-    }
-    pri_free(seen);
-}
-
-pare_status pri_select(bool *removed, const pri_groups *groups, const double *scores,
-                       const pri_selection *selection)
-{
-    candidate *list = pri_alloc(groups->ctx, (size_t)groups->n_units, sizeof *list);
-    int64_t *kept = pri_alloc(groups->ctx, (size_t)groups->n_axes, sizeof *kept);
-    pare_status status = list != NULL && kept != NULL ? PARE_OK : PARE_ERROR_MEMORY;
-    int n = 0;
-
-    memset(removed, 0, (size_t)groups->n_units * sizeof *removed);
+    const bool divides = !is_order && !s->goal->ignore_cost && !s->goal->per_layer;
+    if (divides)
+        pri_goal_savings(saving, s->goal, groups, s->removed, s->kept);
+    pare_status status = PARE_OK;
     for (int u = 0; u < groups->n_units && status == PARE_OK; u++) {
-        if (groups->units[u].pin >= 0)
+        const pri_unit *unit = &groups->units[u];
+        if (unit->pin >= 0 || s->removed[u])
             continue;
         if (!isfinite(scores[u]))
             status = pri_fail(groups->ctx, PARE_ERROR_NUMERIC,
                               "a channel of '%s' has no finite score",
-                              groups->groups[groups->units[u].group].name);
-        list[n++] = (candidate){u, scores[u]};
+                              groups->groups[unit->group].name);
+        s->list[s->n++] =
+            (candidate){u, unit->group, divides ? scores[u] / fmax(saving[u], 1) : scores[u]};
+    }
+    pri_free(saving);
+    return status;
+}
+
+/* Candidates of each group in the order of their scores, in bundles. */
+static void make_bundles(selection *s)
+{
+    const int align = s->goal->align > 1 ? (int)s->goal->align : 1;
+
+    qsort(s->list, (size_t)s->n, sizeof *s->list, by_group);
+    for (int i = 0; i < s->n;) {
+        const pri_group *group = &s->groups->groups[s->list[i].group];
+        int end = i, kept = 0;
+        for (int k = 0; k < group->n_units; k++)
+            kept += !s->removed[group->units[k]];
+        while (end < s->n && s->list[end].group == s->list[i].group)
+            end++;
+        const int from = i, gone = group->n_free - (end - i);
+        for (int size = kept % align != 0 ? kept % align : align; i + size <= end;
+             i += size, size = align) {
+            bundle *b = &s->bundles[s->n_bundles++];
+            *b = (bundle){i, size, 0};
+            for (int k = i; k < i + size; k++)
+                b->score += s->list[k].score / size;
+            if (s->goal->per_layer)
+                b->score = (gone + i - from + 0.5 * size) / group->n_free;
+        }
+        i = end;
+    }
+    qsort(s->bundles, (size_t)s->n_bundles, sizeof *s->bundles, by_bundle_score);
+}
+
+pare_status pri_select(bool *removed, const pri_groups *groups, const double *scores,
+                       const pri_goal *goal, bool is_order)
+{
+    const size_t n = (size_t)groups->n_units + 1;
+    selection s = {.groups = groups,
+                   .goal = goal,
+                   .removed = removed,
+                   .kept = pri_alloc(groups->ctx, (size_t)groups->n_axes, sizeof(int64_t)),
+                   .list = pri_alloc(groups->ctx, n, sizeof(candidate)),
+                   .bundles = pri_alloc(groups->ctx, n, sizeof(bundle))};
+    pare_status status = PARE_ERROR_MEMORY;
+
+    if (s.kept != NULL && s.list != NULL && s.bundles != NULL) {
+        pri_groups_count(groups, removed, s.kept);
+        status = list_candidates(&s, scores, is_order);
     }
     if (status == PARE_OK) {
-        pri_groups_count(groups, removed, kept);
-        if (selection->per_mac)
-            status = divide_by_macs(list, n, groups, kept);
-    }
-    if (status == PARE_OK) {
-        if (selection->per_layer)
-            rank_groups(list, n, groups);
-        qsort(list, (size_t)n, sizeof *list, by_score);
-        const double full = cost_of(groups, selection, removed, kept);
-        const double now = descend(removed, kept, groups, selection, list, n,
-                                   selection->fraction * full);
-        if (now > selection->fraction * full)
+        make_bundles(&s);
+        const double now = descend(&s);
+        if (now > goal->keep)
             status = pri_fail(groups->ctx, PARE_ERROR_TARGET,
-                              "the target of %.1f %% cannot be reached; %.1f %% is the least that "
-                              "can be kept",
-                              100 * selection->fraction, 100 * now / full);
+                              "the target of %.2f %% cannot be reached; %.2f %% is the least that "
+                              "can be kept%s",
+                              100 * goal->keep / goal->whole, 100 * now / goal->whole,
+                              goal->align > 1 ? " with this alignment" : "");
     }
-    pri_free(list);
-    pri_free(kept);
+    pri_free(s.kept);
+    pri_free(s.list);
+    pri_free(s.bundles);
     return status;
 }
