@@ -42,7 +42,8 @@ PARE_API PARE_NODISCARD pare_status pare_model_new(pare_model **out, pare_contex
 PARE_API const char *pare_architecture_name(int index);
 PARE_API const char *pare_architecture_summary(int index);
 
-/* Metadata of the file (key/value); NULL when absent; borrowed until the model changes. */
+/* Metadata of the file (key/value); NULL when absent; borrowed until the model changes. Setting NULL
+ * removes a key. */
 PARE_API const char *pare_model_metadata(const pare_model *model, const char *key);
 PARE_API PARE_NODISCARD pare_status pare_model_set_metadata(pare_model *model, const char *key,
                                                             const char *value);

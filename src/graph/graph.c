@@ -312,8 +312,25 @@ const char *pri_graph_metadata(const pri_graph *graph, const char *key)
     return NULL;
 }
 
+static void remove_metadata(pri_graph *graph, const char *key)
+{
+    for (int i = 0; i < graph->n_metadata; i++) {
+        if (strcmp(graph->metadata[i].key, key) != 0)
+            continue;
+        graph->n_metadata--;
+        memmove(graph->metadata + i, graph->metadata + i + 1,
+                (size_t)(graph->n_metadata - i) * sizeof *graph->metadata);
+        graph->metadata_changed = true;
+        return;
+    }
+}
+
 pare_status pri_graph_set_metadata(pri_graph *graph, const char *key, const char *value)
 {
+    if (value == NULL) {
+        remove_metadata(graph, key);
+        return PARE_OK;
+    }
     const char *copy = pri_arena_strdup(graph->arena, value);
     const char *name = pri_arena_strdup(graph->arena, key);
 
