@@ -7,16 +7,17 @@
 
 #include "base/file.h"
 
-static pare_status decode(pri_image *out, pare_context *ctx, const pri_bytes *bytes,
-                          const char *path)
+pare_status pri_image_decode(pri_image *out, pare_context *ctx, const unsigned char *bytes,
+                             size_t size_bytes, const char *name)
 {
     static const unsigned char png[4] = {0x89, 'P', 'N', 'G'}, jpeg[3] = {0xff, 0xd8, 0xff};
 
-    if (bytes->size_bytes >= 8 && memcmp(bytes->data, png, sizeof png) == 0)
-        return pri_png_decode(out, ctx, bytes->data, bytes->size_bytes, false, path);
-    if (bytes->size_bytes >= 8 && memcmp(bytes->data, jpeg, sizeof jpeg) == 0)
-        return pri_jpeg_decode(out, ctx, bytes->data, bytes->size_bytes, path);
-    return pri_fail(ctx, PARE_ERROR_FORMAT, "cannot decode '%s': it is neither PNG nor JPEG", path);
+    *out = (pri_image){0};
+    if (size_bytes >= 8 && memcmp(bytes, png, sizeof png) == 0)
+        return pri_png_decode(out, ctx, bytes, size_bytes, false, name);
+    if (size_bytes >= 8 && memcmp(bytes, jpeg, sizeof jpeg) == 0)
+        return pri_jpeg_decode(out, ctx, bytes, size_bytes, name);
+    return pri_fail(ctx, PARE_ERROR_FORMAT, "cannot decode '%s': it is neither PNG nor JPEG", name);
 }
 
 pare_status pri_image_read(pri_image *out, pare_context *ctx, const char *path)
@@ -25,7 +26,7 @@ pare_status pri_image_read(pri_image *out, pare_context *ctx, const char *path)
 
     *out = (pri_image){0};
     PRI_TRY(pri_file_read(&bytes, ctx, path));
-    const pare_status status = decode(out, ctx, &bytes, path);
+    const pare_status status = pri_image_decode(out, ctx, bytes.data, bytes.size_bytes, path);
     pri_bytes_clear(&bytes);
     return status;
 }

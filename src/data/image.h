@@ -29,9 +29,12 @@ pare_status pri_image_read(pri_image *out, pare_context *ctx, const char *path);
 /* Reads an indexed or gray PNG as values, one channel: the palette's index or the gray level as it
  * is stored (a 1-bit PNG gives 0 and 1). */
 pare_status pri_mask_read(pri_image *out, pare_context *ctx, const char *path);
+/* The same from memory; `name` is for messages. */
+pare_status pri_image_decode(pri_image *out, pare_context *ctx, const unsigned char *bytes,
+                             size_t size_bytes, const char *name);
 void pri_image_clear(pri_image *image);
 
-/* The codecs, from memory; `name` is for messages. */
+/* The codecs. */
 pare_status pri_png_decode(pri_image *out, pare_context *ctx, const unsigned char *bytes,
                            size_t size_bytes, bool as_values, const char *name);
 pare_status pri_jpeg_decode(pri_image *out, pare_context *ctx, const unsigned char *bytes,

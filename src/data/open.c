@@ -91,7 +91,7 @@ static pare_status fail_empty(pare_context *ctx, const pri_listing *listing, con
 {
     if (listing->left_out > 0)
         return pri_fail(ctx, PARE_ERROR_DATA,
-                        "no %s image of '%s' can be used; %lld files were left out, the last: %s",
+                        "no %s image of '%s' can be used; files left out: %lld, the last: %s",
                         split, path, (long long)listing->left_out, listing->reason);
     const bool wants_val = strcmp(split, "val") == 0 && options->val_fraction == 0;
     return pri_fail(ctx, PARE_ERROR_DATA, "'%s' has no %s images%s", path, split,
@@ -120,8 +120,8 @@ static pare_status read_source(pare_data *data, pri_listing *listing, const pri_
     if (status == PARE_OK && data->count == 0)
         return fail_empty(data->ctx, listing, source->path, options, split);
     if (status == PARE_OK && listing->left_out > 0)
-        pri_log(data->ctx, PARE_LOG_WARNING, "%lld files of '%s' were left out",
-                (long long)listing->left_out, source->path);
+        pri_log(data->ctx, PARE_LOG_WARNING, "files of '%s' left out: %lld", source->path,
+                (long long)listing->left_out);
     return status;
 }
 
