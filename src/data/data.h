@@ -10,17 +10,18 @@
 struct pare_data {
     pare_context *ctx;
     int64_t count, channels, height, width, classes, mask_classes;
-    uint8_t *pixels; /* count x height x width x channels */
-    int32_t *labels; /* count, or NULL */
-    uint8_t *masks;  /* count x height x width, or NULL */
+    uint8_t *pixels;                        /* count x height x width x channels */
+    int32_t *labels;                        /* count, or NULL */
+    uint8_t *masks;                         /* count x height x width, or NULL */
     char **class_names, **mask_class_names; /* classes, mask_classes; NULL where unknown; owned */
 };
 
 typedef struct pri_preprocess {
     float scale; /* x / scale */
     float mean[4], std[4];
-    bool is_bgr;  /* channels in the order blue, green, red */
-    bool is_nhwc; /* the network's input has its channels last */
+    bool is_bgr;           /* channels in the order blue, green, red */
+    bool is_nhwc;          /* the network's input has its channels last */
+    bool states_layout;    /* "layout=" was there; otherwise the model's input decides */
     int64_t height, width; /* stated by "size="; 0: not */
 } pri_preprocess;
 
@@ -28,20 +29,25 @@ typedef struct pri_preprocess {
 
 /* Reads the text of pare_model_set_preprocess (NULL: unit). */
 pare_status pri_preprocess_parse(pri_preprocess *out, pare_context *ctx, const char *text);
+/* The preprocessing in a model's metadata; where it does not state a layout, the shape of the first
+ * input tells whether channels come last. */
+pare_status pri_preprocess_of(pri_preprocess *out, const pare_model *model);
 
-/* Writes images order[0 .. count-1] as plain floats (NCHW, or NHWC) and, unless NULL, their labels and
- * masks. `augment` may be NULL; its randomness is a function of seed (say, of the epoch) and image
- * number alone. */
+/* Writes images order[0 .. count-1] as plain floats (NCHW, or NHWC) and, unless NULL, their labels
+ * and masks (-1 and PARE_IGNORE where the set has none). `augment` may be NULL; its randomness is a
+ * function of seed (say, of the epoch) and image number alone. Outside of a shifted image pixels
+ * are 0 and masks PARE_IGNORE. */
 void pri_data_batch(const pare_data *data, const pri_preprocess *preprocess, const int64_t *order,
                     int64_t count, const pare_augment *augment, uint64_t seed, float *out,
                     int32_t *labels, uint8_t *masks);
-/* Appends images; labels are checked and pixels copied. */
+/* Appends images to a set without masks; pixels are copied. `labels` may be NULL for a set without
+ * labels; `planar` pixels are channel by channel. */
 pare_status pri_data_append(pare_data *data, const uint8_t *pixels, bool planar,
                             const uint8_t *labels, int64_t count);
 /* A file's content, unpacked when it is gzip. Free with pri_free. */
 pare_status pri_read_maybe_gzip(unsigned char **out, size_t *size, pare_context *ctx,
                                 const char *path);
-/* Decodes a PNG to `channels` interleaved bytes. */
+/* Decodes a PNG (or JPEG) to `channels` (1 or 3) interleaved bytes. Free with pri_free. */
 pare_status pri_png_read(uint8_t **pixels, int64_t *height, int64_t *width, int channels,
                          pare_context *ctx, const char *path);
 

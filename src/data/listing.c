@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* listing.c - the list of a set's images, and the folders it is made from. */
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/file.h"
+#include "data/dataset.h"
+
+enum { MAX_NAMES_BYTES = 1 << 22 };
+
+/* --- Listing --- */
+
+void pri_listing_clear(pri_listing *listing)
+{
+    for (int64_t i = 0; i < listing->count; i++) {
+        pri_free(listing->items[i].image);
+        pri_free(listing->items[i].mask);
+    }
+    for (int64_t i = 0; i < listing->n_blocks; i++)
+        pri_free(listing->blocks[i]);
+    pri_free(listing->items);
+    pri_free(listing->blocks);
+    pri_names_clear(&listing->classes);
+    pri_names_clear(&listing->mask_classes);
+    *listing = (pri_listing){0};
+}
+
+pare_status pri_listing_add(pri_listing *listing, const pri_item *item)
+{
+    if (listing->count == listing->capacity) {
+        const int64_t capacity = listing->capacity > 0 ? 2 * listing->capacity : 256;
+        pri_item *grown =
+            pri_realloc(listing->ctx, listing->items, (size_t)capacity, sizeof *grown);
+        if (grown == NULL) {
+            pri_free(item->image);
+            pri_free(item->mask);
+            return PARE_ERROR_MEMORY;
+        }
+        listing->items = grown;
+        listing->capacity = capacity;
+    }
+    listing->items[listing->count++] = *item;
+    return PARE_OK;
+}
+
+pare_status pri_listing_keep(pri_listing *listing, unsigned char *block)
+{
+    unsigned char **grown =
+        pri_realloc(listing->ctx, listing->blocks, (size_t)listing->n_blocks + 1, sizeof *grown);
+    if (grown == NULL) {
+        pri_free(block);
+        return PARE_ERROR_MEMORY;
+    }
+    listing->blocks = grown;
+    listing->blocks[listing->n_blocks++] = block;
+    return PARE_OK;
+}
+
+pare_status pri_leave_out(pri_listing *listing, pare_status why)
+{
+    if (why == PARE_OK || why == PARE_ERROR_MEMORY || why == PARE_ERROR_CANCELLED)
+        return why;
+    pri_log(listing->ctx, PARE_LOG_WARNING, "left out: %s", pare_context_message(listing->ctx));
+    snprintf(listing->reason, sizeof listing->reason, "%s", pare_context_message(listing->ctx));
+    listing->left_out++;
+    return PARE_OK;
+}
+
+/* --- Names of classes --- */
+
+pare_status pri_names_set(pri_names *names, pare_context *ctx, int64_t k, const char *name)
+{
+    if (k >= names->count) {
+        char **grown = pri_realloc(ctx, names->of, (size_t)k + 1, sizeof *grown);
+        if (grown == NULL)
+            return PARE_ERROR_MEMORY;
+        for (int64_t i = names->count; i <= k; i++)
+            grown[i] = NULL;
+        names->of = grown;
+        names->count = k + 1;
+    }
+    if (names->of[k] == NULL)
+        names->of[k] = pri_strdup(ctx, name);
+    return names->of[k] != NULL ? PARE_OK : PARE_ERROR_MEMORY;
+}
+
+void pri_names_clear(pri_names *names)
+{
+    pri_names_free(names->of, names->count);
+    *names = (pri_names){0};
+}
+
+pare_status pri_names_read(pri_names *names, const pri_source *source, const char *file)
+{
+    pri_bytes bytes;
+    pare_status status = PARE_OK;
+
+    if (!pri_source_has(source, file))
+        return PARE_OK;
+    char *path = pri_path_join(source->ctx, source->path, file);
+    if (path == NULL)
+        return PARE_ERROR_MEMORY;
+    if (pri_file_size(path) <= MAX_NAMES_BYTES)
+        status = pri_file_read(&bytes, source->ctx, path);
+    else
+        status = pri_fail(source->ctx, PARE_ERROR_FORMAT, "'%s' is too long a list", path);
+    pri_free(path);
+    PRI_TRY(status);
+    int64_t k = 0;
+    for (char *line = (char *)bytes.data;
+         *line != '\0' && status == PARE_OK && k <= PRI_MAX_LABEL;) {
+        const size_t length = strcspn(line, "\r\n");
+        char *next = line + length + strspn(line + length, "\r\n");
+        line[length] = '\0';
+        if (length > 0)
+            status = pri_names_set(names, source->ctx, k++, line);
+        line = next;
+    }
+    pri_bytes_clear(&bytes);
+    return status;
+}
+
+/* --- Folders --- */
+
+/* Takes `path` over. */
+static pare_status open_path(pri_source *out, pare_context *ctx, char *path, int wants)
+{
+    *out = (pri_source){.ctx = ctx, .path = path, .wants = wants};
+    if (path == NULL)
+        return PARE_ERROR_MEMORY;
+    if (!pri_file_exists(path))
+        return pri_fail(ctx, PARE_ERROR_FILE, "there is no '%s'", path);
+    out->is_file = !pri_is_directory(path);
+    return out->is_file ? PARE_OK : pri_list_directory(&out->names, &out->count, ctx, path);
+}
+
+pare_status pri_source_open(pri_source *out, pare_context *ctx, const char *path, int wants)
+{
+    return open_path(out, ctx, pri_strdup(ctx, path), wants);
+}
+
+pare_status pri_source_enter(pri_source *out, const pri_source *source, const char *name)
+{
+    return open_path(out, source->ctx, pri_path_join(source->ctx, source->path, name),
+                     source->wants);
+}
+
+void pri_source_clear(pri_source *source)
+{
+    pri_names_free(source->names, source->count);
+    pri_free(source->path);
+    *source = (pri_source){0};
+}
+
+bool pri_source_has(const pri_source *source, const char *name)
+{
+    for (int64_t i = 0; i < source->count; i++) {
+        if (strcmp(source->names[i], name) == 0)
+            return true;
+    }
+    return false;
+}
+
+bool pri_source_has_folder(const pri_source *source, const char *name)
+{
+    if (!pri_source_has(source, name))
+        return false;
+    char *path = pri_path_join(source->ctx, source->path, name);
+    const bool is_folder = path != NULL && pri_is_directory(path);
+    pri_free(path);
+    return is_folder;
+}
+
+static const struct {
+    int part;
+    const char *name;
+} part_names[] = {{PRI_PART_TRAIN, "train"}, {PRI_PART_TRAIN, "training"}, {PRI_PART_VAL, "val"},
+                  {PRI_PART_VAL, "valid"},   {PRI_PART_VAL, "validation"}, {PRI_PART_TEST, "test"},
+                  {PRI_PART_TEST, "testing"}};
+
+const char *pri_part_folder(const pri_source *source, int part)
+{
+    for (size_t i = 0; i < PRI_COUNT(part_names); i++) {
+        if (part_names[i].part == part && pri_source_has_folder(source, part_names[i].name))
+            return part_names[i].name;
+    }
+    return NULL;
+}
+
+bool pri_has_parts(const pri_source *source)
+{
+    return pri_part_folder(source, PRI_PART_TRAIN) != NULL ||
+           pri_part_folder(source, PRI_PART_VAL) != NULL ||
+           pri_part_folder(source, PRI_PART_TEST) != NULL;
+}
+
+const char *pri_part_name(int part)
+{
+    for (size_t i = 0; i < PRI_COUNT(part_names); i++) {
+        if (part_names[i].part == part)
+            return part_names[i].name;
+    }
+    return "all";
+}
+
+int pri_part_of_name(const char *name)
+{
+    if (strstr(name, "test") != NULL || pri_starts_with(name, "t10k"))
+        return PRI_PART_TEST;
+    if (strstr(name, "train") != NULL || pri_starts_with(name, "data_batch"))
+        return PRI_PART_TRAIN;
+    return strstr(name, "val") != NULL ? PRI_PART_VAL : PRI_PART_NONE;
+}
+
+/* --- Names of files --- */
+
+bool pri_starts_with(const char *text, const char *start)
+{
+    return strncmp(text, start, strlen(start)) == 0;
+}
+
+bool pri_ends_with(const char *text, const char *end)
+{
+    const size_t a = strlen(text), b = strlen(end);
+
+    return a >= b && strcasecmp(text + a - b, end) == 0;
+}
+
+bool pri_is_image_name(const char *name)
+{
+    return name[0] != '.' && (pri_ends_with(name, ".png") || pri_ends_with(name, ".jpg") ||
+                              pri_ends_with(name, ".jpeg"));
+}
