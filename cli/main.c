@@ -106,6 +106,7 @@ static const struct {
     {"inspect", "what a model is made of and costs", cmd_inspect},
     {"eval", "score a model on labelled images", cmd_eval},
     {"prune", "cut channels out of a model and repair it", cmd_prune},
+    {"new", "make a fresh network by name", cmd_new},
 };
 
 static int usage(FILE *out)
