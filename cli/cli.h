@@ -55,6 +55,15 @@ json_t *cli_costs_json(const pare_costs *costs);
 /* All of a model's scores, with per-class rows; `data` gives class names. */
 json_t *cli_scores_json(const pare_scores *scores, const pare_data *data);
 
+/* The table of commands; ends with a NULL name. */
+typedef struct cli_entry {
+    const char *name, *summary;
+    int (*run)(int argc, char **argv);
+} cli_entry;
+const cli_entry *cli_commands(void);
+/* The command whose name is most like `name`; NULL when none is close. */
+const char *cli_nearest_command(const char *name);
+
 int cmd_inspect(int argc, char **argv);
 int cmd_eval(int argc, char **argv);
 int cmd_prune(int argc, char **argv);

@@ -3,6 +3,7 @@
 #ifndef PARE_PARE_H
 #define PARE_PARE_H
 
+#include <pare/catalog.h>
 #include <pare/context.h>
 #include <pare/data.h>
 #include <pare/evaluate.h>
