@@ -48,6 +48,10 @@ pare_context *cli_context(void);
 /* Ends a progress line that stands on the terminal, before something is printed. */
 void cli_end_progress(void);
 
+/* Fixes the input shapes `text` states ("[NAME:]1x3x224x224,..." or NULL); the exit code, after a
+ * message when it is not 0. */
+int cli_set_inputs(pare_context *ctx, pare_model *model, const char *text);
+
 typedef struct json_t json_t;
 /* Writes a document to stdout and frees it (NULL: out of memory); the exit code. */
 int cli_print_json(json_t *root);

@@ -7,6 +7,7 @@
 #include <pare/context.h>
 #include <pare/data.h>
 #include <pare/evaluate.h>
+#include <pare/inspect.h>
 #include <pare/model.h>
 #include <pare/prune.h>
 #include <pare/report.h>

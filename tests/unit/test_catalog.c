@@ -268,6 +268,66 @@ static void running_out_of_memory_is_an_error(void **state)
     pare_context_free(ctx);
 }
 
+/* --- Lists --- */
+
+static void every_operator_is_listed_whole(void **state)
+{
+    pare_operator op;
+    int n = 0;
+
+    (void)state;
+    for (; pare_operator_at(&op, n); n++) {
+        assert_true(op.name[0] != '\0' && op.summary[0] != '\0');
+        assert_non_null(op.domain);
+        assert_true(op.min_opset >= 1 && op.min_opset <= op.max_opset);
+        assert_true(strlen(pare_coupling_summary(op.coupling)) > 10);
+        if (strcmp(op.name, "Conv") == 0)
+            assert_true(op.coupling == PARE_COUPLING_LAYER && op.has_gradient);
+        if (strcmp(op.name, "Add") == 0)
+            assert_string_equal(pare_coupling_name(op.coupling), "ties");
+        if (strcmp(op.name, "Transpose") == 0)
+            assert_string_equal(pare_coupling_name(op.coupling), "moves");
+    }
+    assert_true(n > 40);
+    assert_false(pare_operator_at(&op, -1));
+}
+
+static void every_list_is_filled(void **state)
+{
+    static const pare_list lists[] = {PARE_LIST_ARCHITECTURES, PARE_LIST_STRATEGIES,
+                                      PARE_LIST_PREPROCESSING, PARE_LIST_FORMATS};
+    pare_entry entry;
+    pare_strategy strategy;
+
+    (void)state;
+    for (size_t k = 0; k < PRI_COUNT(lists); k++) {
+        int n = 0;
+        for (; pare_entry_at(&entry, lists[k], n); n++) {
+            assert_true(entry.name[0] != '\0' && entry.summary[0] != '\0');
+            if (lists[k] == PARE_LIST_STRATEGIES)
+                assert_true(pare_strategy_parse(&strategy, entry.name) && (int)strategy == n);
+        }
+        assert_true(n >= 4);
+        assert_false(pare_entry_at(&entry, lists[k], -1));
+    }
+}
+
+/* What `pare list preprocessing` names, a model takes (but for the pattern at the end). */
+static void listed_preprocessing_is_understood(void **state)
+{
+    pare_context *ctx = test_context();
+    pare_model *model = make(ctx, 0, 0);
+    pare_entry entry;
+
+    (void)state;
+    for (int i = 0; pare_entry_at(&entry, PARE_LIST_PREPROCESSING, i); i++) {
+        if (strchr(entry.name, '=') == NULL)
+            test_ok(ctx, pare_model_set_preprocess(model, entry.name));
+    }
+    pare_model_free(model);
+    pare_context_free(ctx);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -280,6 +340,9 @@ int main(void)
         cmocka_unit_test(impossible_wishes_are_refused),
         cmocka_unit_test(the_smallest_images_fit),
         cmocka_unit_test(running_out_of_memory_is_an_error),
+        cmocka_unit_test(every_operator_is_listed_whole),
+        cmocka_unit_test(every_list_is_filled),
+        cmocka_unit_test(listed_preprocessing_is_understood),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
