@@ -14,7 +14,9 @@ static bool parse_dims(int *rank, int64_t dims[PARE_MAX_RANK], const char *text,
         char *after;
         if (text >= end || *text < '0' || *text > '9')
             return false;
-        dims[(*rank)++] = strtoll(text, &after, 10);
+        dims[*rank] = strtoll(text, &after, 10);
+        if (dims[(*rank)++] > INT32_MAX)
+            return false;
         text = after;
         if (text == end)
             return true;
