@@ -71,10 +71,14 @@ int cmd_inspect(int argc, char **argv)
         "pare inspect model.onnx", "pare inspect model.onnx --why conv1",
         "pare inspect model.onnx --groups", "pare inspect model.onnx --dot > model.dot", NULL};
     const cli_command command = {
-        "inspect", "MODEL.onnx",
+        "inspect",
+        "MODEL.onnx",
         "Shows a model's layers, what they cost, which channels can be pruned, and why others "
         "cannot.\nWorks on models pare cannot run: what is not known is shown as '?'.",
-        options, 1, 1, examples};
+        options,
+        1,
+        1,
+        examples};
     const char *words[1];
     int code;
 

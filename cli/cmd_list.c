@@ -94,11 +94,11 @@ static json_t *operators_json(void)
     pare_operator op;
 
     for (int i = 0; pare_operator_at(&op, i); i++)
-        json_array_append_new(
-            rows, json_pack("{s:s, s:s, s:i, s:i, s:b, s:s, s:s}", "name", op.name, "domain",
-                            op.domain, "min_opset", op.min_opset, "max_opset", op.max_opset,
-                            "gradient", op.has_gradient, "coupling",
-                            pare_coupling_name(op.coupling), "summary", op.summary));
+        json_array_append_new(rows,
+                              json_pack("{s:s, s:s, s:i, s:i, s:b, s:s, s:s}", "name", op.name,
+                                        "domain", op.domain, "min_opset", op.min_opset, "max_opset",
+                                        op.max_opset, "gradient", op.has_gradient, "coupling",
+                                        pare_coupling_name(op.coupling), "summary", op.summary));
     return rows;
 }
 
@@ -110,8 +110,8 @@ static json_t *list_json(int list)
     pare_entry entry;
 
     for (int i = 0; lists[list].at(&entry, i); i++)
-        json_array_append_new(rows, json_pack("{s:s, s:s}", "name", entry.name, "summary",
-                                              entry.summary));
+        json_array_append_new(
+            rows, json_pack("{s:s, s:s}", "name", entry.name, "summary", entry.summary));
     return rows;
 }
 
@@ -157,9 +157,13 @@ int cmd_list(int argc, char **argv)
         {NULL, 0, NULL, NULL, NULL}};
     const char *const examples[] = {"pare list ops", "pare list architectures --json",
                                     "pare list ops --markdown > operators.md", NULL};
-    const cli_command command = {
-        "list", "[ops|architectures|strategies|preprocessing|formats|commands]",
-        "Lists what this build knows; without a word, the lists.", options, 0, 1, examples};
+    const cli_command command = {"list",
+                                 "[ops|architectures|strategies|preprocessing|formats|commands]",
+                                 "Lists what this build knows; without a word, the lists.",
+                                 options,
+                                 0,
+                                 1,
+                                 examples};
     const char *words[1];
     int code, list = 0;
 

@@ -59,10 +59,14 @@ int cmd_new(int argc, char **argv)
         "pare new resnet20 -o fresh.onnx --classes 10 --input 3x32x32 --seed 1",
         "pare new duo -o duo.onnx --classes 10 --input 3x48x48 --preprocess unit",
         "pare new lenet5 -o lenet.onnx --input 1x28x28", NULL};
-    const cli_command command = {"new", "ARCHITECTURE",
+    const cli_command command = {"new",
+                                 "ARCHITECTURE",
                                  "Makes a fresh network with He-initialised weights. "
                                  "'pare list architectures' names them.",
-                                 options, 1, 1, examples};
+                                 options,
+                                 1,
+                                 1,
+                                 examples};
     const char *words[1];
     pare_model *model = NULL;
     pare_costs costs;
@@ -78,8 +82,8 @@ int cmd_new(int argc, char **argv)
     pare_context *ctx = cli_context();
     if (ctx == NULL)
         return EXIT_FAILED;
-    pare_status status = pare_model_new(&model, ctx, words[0], classes, size[0], size[1], size[2],
-                                        (uint64_t)seed);
+    pare_status status =
+        pare_model_new(&model, ctx, words[0], classes, size[0], size[1], size[2], (uint64_t)seed);
     if (status == PARE_OK && preprocess != NULL)
         status = pare_model_set_preprocess(model, preprocess);
     if (status == PARE_OK)

@@ -42,16 +42,15 @@ static json_t *text_json(const char *text)
 
 static json_t *layer_json(const pare_layer *layer)
 {
-    return json_pack("{s:o, s:o, s:o, s:o, s:I, s:o, s:b, s:b, s:I, s:I, s:o, s:o, s:o, s:b}", "name",
-                     text_json(layer->name), "op_type", text_json(layer->op_type), "domain",
+    return json_pack("{s:o, s:o, s:o, s:o, s:I, s:o, s:b, s:b, s:I, s:I, s:o, s:o, s:o, s:b}",
+                     "name", text_json(layer->name), "op_type", text_json(layer->op_type), "domain",
                      text_json(layer->domain), "shape", shape_json(layer->rank, layer->dims),
                      "parameters", (json_int_t)layer->parameters, "macs",
                      layer->macs < 0 ? json_null() : json_integer(layer->macs), "makes_channels",
                      layer->makes_channels, "folded", layer->is_folded, "channels",
-                     (json_int_t)layer->channels, "prunable", (json_int_t)layer->prunable,
-                     "groups", ints_json(layer->groups, layer->n_groups), "reason",
-                     text_json(layer->reason), "problem", text_json(layer->problem), "downstream",
-                     layer->is_downstream);
+                     (json_int_t)layer->channels, "prunable", (json_int_t)layer->prunable, "groups",
+                     ints_json(layer->groups, layer->n_groups), "reason", text_json(layer->reason),
+                     "problem", text_json(layer->problem), "downstream", layer->is_downstream);
 }
 
 static json_t *group_json(const pare_group *group)
@@ -91,18 +90,17 @@ json_t *inspect_json(const pare_model *model, const pare_inspection *in, const p
     for (int i = 0; i < in->n_groups; i++)
         json_array_append_new(groups, group_json(&in->groups[i]));
     for (int i = 0; i < in->n_reasons; i++)
-        json_array_append_new(reasons,
-                              json_pack("{s:o, s:o, s:I, s:i}", "text", text_json(in->reasons[i].text),
-                                        "example", text_json(in->reasons[i].example), "units",
-                                        (json_int_t)in->reasons[i].units, "places",
-                                        in->reasons[i].places));
-    return json_pack(
-        "{s:s, s:o, s:o, s:o, s:{s:I, s:I, s:I}, s:i, s:o, s:o, s:o, s:o}", "schema", "pare.inspect/1",
-        "costs", cli_costs_json(costs), "inputs", ports_json(model, true), "outputs",
-        ports_json(model, false), "prunable", "parameters", (json_int_t)in->prunable_parameters,
-        "macs", (json_int_t)in->prunable_macs, "channels", (json_int_t)in->prunable_channels,
-        "unknown_layers", in->n_unknown, "problem",
-        text_json(in->problem), "layers", layers, "groups", groups, "reasons", reasons);
+        json_array_append_new(
+            reasons, json_pack("{s:o, s:o, s:I, s:i}", "text", text_json(in->reasons[i].text),
+                               "example", text_json(in->reasons[i].example), "units",
+                               (json_int_t)in->reasons[i].units, "places", in->reasons[i].places));
+    return json_pack("{s:s, s:o, s:o, s:o, s:{s:I, s:I, s:I}, s:i, s:o, s:o, s:o, s:o}", "schema",
+                     "pare.inspect/1", "costs", cli_costs_json(costs), "inputs",
+                     ports_json(model, true), "outputs", ports_json(model, false), "prunable",
+                     "parameters", (json_int_t)in->prunable_parameters, "macs",
+                     (json_int_t)in->prunable_macs, "channels", (json_int_t)in->prunable_channels,
+                     "unknown_layers", in->n_unknown, "problem", text_json(in->problem), "layers",
+                     layers, "groups", groups, "reasons", reasons);
 }
 
 /* --- Graphviz --- */

@@ -12,8 +12,8 @@ char *inspect_shape(char text[INSPECT_SHAPE_TEXT], int rank, const int64_t *dims
     snprintf(text, INSPECT_SHAPE_TEXT, "%s", rank < 0 ? "?" : "scalar");
     for (int a = 0; a < rank; a++) {
         const char *separator = a > 0 ? "x" : "";
-        length += (size_t)(dims[a] < 0 ? snprintf(text + length, INSPECT_SHAPE_TEXT - length,
-                                                  "%s?", separator)
+        length += (size_t)(dims[a] < 0 ? snprintf(text + length, INSPECT_SHAPE_TEXT - length, "%s?",
+                                                  separator)
                                        : snprintf(text + length, INSPECT_SHAPE_TEXT - length,
                                                   "%s%lld", separator, (long long)dims[a]));
     }
@@ -116,8 +116,8 @@ static void print_totals(const pare_inspection *in, const pare_costs *costs)
         if (reason->places == 1)
             printf("%8lld  %s\n", (long long)reason->units, reason->example);
         else
-            printf("%8lld  %s (%d places; the first: %s)\n", (long long)reason->units,
-                   reason->text, reason->places, reason->example);
+            printf("%8lld  %s (%d places; the first: %s)\n", (long long)reason->units, reason->text,
+                   reason->places, reason->example);
     }
 }
 

@@ -74,8 +74,7 @@ pare_context *cli_context(void)
     }
     pare_context_set_log(running, on_log, NULL);
     pare_context_set_progress(running, on_progress, NULL);
-    if (cli_common.threads > 0) /* otherwise as many as OpenMP gives */
-        pare_context_set_threads(running, (int)cli_common.threads);
+    pare_context_set_threads(running, (int)cli_common.threads);
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
     return running;

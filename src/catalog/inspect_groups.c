@@ -233,8 +233,7 @@ pare_status pri_inspect_groups(pri_inspection *in)
 {
     const pri_groups *groups = in->groups;
 
-    in->group_rows =
-        pri_arena_alloc(in->arena, (size_t)groups->n_groups, sizeof *in->group_rows);
+    in->group_rows = pri_arena_alloc(in->arena, (size_t)groups->n_groups, sizeof *in->group_rows);
     if (in->group_rows == NULL)
         return PARE_ERROR_MEMORY;
     in->rows.n_groups = groups->n_groups;

@@ -11,8 +11,8 @@ typedef struct pri_inspection {
     pare_inspection rows; /* what the caller sees; first, so that the two pointers are one */
     pri_arena *arena;     /* holds all text and arrays */
     const pare_model *model;
-    pri_groups *groups;   /* while it is made */
-    int *row_of;          /* row of a node id, or -1 */
+    pri_groups *groups; /* while it is made */
+    int *row_of;        /* row of a node id, or -1 */
     pare_layer *layers;
     pare_group *group_rows;
 } pri_inspection;

@@ -15,10 +15,12 @@ void pri_build_lenet5(pri_net *net)
 {
     pri_feature x = pri_net_input(net);
 
-    x = pri_net_conv(net, x, "conv1", &(pri_conv_spec){.outputs = 20, .kernel = 5, .has_bias = true});
+    x = pri_net_conv(net, x, "conv1",
+                     &(pri_conv_spec){.outputs = 20, .kernel = 5, .has_bias = true});
     x = pri_net_rectify(net, x, "relu1", PRI_RELU);
     x = pri_net_max_pool(net, x, "pool1", 2, 2, 0);
-    x = pri_net_conv(net, x, "conv2", &(pri_conv_spec){.outputs = 50, .kernel = 5, .has_bias = true});
+    x = pri_net_conv(net, x, "conv2",
+                     &(pri_conv_spec){.outputs = 50, .kernel = 5, .has_bias = true});
     x = pri_net_rectify(net, x, "relu2", PRI_RELU);
     x = pri_net_max_pool(net, x, "pool2", 2, 2, 0);
     x = pri_net_flatten(net, x, "flatten");

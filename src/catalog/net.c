@@ -174,8 +174,7 @@ pri_feature pri_net_conv(pri_net *net, pri_feature x, const char *name, const pr
                          size_after(x.width, kernel, stride, spec->padding), false};
 }
 
-pri_feature pri_net_up(pri_net *net, pri_feature x, const char *name, int64_t outputs,
-                       bool is_last)
+pri_feature pri_net_up(pri_net *net, pri_feature x, const char *name, int64_t outputs, bool is_last)
 {
     const int64_t dims[4] = {x.channels, outputs, 2, 2};
     const pri_shape shape = pri_shape_of(4, dims);

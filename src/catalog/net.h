@@ -13,12 +13,12 @@
 
 typedef struct pri_net {
     pri_graph *graph;
-    pare_status status;      /* of the first failure */
+    pare_status status; /* of the first failure */
     uint64_t seed;
-    uint64_t n_random;       /* weights drawn so far: each has a stream of its own */
+    uint64_t n_random; /* weights drawn so far: each has a stream of its own */
     int64_t classes, channels, height, width;
-    const char *next_value;  /* what the next layer's value is called; NULL: as the layer */
-    pri_value *zero, *six;   /* bounds of Relu6, made when first needed */
+    const char *next_value; /* what the next layer's value is called; NULL: as the layer */
+    pri_value *zero, *six;  /* bounds of Relu6, made when first needed */
 } pri_net;
 
 /* A value with its shape: batch x channels x height x width, or batch x channels when flat. */
@@ -42,8 +42,7 @@ const char *pri_net_name(pri_net *net, const char *format, ...) PARE_PRINTF(2, 3
 
 pri_feature pri_net_input(pri_net *net);
 /* Weights "NAME.weight" (outputs x inputs / groups x k x k), "NAME.bias". */
-pri_feature pri_net_conv(pri_net *net, pri_feature x, const char *name,
-                         const pri_conv_spec *spec);
+pri_feature pri_net_conv(pri_net *net, pri_feature x, const char *name, const pri_conv_spec *spec);
 /* Doubles height and width: kernel 2, stride 2, with a bias. */
 pri_feature pri_net_up(pri_net *net, pri_feature x, const char *name, int64_t outputs,
                        bool is_last);

@@ -84,11 +84,8 @@ pare_status pare_model_new(pare_model **out, pare_context *ctx, const char *arch
                            uint64_t seed)
 {
     const pri_network *network = NULL;
-    pri_net net = {.seed = seed,
-                   .classes = classes,
-                   .channels = channels,
-                   .height = height,
-                   .width = width};
+    pri_net net = {
+        .seed = seed, .classes = classes, .channels = channels, .height = height, .width = width};
 
     *out = NULL;
     for (size_t i = 0; i < PRI_COUNT(table) && network == NULL; i++) {

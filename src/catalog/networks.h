@@ -7,9 +7,9 @@
 
 typedef struct pri_network {
     const char *name;
-    const char *summary;   /* one line for `pare list architectures` */
-    int64_t min_size;      /* of the shorter side of an image */
-    int64_t multiple;      /* height and width must be multiples of it */
+    const char *summary;         /* one line for `pare list architectures` */
+    int64_t min_size;            /* of the shorter side of an image */
+    int64_t multiple;            /* height and width must be multiples of it */
     void (*build)(pri_net *net); /* failures stay in net->status */
 } pri_network;
 

@@ -47,9 +47,15 @@ static void build_small(pri_net *net, int depth)
     pri_net_class_head(net, x, "fc");
 }
 
-void pri_build_resnet20(pri_net *net) { build_small(net, 20); }
+void pri_build_resnet20(pri_net *net)
+{
+    build_small(net, 20);
+}
 
-void pri_build_resnet56(pri_net *net) { build_small(net, 56); }
+void pri_build_resnet56(pri_net *net)
+{
+    build_small(net, 56);
+}
 
 void pri_build_resnet18(pri_net *net)
 {

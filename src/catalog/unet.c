@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * unet.c - U-Net (Ronneberger et al. 2015) with padding and normalisation: four levels of 16, 32, 64
- * and 128 channels, 256 at the bottom; the output has the size of the image.
+ * unet.c - U-Net (Ronneberger et al. 2015) with padding and normalisation: four levels of 16, 32,
+ * 64 and 128 channels, 256 at the bottom; the output has the size of the image.
  */
 #include "catalog/networks.h"
 
@@ -33,8 +33,7 @@ void pri_build_unet(pri_net *net)
         x = add_pair(net, x, pri_net_name(net, "up%d", k + 1), WIDTH << k);
     }
     net->next_value = "mask";
-    x = pri_net_conv(
-        net, x, "head",
-        &(pri_conv_spec){.outputs = net->classes, .has_bias = true, .is_last = true});
+    x = pri_net_conv(net, x, "head",
+                     &(pri_conv_spec){.outputs = net->classes, .has_bias = true, .is_last = true});
     pri_net_output(net, x);
 }

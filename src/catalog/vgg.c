@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * vgg.c - VGG-16 with batch normalisation (Simonyan, Zisserman 2015, configuration D). Global pooling
- * and one dense layer replace the three dense layers, as usual for small images, so any size
- * fits; an image that has shrunk to one pixel is no longer pooled.
+ * vgg.c - VGG-16 with batch normalisation (Simonyan, Zisserman 2015, configuration D). Global
+ * pooling and one dense layer replace the three dense layers, as usual for small images, so any
+ * size fits; an image that has shrunk to one pixel is no longer pooled.
  */
 #include "catalog/networks.h"
 

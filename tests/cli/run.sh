@@ -39,7 +39,7 @@ fail() {
 
 # --- The folder every run starts from ---
 
-# $1 images with labels 1 to 9 in CIFAR-10's format; zero bytes are avoided, as awk may not print them.
+# $1 images with labels 1 to 9 in CIFAR-10's format, without zero bytes: awk may not print them.
 make_images() {
     awk -v n="$1" 'BEGIN {
         srand(7)
@@ -67,7 +67,7 @@ prepare() {
     mkdir cifar10
     make_images 36 > cifar10/data_batch_1.bin
     make_images 27 > cifar10/test_batch.bin
-    case " $(echo $commands) " in
+    case " $(echo "$commands" | tr '\n' ' ') " in
     *" synth "*)
         pare synth data --train 40 --val 20 --test 20 --size 32 --quiet > /dev/null ||
             die "cannot make data/"
@@ -172,11 +172,10 @@ output_of() {
 
 # Takes away what a command line is about to make.
 clear_outputs() {
-    for word in $(echo "$1" | sed -n \
-        's/-o  *\([^ ]*\)/\n>\1\n/g; s/--report  *\([^ ]*\)/\n>\1\n/g; s/pare synth  *\([^ ]*\)/\n>\1\n/g; p' |
-        sed -n 's/^>//p'); do
-        rm -rf "$word"
-    done
+    echo "$1" |
+        grep -o -E -e '(-o|--report|--plot|--checkpoint|pare synth) +[^ ]+' |
+        sed 's/.* //' |
+        while IFS= read -r word; do rm -rf "$word"; done
 }
 
 examples() {
@@ -268,10 +267,10 @@ check_outputs() {
     [ "$code" -eq 0 ] || fail "'pare $1 --force' ends with $code"
     enter
     clear_outputs "$example"
-    ls > "$scratch/before"
+    find . | sort > "$scratch/before"
     run "trap '' XFSZ; ulimit -f 16; $example"
     expect 1 "$out" "'pare $1' on a full disk"
-    ls | cmp -s - "$scratch/before" || fail "'pare $1' leaves files behind on a full disk"
+    find . | sort | cmp -s - "$scratch/before" || fail "'pare $1' leaves files behind on a full disk"
     enter
     run "$(echo "$example" | sed "s| -o  *$out| -o nowhere/$out|")"
     expect 1 "nowhere/$out" "'pare $1' into a folder that is not there"

@@ -10,22 +10,18 @@
 #include "engine/engine.h"
 #include "onnx/onnx_io.h"
 
-/* Sizes of the literature with 10 classes: Han et al. 2015 (LeNets), He et al. 2016 (0.27 M, 0.85 M),
- * torchvision's resnet18, mobilenet_v2 and vgg16_bn with one dense layer of 10 outputs. */
+/* Sizes of the literature with 10 classes: Han et al. 2015 (LeNets), He et al. 2016 (0.27 M,
+ * 0.85 M), torchvision's resnet18, mobilenet_v2 and vgg16_bn with one dense layer of 10 outputs. */
 static const struct {
     const char *name;
     int64_t channels, size;
     double least, most; /* parameters */
     int outputs;
 } nets[] = {
-    {"lenet5", 1, 28, 431080, 431080, 1},
-    {"lenet-300-100", 1, 28, 266610, 266610, 1},
-    {"vgg16-bn", 3, 32, 14.70e6, 14.75e6, 1},
-    {"resnet20", 3, 32, 0.268e6, 0.275e6, 1},
-    {"resnet56", 3, 32, 0.848e6, 0.861e6, 1},
-    {"resnet18", 3, 32, 11.16e6, 11.19e6, 1},
-    {"mobilenetv2", 3, 32, 2.2e6, 2.3e6, 1},
-    {"unet", 3, 32, 1.9e6, 2.0e6, 1},
+    {"lenet5", 1, 28, 431080, 431080, 1},     {"lenet-300-100", 1, 28, 266610, 266610, 1},
+    {"vgg16-bn", 3, 32, 14.70e6, 14.75e6, 1}, {"resnet20", 3, 32, 0.268e6, 0.275e6, 1},
+    {"resnet56", 3, 32, 0.848e6, 0.861e6, 1}, {"resnet18", 3, 32, 11.16e6, 11.19e6, 1},
+    {"mobilenetv2", 3, 32, 2.2e6, 2.3e6, 1},  {"unet", 3, 32, 1.9e6, 2.0e6, 1},
     {"duo", 3, 48, 150e3, 300e3, 2},
 };
 
