@@ -48,12 +48,25 @@ pare_context *cli_context(void);
 /* Ends a progress line that stands on the terminal, before something is printed. */
 void cli_end_progress(void);
 
+/* Fixes the input shapes `text` states ("[NAME:]1x3x224x224,..." or NULL); the exit code, after a
+ * message when it is not 0. */
+int cli_set_inputs(pare_context *ctx, pare_model *model, const char *text);
+
 typedef struct json_t json_t;
 /* Writes a document to stdout and frees it (NULL: out of memory); the exit code. */
 int cli_print_json(json_t *root);
 json_t *cli_costs_json(const pare_costs *costs);
 /* All of a model's scores, with per-class rows; `data` gives class names. */
 json_t *cli_scores_json(const pare_scores *scores, const pare_data *data);
+
+/* The table of commands; ends with a NULL name. */
+typedef struct cli_entry {
+    const char *name, *summary;
+    int (*run)(int argc, char **argv);
+} cli_entry;
+const cli_entry *cli_commands(void);
+/* The command whose name is most like `name`; NULL when none is close. */
+const char *cli_nearest_command(const char *name);
 
 int cmd_inspect(int argc, char **argv);
 int cmd_eval(int argc, char **argv);

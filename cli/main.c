@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* main.c - finds the command and runs it; the context every command uses. */
+#include <errno.h>
 #include <jansson.h>
 #include <signal.h>
 #include <stdio.h>
@@ -92,29 +93,37 @@ int cli_fail(pare_context *ctx, pare_status status)
 
 int cli_print_json(json_t *root)
 {
-    const int failed = root == NULL || json_dumpf(root, stdout, JSON_INDENT(2)) != 0;
-
+    if (root == NULL) {
+        fprintf(stderr, "pare: out of memory\n");
+        return EXIT_FAILED;
+    }
+    const int failed = json_dumpf(root, stdout, JSON_INDENT(2)) != 0;
     putchar('\n');
     json_decref(root);
-    return failed || fflush(stdout) != 0 ? EXIT_FAILED : 0;
+    return failed ? EXIT_FAILED : 0; /* main says why */
 }
 
-static const struct {
-    const char *name, *summary;
-    int (*run)(int argc, char **argv);
-} commands[] = {
+static const cli_entry commands[] = {
     {"inspect", "what a model is made of and costs", cmd_inspect},
     {"eval", "score a model on labelled images", cmd_eval},
     {"prune", "cut channels out of a model and repair it", cmd_prune},
     {"synth", "make a labelled set of images of shapes", cmd_synth},
+    {"new", "make a fresh network by name", cmd_new},
+    {"list", "operators, networks, strategies, formats, commands", cmd_list},
+    {NULL, NULL, NULL},
 };
+
+const cli_entry *cli_commands(void)
+{
+    return commands;
+}
 
 static int usage(FILE *out)
 {
     fprintf(out, "pare %s - prune neural networks: ONNX in, smaller and faster ONNX out\n\n"
                  "usage: pare COMMAND ...   (pare COMMAND --help says more)\n\n",
             pare_version());
-    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
+    for (int i = 0; commands[i].name != NULL; i++)
         fprintf(out, "  %-9s %s\n", commands[i].name, commands[i].summary);
     fprintf(out, "\nexit codes: 0 done, 1 failed, 2 wrong usage, 3 a requirement is not met, "
                  "130 interrupted\n");
@@ -123,7 +132,7 @@ static int usage(FILE *out)
 
 static int find_and_run(int argc, char **argv)
 {
-    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
+    for (int i = 0; commands[i].name != NULL; i++) {
         if (strcmp(argv[0], commands[i].name) != 0)
             continue;
         const int code = commands[i].run(argc, argv);
@@ -131,11 +140,25 @@ static int find_and_run(int argc, char **argv)
         pare_context_free(running);
         return code;
     }
-    fprintf(stderr, "pare: there is no command '%s'\n", argv[0]);
-    return usage(stderr);
+    const char *near = cli_nearest_command(argv[0]);
+    if (near != NULL)
+        fprintf(stderr, "pare: there is no command '%s'; did you mean %s?\n", argv[0], near);
+    else
+        fprintf(stderr, "pare: there is no command '%s'\n", argv[0]);
+    fprintf(stderr, "see 'pare --help'\n");
+    return EXIT_USAGE;
 }
 
-int main(int argc, char **argv)
+/* A result that did not reach its reader (full disk) is a failure. */
+static int close_output(int code)
+{
+    if (fflush(stdout) == 0 && ferror(stdout) == 0)
+        return code;
+    fprintf(stderr, "pare: cannot write to standard output: %s\n", strerror(errno));
+    return code == 0 ? EXIT_FAILED : code;
+}
+
+static int run(int argc, char **argv)
 {
     char text[] = "--help", *help[] = {NULL, text};
 
@@ -147,7 +170,13 @@ int main(int argc, char **argv)
         help[0] = argv[2];
         return find_and_run(2, help);
     }
-    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0)
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
+        strcmp(argv[1], "help") == 0)
         return usage(stdout);
     return find_and_run(argc - 1, argv + 1);
+}
+
+int main(int argc, char **argv)
+{
+    return close_output(run(argc, argv));
 }

@@ -105,6 +105,21 @@ static const char *nearest(const cli_command *command, const char *name)
     return best;
 }
 
+const char *cli_nearest_command(const char *name)
+{
+    const char *best = NULL;
+    int least = 3;
+
+    for (const cli_entry *entry = cli_commands(); entry->name != NULL; entry++) {
+        const int d = distance(name, entry->name);
+        if (d < least) {
+            least = d;
+            best = entry->name;
+        }
+    }
+    return best;
+}
+
 int cli_usage(const cli_command *command, const char *format, ...)
 {
     va_list args;

@@ -3,9 +3,11 @@
 #ifndef PARE_PARE_H
 #define PARE_PARE_H
 
+#include <pare/catalog.h>
 #include <pare/context.h>
 #include <pare/data.h>
 #include <pare/evaluate.h>
+#include <pare/inspect.h>
 #include <pare/model.h>
 #include <pare/prune.h>
 #include <pare/recipe.h>

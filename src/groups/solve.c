@@ -37,6 +37,20 @@ int pri_groups_axis(const pri_groups *groups, const pri_value *value, int axis)
     return record;
 }
 
+/* Where something could not be inferred, an operator cannot say what it does to channels. */
+static bool has_known_shapes(const pri_groups *groups, const pri_node *node)
+{
+    for (int k = 0; k < node->n_inputs; k++) {
+        if (node->inputs[k] != NULL && !groups->facts->of[node->inputs[k]->id].known)
+            return false;
+    }
+    for (int k = 0; k < node->n_outputs; k++) {
+        if (node->outputs[k] != NULL && !groups->facts->of[node->outputs[k]->id].known)
+            return false;
+    }
+    return true;
+}
+
 static int64_t find_root(pri_groups *groups, int64_t element)
 {
     int64_t *parent = groups->parent;
@@ -271,6 +285,8 @@ static pare_status visit_node(solver *s, const pri_node *node, int record)
         return PARE_OK;
     if (node->op == NULL)
         return pin_axis(groups, record, node, unknown_reason(groups, node));
+    if (!has_known_shapes(groups, node))
+        return pin_axis(groups, record, node, "the shapes it works on are not known");
     if (node->n_inputs == 0) /* Constant */
         return PARE_OK;
     PRI_TRY(open_node(&entry, s, node));

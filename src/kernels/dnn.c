@@ -215,8 +215,9 @@ static pare_status describe(pri_conv *conv)
     DNN(make_md(&conv->md.dst, 2 + p->spatial, dst, tag), "describe an output");
     DNN(make_md(&conv->md.weights, rank, weights, dnnl_format_tag_any), "describe weights");
     DNN(make_md(&conv->md.bias, 1, bias, dnnl_x), "describe a bias");
-    DNN(make_md(&conv->plain, rank, weights, (p->groups > 1 ? grouped : dense)[p->spatial - 1]),
-        "describe weights");
+    const dnnl_format_tag_t plain =
+        p->groups > 1 ? grouped[p->spatial - 1] : dense[p->spatial - 1];
+    DNN(make_md(&conv->plain, rank, weights, plain), "describe weights");
     DNN(dnnl_memory_create(&conv->plain_memory, MD(conv->plain), shared_engine, NULL),
         "make a memory");
     return PARE_OK;

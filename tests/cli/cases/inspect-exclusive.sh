@@ -1,0 +1,1 @@
+pare inspect model.onnx --all --json

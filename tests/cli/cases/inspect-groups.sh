@@ -1,0 +1,1 @@
+pare inspect duo.onnx --groups

@@ -1,0 +1,1 @@
+pare new lenet5 -o lenet.onnx --input 1x28x28 > /dev/null && pare inspect lenet.onnx

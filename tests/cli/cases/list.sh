@@ -1,0 +1,1 @@
+pare list architectures; pare list strategies; pare list preprocessing; pare list formats

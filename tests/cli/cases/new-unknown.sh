@@ -1,0 +1,1 @@
+pare new resnet21 -o x.onnx

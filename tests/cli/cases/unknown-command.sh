@@ -1,0 +1,1 @@
+pare inspcet model.onnx
