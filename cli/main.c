@@ -106,6 +106,7 @@ static const struct {
     {"inspect", "what a model is made of and costs", cmd_inspect},
     {"eval", "score a model on labelled images", cmd_eval},
     {"prune", "cut channels out of a model and repair it", cmd_prune},
+    {"train", "train a model from scratch or onward, with a teacher if wanted", cmd_train},
 };
 
 static int usage(FILE *out)

@@ -113,7 +113,7 @@ static int instance_of(pri_engine *engine, const pri_value *value)
         instance->needs_gradient =
             engine->options.backward && fact->dtype == PRI_F32 &&
             ((engine->options.weight_gradients && value->constant != NULL &&
-              fact->shape.rank > 0) ||
+              fact->shape.rank > 0 && !pri_is_statistic(value)) ||
              is_tap(engine, value));
     } else {
         instance->needs_gradient =
@@ -244,7 +244,8 @@ static pare_status connect_inputs(pri_engine *engine, pri_step *step)
         step->in[k].layout = instance->layout;
         step->in[k].constant = constant_of(engine, value);
         step->in[k].is_weight = value->constant != NULL && instance->dtype == PRI_F32;
-        step->needs_grad[k] = instance->needs_gradient && node->op->backward != NULL;
+        step->needs_grad[k] = instance->needs_gradient && node->op->backward != NULL &&
+                              (k >= 32 || (node->op->updates >> k & 1) == 0);
         step->runs_backward = step->runs_backward || step->needs_grad[k];
     }
     return PARE_OK;
