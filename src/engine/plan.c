@@ -251,6 +251,29 @@ static pare_status connect_inputs(pri_engine *engine, pri_step *step)
     return PARE_OK;
 }
 
+/* Prepares a step that is not in the list yet, and puts the layout changes it asks for there. */
+static pare_status prepare_step(pri_engine *engine, pri_step *step)
+{
+    const pri_node *node = step->node;
+
+    if (step->has_epilogue)
+        step->call.epilogue = &step->epilogue;
+    if (node->op->prepare != NULL)
+        PRI_TRY(node->op->prepare(&step->call));
+    for (int k = 0; k < node->n_inputs; k++) {
+        if (step->in_id[k] >= 0)
+            step->in_id[k] = converted(engine, step->in_id[k], step->in[k].layout);
+        if (step->in_id[k] < 0 && node->inputs[k] != NULL)
+            return PARE_ERROR_MEMORY;
+    }
+    if (step->residual >= 0) {
+        step->residual = converted(engine, step->residual, step->out[0].layout);
+        if (step->residual < 0)
+            return PARE_ERROR_MEMORY;
+    }
+    return PARE_OK;
+}
+
 static pare_status add_node(pri_engine *engine, pri_node *node, const pri_fusion *fusion)
 {
     char text[PRI_NODE_TEXT];
@@ -277,20 +300,11 @@ static pare_status add_node(pri_engine *engine, pri_node *node, const pri_fusion
     step->call.preferred = engine->preferred;
     set_default_layouts(&step->call);
     local = *step;
-    if (local.has_epilogue)
-        local.call.epilogue = &local.epilogue;
-    if (node->op->prepare != NULL)
-        PRI_TRY(node->op->prepare(&local.call));
-    for (int k = 0; k < node->n_inputs; k++) {
-        if (local.in_id[k] >= 0)
-            local.in_id[k] = converted(engine, local.in_id[k], local.in[k].layout);
-        if (local.in_id[k] < 0 && node->inputs[k] != NULL)
-            return PARE_ERROR_MEMORY;
-    }
-    if (local.residual >= 0) {
-        local.residual = converted(engine, local.residual, local.out[0].layout);
-        if (local.residual < 0)
-            return PARE_ERROR_MEMORY;
+    const pare_status status = prepare_step(engine, &local);
+    if (status != PARE_OK) {
+        if (node->op->release != NULL)
+            node->op->release(&local.call);
+        return status;
     }
     step = &engine->steps[engine->n_steps++];
     *step = local;

@@ -215,7 +215,8 @@ static pare_status describe(pri_conv *conv)
     DNN(make_md(&conv->md.dst, 2 + p->spatial, dst, tag), "describe an output");
     DNN(make_md(&conv->md.weights, rank, weights, dnnl_format_tag_any), "describe weights");
     DNN(make_md(&conv->md.bias, 1, bias, dnnl_x), "describe a bias");
-    DNN(make_md(&conv->plain, rank, weights, (p->groups > 1 ? grouped : dense)[p->spatial - 1]),
+    const int k = p->spatial - 1;
+    DNN(make_md(&conv->plain, rank, weights, p->groups > 1 ? grouped[k] : dense[k]),
         "describe weights");
     DNN(dnnl_memory_create(&conv->plain_memory, MD(conv->plain), shared_engine, NULL),
         "make a memory");
