@@ -107,6 +107,7 @@ static const cli_entry commands[] = {
     {"inspect", "what a model is made of and costs", cmd_inspect},
     {"eval", "score a model on labelled images", cmd_eval},
     {"prune", "cut channels out of a model and repair it", cmd_prune},
+    {"train", "train a model from scratch or onward, with a teacher if wanted", cmd_train},
     {"synth", "make a labelled set of images of shapes", cmd_synth},
     {"new", "make a fresh network by name", cmd_new},
     {"list", "operators, networks, strategies, formats, commands", cmd_list},

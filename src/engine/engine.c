@@ -9,8 +9,25 @@ static int64_t count_of(const pri_instance *instance)
     return pri_shape_count(&instance->shape);
 }
 
+/* Running statistics are written in place, so they must not be shared with another model. */
+static pare_status own_statistics(const pri_graph *graph)
+{
+    for (int i = 0; i < graph->n_values; i++) {
+        pri_value *value = graph->values[i];
+        if (!pri_is_statistic(value))
+            continue;
+        PRI_TRY(pri_tensor_own(value->constant));
+        value->is_changed = true;
+        if (value->producer != NULL)
+            value->producer->is_changed = true;
+    }
+    return PARE_OK;
+}
+
 static pare_status build(pri_engine *engine)
 {
+    if (engine->options.training)
+        PRI_TRY(own_statistics(engine->model->graph));
     PRI_TRY(pri_arena_new(&engine->arena, engine->ctx));
     PRI_TRY(pri_facts_infer(&engine->facts, engine->model, engine->options.batch, true));
     PRI_TRY(pri_plan_steps(engine));
@@ -190,6 +207,13 @@ void pri_engine_set_step(pri_engine *engine, uint64_t seed, uint64_t step)
         engine->steps[s].call.seed = seed + (uint64_t)s * UINT64_C(0x9e3779b97f4a7c15);
         engine->steps[s].call.step = step;
     }
+}
+
+void pri_engine_set_momentum(pri_engine *engine, float momentum)
+{
+    engine->momentum = momentum;
+    for (int s = 0; s < engine->n_steps; s++)
+        engine->steps[s].call.momentum = momentum < 0 ? NULL : &engine->momentum;
 }
 
 /* --- Looking in --- */

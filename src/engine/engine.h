@@ -5,7 +5,9 @@
  * Making an engine plans everything: order, layouts, fused operators, one slab of
  * memory laid out by lifetimes. Running it allocates nothing. Weights are read in place
  * from the model (constant->data), so the model must outlive the engine; after
- * changing a weight call pri_engine_refresh.
+ * changing a weight call pri_engine_refresh. With `training`, a forward pass changes the
+ * running statistics of the model: making the engine gives the model its own copies, and a
+ * clone made while the engine lives would share what the engine writes.
  */
 #ifndef PRI_ENGINE_H
 #define PRI_ENGINE_H
@@ -50,6 +52,9 @@ float *pri_engine_weight_gradient(pri_engine *engine, const pri_value *weight);
 void pri_engine_refresh(pri_engine *engine);
 /* Seeds dropout; call before each training step. */
 void pri_engine_set_step(pri_engine *engine, uint64_t seed, uint64_t step);
+/* Training: running statistics become momentum * old + (1 - momentum) * batch, whatever the nodes
+ * say; negative: what the nodes say. */
+void pri_engine_set_momentum(pri_engine *engine, float momentum);
 
 /* A tapped value after forward (and its gradient after backward, NULL without). */
 typedef struct pri_tap {

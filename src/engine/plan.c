@@ -113,7 +113,7 @@ static int instance_of(pri_engine *engine, const pri_value *value)
         instance->needs_gradient =
             engine->options.backward && fact->dtype == PRI_F32 &&
             ((engine->options.weight_gradients && value->constant != NULL &&
-              fact->shape.rank > 0) ||
+              fact->shape.rank > 0 && !pri_is_statistic(value)) ||
              is_tap(engine, value));
     } else {
         instance->needs_gradient =
@@ -244,8 +244,32 @@ static pare_status connect_inputs(pri_engine *engine, pri_step *step)
         step->in[k].layout = instance->layout;
         step->in[k].constant = constant_of(engine, value);
         step->in[k].is_weight = value->constant != NULL && instance->dtype == PRI_F32;
-        step->needs_grad[k] = instance->needs_gradient && node->op->backward != NULL;
+        step->needs_grad[k] = instance->needs_gradient && node->op->backward != NULL &&
+                              (k >= 32 || (node->op->updates >> k & 1) == 0);
         step->runs_backward = step->runs_backward || step->needs_grad[k];
+    }
+    return PARE_OK;
+}
+
+/* Prepares a step that is not in the list yet, and puts the layout changes it asks for there. */
+static pare_status prepare_step(pri_engine *engine, pri_step *step)
+{
+    const pri_node *node = step->node;
+
+    if (step->has_epilogue)
+        step->call.epilogue = &step->epilogue;
+    if (node->op->prepare != NULL)
+        PRI_TRY(node->op->prepare(&step->call));
+    for (int k = 0; k < node->n_inputs; k++) {
+        if (step->in_id[k] >= 0)
+            step->in_id[k] = converted(engine, step->in_id[k], step->in[k].layout);
+        if (step->in_id[k] < 0 && node->inputs[k] != NULL)
+            return PARE_ERROR_MEMORY;
+    }
+    if (step->residual >= 0) {
+        step->residual = converted(engine, step->residual, step->out[0].layout);
+        if (step->residual < 0)
+            return PARE_ERROR_MEMORY;
     }
     return PARE_OK;
 }
@@ -276,20 +300,11 @@ static pare_status add_node(pri_engine *engine, pri_node *node, const pri_fusion
     step->call.preferred = engine->preferred;
     set_default_layouts(&step->call);
     local = *step;
-    if (local.has_epilogue)
-        local.call.epilogue = &local.epilogue;
-    if (node->op->prepare != NULL)
-        PRI_TRY(node->op->prepare(&local.call));
-    for (int k = 0; k < node->n_inputs; k++) {
-        if (local.in_id[k] >= 0)
-            local.in_id[k] = converted(engine, local.in_id[k], local.in[k].layout);
-        if (local.in_id[k] < 0 && node->inputs[k] != NULL)
-            return PARE_ERROR_MEMORY;
-    }
-    if (local.residual >= 0) {
-        local.residual = converted(engine, local.residual, local.out[0].layout);
-        if (local.residual < 0)
-            return PARE_ERROR_MEMORY;
+    const pare_status status = prepare_step(engine, &local);
+    if (status != PARE_OK) {
+        if (node->op->release != NULL)
+            node->op->release(&local.call);
+        return status;
     }
     step = &engine->steps[engine->n_steps++];
     *step = local;

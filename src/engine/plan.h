@@ -79,6 +79,7 @@ struct pri_engine {
     float *weight_gradients;
     size_t weight_gradient_count;
     uint64_t version;
+    float momentum;
 };
 
 /* plan.c */

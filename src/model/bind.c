@@ -96,6 +96,17 @@ void pri_model_needed(bool *needed, const pare_model *model, const pri_facts *fa
     }
 }
 
+bool pri_is_statistic(const pri_value *value)
+{
+    for (int u = 0; u < value->n_uses && value->constant != NULL; u++) {
+        const pri_use *use = &value->uses[u];
+        if (!use->node->is_dead && use->node->op != NULL && use->slot >= 0 && use->slot < 32 &&
+            (use->node->op->updates >> use->slot & 1) != 0)
+            return true;
+    }
+    return false;
+}
+
 int pri_model_weights(const pare_model *model, pri_value **out, int max)
 {
     const pri_graph *graph = model->graph;

@@ -27,6 +27,9 @@ pare_status pri_model_bind_node(pare_model *model, pri_node *node);
  * forward pass uses and that are not only shapes). Fills up to `max`, returns their number. */
 int pri_model_weights(const pare_model *model, pri_value **out, int max);
 
+/* A constant that training changes in place, without a gradient: running mean and variance. */
+bool pri_is_statistic(const pri_value *value);
+
 /* What is known of each value for given input shapes: type, shape, and its content where it
  * follows from constants and shapes alone. */
 typedef struct pri_fact {

@@ -108,6 +108,7 @@ static void batch_statistics(const pri_call *call, const pri_channels *ch, float
                              float *inverse, double *sums)
 {
     const bn_params *p = call->params;
+    const float keep = call->momentum != NULL ? *call->momentum : p->momentum;
     float *run_mean = call->in[3].data, *run_var = call->in[4].data;
     const double count = (double)(ch->outer * ch->inner);
 
@@ -119,8 +120,8 @@ static void batch_statistics(const pri_call *call, const pri_channels *ch, float
         const double variance = fmax(0, sums[c] / count - offset * offset);
         mean[c] += (float)offset;
         inverse[c] = (float)(1 / sqrt(variance + p->epsilon));
-        run_mean[c] = run_mean[c] * p->momentum + mean[c] * (1 - p->momentum);
-        run_var[c] = run_var[c] * p->momentum + (float)variance * (1 - p->momentum);
+        run_mean[c] = run_mean[c] * keep + mean[c] * (1 - keep);
+        run_var[c] = run_var[c] * keep + (float)variance * (1 - keep);
     }
 }
 
@@ -244,6 +245,7 @@ const pri_op pri_op_batchnorm = {
     .params_size = sizeof(bn_params),
     .layouts = PRI_LAYOUTS_PREPARE,
     .backward_reads = PRI_READS_IN0 | PRI_READS_IN1,
+    .updates = 8 | 16,
     .parse = parse,
     .infer = infer,
     .prepare = prepare,

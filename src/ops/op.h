@@ -81,6 +81,7 @@ struct pri_call {
     void *saved;                /* saved_bytes kept from forward to backward (with needs_backward) */
     size_t saved_bytes;         /* stated by prepare */
     uint64_t seed, step;        /* randomness of this step (Dropout) */
+    const float *momentum;      /* of running statistics; NULL: the node's own */
     /* backward: gradients have the layout and shape of their operand. backward ADDS to
      * grad_in[k] (NULL where not needed); grad_out[k] may be NULL (nobody used it). */
     float *const *grad_out;
@@ -138,6 +139,7 @@ struct pri_op {
     bool is_sum;          /* adds its two inputs (a residual connection when shapes are equal) */
     bool is_in_place;     /* forward may run with out[0].data == in[0].data (same layout, shape) */
     unsigned backward_reads;
+    unsigned updates;     /* inputs (bits) whose data forward changes in training: running statistics */
 
     /* Attributes to params (zeroed, params_size). Reports unsupported values. May be NULL. */
     pare_status (*parse)(const pri_node *node, int opset, void *params, pri_arena *arena,

@@ -108,6 +108,9 @@ static pare_status repair(job *j, pare_model *model)
         PRI_TRY(pri_reconstruct(model, j->original, j->data, &j->preprocess,
                                 o->reconstruct > 0 ? o->reconstruct : RECONSTRUCT_PASSES,
                                 o->seed));
+    if (!o->no_recalibrate)
+        PRI_TRY(pare_recalibrate(model, j->data, j->data, j->original,
+                                 &j->result->was_recalibrated));
     j->result->reconstruct_seconds += pri_clock_s() - start;
     return PARE_OK;
 }
@@ -230,8 +233,7 @@ static pare_status open_job(job *j, const pare_data *calibration)
     PRI_TRY(check_options(j, calibration));
     PRI_TRY(pare_model_clone(&j->original, j->model));
     if (calibration != NULL) {
-        PRI_TRY(pri_preprocess_parse(&j->preprocess, j->ctx,
-                                     pare_model_metadata(j->model, PRI_PREPROCESS_KEY)));
+        PRI_TRY(pri_preprocess_of(&j->preprocess, j->model));
         PRI_TRY(pare_data_slice(&j->data, calibration, 0,
                                 o->calibration > 0 ? o->calibration : CALIBRATION));
     }

@@ -171,18 +171,21 @@ static void weights_have_the_variance_that_keeps_signals(void **state)
 
 static void every_architecture_can_be_halved(void **state)
 {
-    const pare_prune_options options = {
-        .strategy = PARE_MAGNITUDE, .target = "macs", .fraction = 0.5, .no_refit = true};
+    const pare_prune_options options = {.strategy = PARE_MAGNITUDE,
+                                        .target = {PARE_MACS, 0.5, true},
+                                        .no_fold = true,
+                                        .no_refit = true};
 
     (void)state;
     for (size_t k = 0; k < PRI_COUNT(nets); k++) {
         pare_context *ctx = test_context();
         pare_model *model = make(ctx, k, 2), *pruned = NULL;
-        pare_prune_result result;
+        pare_prune_result result = {0};
         test_ok(ctx, pare_prune(&pruned, model, NULL, &options, &result));
         assert_true(result.after.macs * 2 <= result.before.macs);
         assert_true((double)result.after.macs > 0.48 * (double)result.before.macs);
         assert_true(result.oracle < 1e-4);
+        pare_prune_result_clear(&result);
         pare_model_free(pruned);
         pare_model_free(model);
         pare_context_free(ctx);

@@ -122,17 +122,18 @@ static void the_prunable_share_is_what_pruning_reaches(void **state)
         pare_context *ctx = test_context();
         pare_model *model = make(ctx, names[k]), *pruned = NULL;
         pare_inspection *in = NULL;
-        pare_prune_result result;
+        pare_prune_result result = {0};
         test_ok(ctx, pare_inspect(&in, model));
         const double least = 1 - (double)in->prunable_macs / (double)in->macs;
         assert_true(least > 0 && least < 0.1);
         pare_prune_options options = {.strategy = PARE_MAGNITUDE,
-                                      .target = "macs",
-                                      .fraction = least * 1.001,
+                                      .target = {PARE_MACS, least * 1.001, true},
+                                      .no_fold = true,
                                       .no_refit = true};
         test_ok(ctx, pare_prune(&pruned, model, NULL, &options, &result));
+        pare_prune_result_clear(&result);
         pare_model_free(pruned);
-        options.fraction = least * 0.99;
+        options.target.value = least * 0.99;
         assert_int_equal(pare_prune(&pruned, model, NULL, &options, &result), PARE_ERROR_TARGET);
         pare_inspection_free(in);
         pare_model_free(model);

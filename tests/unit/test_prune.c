@@ -58,18 +58,20 @@ static void every_weight_strategy_passes_the_oracle(void **state)
     test_ok(ctx, pare_model_load(&model, ctx, path));
     for (size_t i = 0; i < PRI_COUNT(strategies); i++) {
         for (uint64_t seed = 0; seed < 5; seed++) {
-            const pare_prune_options options = {.strategy = strategies[i],
-                                                .target = "macs",
-                                                .fraction = 0.8 - 0.1 * (double)seed,
-                                                .no_refit = true,
-                                                .per_layer = seed % 2 == 1,
-                                                .seed = seed};
-            pare_prune_result result;
+            const pare_prune_options options = {
+                .strategy = strategies[i],
+                .target = {PARE_MACS, 0.8 - 0.1 * (double)seed, true},
+                .no_fold = true,
+                .no_refit = true,
+                .per_layer = seed % 2 == 1,
+                .seed = seed};
+            pare_prune_result result = {0};
             pare_model *pruned = NULL;
             test_ok(ctx, pare_prune(&pruned, model, NULL, &options, &result));
             const double kept = (double)result.after.macs / (double)result.before.macs;
-            assert_true(kept <= options.fraction && kept > 0.985 * options.fraction);
+            assert_true(kept <= options.target.value && kept > 0.985 * options.target.value);
             assert_true(result.oracle < 1e-4);
+            pare_prune_result_clear(&result);
             pare_model_free(pruned);
         }
     }
@@ -114,10 +116,12 @@ static void fused_and_plain_engines_agree(void **state)
 
 static void an_impossible_target_is_refused(void **state)
 {
-    const pare_prune_options options = {
-        .strategy = PARE_MAGNITUDE, .target = "macs", .fraction = 1e-6, .no_refit = true};
+    const pare_prune_options options = {.strategy = PARE_MAGNITUDE,
+                                        .target = {PARE_MACS, 1e-6, true},
+                                        .no_fold = true,
+                                        .no_refit = true};
     const char *path = test_shared("models/resnet20_cifar10.onnx");
-    pare_prune_result result;
+    pare_prune_result result = {0};
     pare_model *model = NULL, *pruned = NULL;
 
     (void)state;

@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * checkpoint.c - the state of a training run in a file.
+ *
+ * header, then rows of floats: weights and statistics, velocity, best weights and statistics, then a
+ * checksum of all before it. The header names the run it belongs to by four hashes; a file of another
+ * run, machine order or length is refused before anything is changed.
+ */
+#include <math.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "train/trainer.h"
+
+#define MAGIC "PARETRN"
+enum { VERSION = 1, BYTE_ORDER_MARK = 0x01020304 };
+
+typedef struct header {
+    char magic[8];
+    uint32_t version, order;
+    pri_identity identity;
+    pri_position position;
+    int64_t trained, total;
+} header;
+
+/* FNV-1a over words of eight bytes; the rest byte by byte. */
+static uint64_t hash_bytes(uint64_t hash, const void *data, size_t size)
+{
+    const unsigned char *bytes = data;
+    const uint64_t prime = UINT64_C(0x100000001b3);
+    size_t i = 0;
+
+    for (; i + 8 <= size; i += 8) {
+        uint64_t word;
+        memcpy(&word, bytes + i, 8);
+        hash = (hash ^ word) * prime;
+        hash ^= hash >> 29;
+    }
+    for (; i < size; i++)
+        hash = (hash ^ bytes[i]) * prime;
+    return (hash ^ size) * prime;
+}
+
+static uint64_t hash_text(uint64_t hash, const char *text)
+{
+    return hash_bytes(hash, text, strlen(text));
+}
+
+static uint64_t hash_number(uint64_t hash, double number)
+{
+    return hash_bytes(hash, &number, sizeof number);
+}
+
+static uint64_t hash_attributes(uint64_t hash, const pri_node *node)
+{
+    for (int a = 0; a < node->n_attrs; a++) {
+        const pri_attr *attr = &node->attrs[a];
+        hash = hash_text(hash, attr->name);
+        hash = hash_bytes(hash, &attr->i, sizeof attr->i);
+        hash = hash_bytes(hash, &attr->f, sizeof attr->f);
+        if (attr->type == PRI_ATTR_INTS && attr->count > 0)
+            hash = hash_bytes(hash, attr->ints, (size_t)attr->count * sizeof *attr->ints);
+        if (attr->type == PRI_ATTR_STRING && attr->s != NULL)
+            hash = hash_text(hash, attr->s);
+    }
+    return hash;
+}
+
+static uint64_t hash_model(const pare_model *model)
+{
+    const pri_graph *graph = model->graph;
+    uint64_t hash = UINT64_C(0xcbf29ce484222325);
+
+    for (int i = 0; i < graph->n_nodes; i++) {
+        const pri_node *node = graph->nodes[i];
+        if (node->is_dead)
+            continue;
+        hash = hash_attributes(hash_text(hash, node->op_type), node);
+        for (int k = 0; k < node->n_inputs; k++)
+            hash = hash_text(hash, node->inputs[k] != NULL ? node->inputs[k]->name : "");
+        for (int k = 0; k < node->n_outputs; k++)
+            hash = hash_text(hash, node->outputs[k] != NULL ? node->outputs[k]->name : "");
+    }
+    for (int i = 0; i < graph->n_values; i++) {
+        const pri_tensor *constant = graph->values[i]->constant;
+        if (constant == NULL)
+            continue;
+        hash = hash_bytes(hash, constant->shape.dims,
+                          (size_t)constant->shape.rank * sizeof(int64_t));
+        hash = hash_bytes(hash, constant->data,
+                          (size_t)pri_tensor_count(constant) * pri_dtype_bytes(constant->dtype));
+    }
+    return hash;
+}
+
+static uint64_t hash_data(uint64_t hash, const pare_data *data)
+{
+    const size_t area = (size_t)(data->height * data->width), count = (size_t)data->count;
+
+    hash = hash_bytes(hash, data->pixels, count * area * (size_t)data->channels);
+    if (data->labels != NULL)
+        hash = hash_bytes(hash, data->labels, count * sizeof *data->labels);
+    if (data->masks != NULL)
+        hash = hash_bytes(hash, data->masks, count * area);
+    return hash_number(hash, (double)data->height);
+}
+
+void pri_trainer_identify(pri_identity *out, const pri_trainer *trainer)
+{
+    const pare_train_options *o = &trainer->options;
+    const double numbers[] = {o->epochs,          (double)o->batch,   o->learning_rate,
+                              o->momentum,        o->weight_decay,    (double)trainer->schedule,
+                              o->warmup,          o->label_smoothing, o->mask_weight,
+                              o->clip_norm,       o->augment.flip,    o->augment.crop,
+                              o->augment.brightness, o->augment.contrast, o->augment.noise,
+                              o->distill,         o->temperature,     o->keep_last};
+
+    out->model = hash_model(trainer->view.model);
+    out->options = hash_bytes(o->seed, numbers, sizeof numbers);
+    out->images = hash_data(1, trainer->train);
+    if (trainer->val != NULL)
+        out->images = hash_data(out->images, trainer->val);
+    out->teacher = o->teacher != NULL ? hash_model(o->teacher) : 0;
+}
+
+static size_t file_size(const pri_trainer *trainer)
+{
+    const pri_state *state = &trainer->state;
+
+    return sizeof(header) + (size_t)(2 * state->total + state->trained) * sizeof(float) +
+           sizeof(uint64_t);
+}
+
+pare_status pri_checkpoint_write(const pri_trainer *trainer, const pri_identity *identity)
+{
+    const pri_state *state = &trainer->state;
+    const size_t size = file_size(trainer);
+    unsigned char *bytes = pri_alloc(trainer->ctx, size, 1);
+
+    if (bytes == NULL)
+        return PARE_ERROR_MEMORY;
+    const header head = {.magic = MAGIC,
+                         .version = VERSION,
+                         .order = BYTE_ORDER_MARK,
+                         .identity = *identity,
+                         .position = trainer->position,
+                         .trained = state->trained,
+                         .total = state->total};
+    memcpy(bytes, &head, sizeof head);
+    float *row = (float *)(void *)(bytes + sizeof head);
+    pri_state_read(state, row);
+    row += state->total;
+    memcpy(row, trainer->velocity, (size_t)state->trained * sizeof *row);
+    row += state->trained;
+    memcpy(row, trainer->good, (size_t)state->total * sizeof *row);
+    const uint64_t sum = hash_bytes(VERSION, bytes, size - sizeof sum);
+    memcpy(bytes + size - sizeof sum, &sum, sizeof sum);
+    const pare_status status =
+        pri_file_write(trainer->ctx, trainer->options.checkpoint, bytes, size, true);
+    pri_free(bytes);
+    return status;
+}
+
+static pare_status refuse(const pri_trainer *trainer, const char *what)
+{
+    return pri_fail(trainer->ctx, PARE_ERROR_ARGUMENT,
+                    "checkpoint '%s' belongs to a run with %s; repeat that command or remove the file",
+                    trainer->options.checkpoint, what);
+}
+
+static bool is_sane(const pri_position *p, const pri_trainer *trainer)
+{
+    return p->epoch >= 0 && p->epoch <= trainer->options.epochs && p->step >= 0 &&
+           p->step <= trainer->steps && (p->epoch < trainer->options.epochs || p->step == 0) &&
+           p->best_epoch >= 0 && p->best_epoch <= p->epoch && p->images >= 0 &&
+           isfinite(p->loss_sum) && isfinite(p->seconds) && p->seconds >= 0;
+}
+
+static pare_status check(const pri_trainer *trainer, const pri_identity *identity,
+                         const pri_bytes *file)
+{
+    const char *path = trainer->options.checkpoint;
+    header head;
+    uint64_t sum;
+
+    if (file->size_bytes < sizeof head + sizeof sum || memcmp(file->data, MAGIC, 8) != 0)
+        return pri_fail(trainer->ctx, PARE_ERROR_FORMAT, "'%s' is not a checkpoint of pare", path);
+    memcpy(&head, file->data, sizeof head);
+    if (head.version != VERSION || head.order != BYTE_ORDER_MARK)
+        return pri_fail(trainer->ctx, PARE_ERROR_FORMAT,
+                        "checkpoint '%s' was written by another version or kind of machine", path);
+    if (head.identity.model != identity->model)
+        return refuse(trainer, "another model");
+    if (head.identity.options != identity->options)
+        return refuse(trainer, "other options");
+    if (head.identity.images != identity->images)
+        return refuse(trainer, "other images");
+    if (head.identity.teacher != identity->teacher)
+        return refuse(trainer, "another teacher");
+    memcpy(&sum, file->data + file->size_bytes - sizeof sum, sizeof sum);
+    if (file->size_bytes != file_size(trainer) || head.total != trainer->state.total ||
+        head.trained != trainer->state.trained || !is_sane(&head.position, trainer) ||
+        sum != hash_bytes(VERSION, file->data, file->size_bytes - sizeof sum))
+        return pri_fail(trainer->ctx, PARE_ERROR_FORMAT, "checkpoint '%s' is damaged", path);
+    const float *row = (const float *)(const void *)(file->data + sizeof head);
+    for (int64_t i = 0; i < 2 * head.total + head.trained; i++) {
+        if (!isfinite(row[i]))
+            return pri_fail(trainer->ctx, PARE_ERROR_FORMAT,
+                            "checkpoint '%s' holds a number that is not finite", path);
+    }
+    return PARE_OK;
+}
+
+pare_status pri_checkpoint_read(pri_trainer *trainer, const pri_identity *identity)
+{
+    const pri_state *state = &trainer->state;
+    pri_bytes file = {0};
+
+    PRI_TRY(pri_file_read(&file, trainer->ctx, trainer->options.checkpoint));
+    const pare_status status = check(trainer, identity, &file);
+    if (status == PARE_OK) {
+        header head;
+        const float *row = (const float *)(const void *)(file.data + sizeof head);
+        memcpy(&head, file.data, sizeof head);
+        trainer->position = head.position;
+        pri_state_write(state, row);
+        memcpy(trainer->velocity, row + state->total, (size_t)state->trained * sizeof *row);
+        memcpy(trainer->good, row + state->total + state->trained,
+               (size_t)state->total * sizeof *row);
+    }
+    pri_bytes_clear(&file);
+    return status;
+}
