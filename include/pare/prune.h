@@ -108,8 +108,8 @@ typedef struct pare_prune_result {
 } pare_prune_result;
 PARE_API void pare_prune_result_clear(pare_prune_result *result);
 
-/* Makes a pruned copy. `calibration` may be NULL for random with one draw, magnitude and bn-scale
- * without re-fit and what follows it. The cut model is checked against the masked one on random inputs;
+/* Makes a pruned copy. `calibration` may be NULL for random with one draw, magnitude and bn-scale;
+ * nothing is repaired then. The cut model is checked against the masked one on random inputs;
  * PARE_ERROR_VERIFY would mean a bug. PARE_ERROR_TARGET: the target cannot be reached, the message
  * says what can. */
 PARE_API PARE_NODISCARD pare_status pare_prune(pare_model **out, const pare_model *model,

@@ -204,18 +204,19 @@ static pare_status set_goal(job *j)
 static pare_status check_options(const job *j, const pare_data *calibration)
 {
     const pare_prune_options *o = j->options;
-    const bool needs_data = !(o->no_refit && o->no_fold) || o->strategy >= PARE_TAYLOR ||
-                            o->draws > 1;
+    const bool needs_data = o->strategy >= PARE_TAYLOR || o->draws > 1;
 
     if (o->action == PARE_WEAKEN && !(o->factor >= 0 && o->factor < 1))
         return pri_fail(j->ctx, PARE_ERROR_ARGUMENT,
                         "weakening wants a factor from 0 to below 1, not %g", o->factor);
     if (needs_data && calibration == NULL)
         return pri_fail(j->ctx, PARE_ERROR_ARGUMENT,
-                        "%s needs images: give --data, or, with random, magnitude or bn-scale, leave "
-                        "out what uses them with --no-refit --no-fold",
-                        o->strategy >= PARE_TAYLOR ? pare_strategy_name(o->strategy)
-                                                   : "repairing the model");
+                        "%s needs images: give --data; random with one draw, magnitude and bn-scale "
+                        "do without",
+                        o->draws > 1 ? "choosing among draws" : pare_strategy_name(o->strategy));
+    if (calibration == NULL && o->action != PARE_WEAKEN && !(o->no_refit && o->no_fold))
+        pri_log(j->ctx, PARE_LOG_INFO,
+                "no images were given: what is left is not adapted to the cut (see --data)");
     if (calibration != NULL && calibration->labels == NULL && calibration->masks == NULL &&
         (o->strategy == PARE_TAYLOR ||
          (o->fisher == PARE_FISHER_EMPIRICAL &&
