@@ -92,7 +92,7 @@ int cli_fail(pare_context *ctx, pare_status status)
 
 int cli_print_json(json_t *root)
 {
-    const int failed = root == NULL || json_dumpf(root, stdout, JSON_INDENT(2)) != 0;
+    const int failed = root == NULL || json_dumpf(root, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(9)) != 0;
 
     putchar('\n');
     json_decref(root);
@@ -105,6 +105,7 @@ static const struct {
 } commands[] = {
     {"inspect", "what a model is made of and costs", cmd_inspect},
     {"eval", "score a model on labelled images", cmd_eval},
+    {"compare", "put two models side by side and check requirements", cmd_compare},
     {"prune", "cut channels out of a model and repair it", cmd_prune},
 };
 
