@@ -10,20 +10,29 @@
 
 enum { EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_NOT_MET = 3, EXIT_INTERRUPTED = 130 };
 
+/* What an option that may be repeated was given. */
+enum { CLI_LIST_MAX = 32 };
+typedef struct cli_list {
+    const char *items[CLI_LIST_MAX];
+    int count;
+} cli_list;
+
 /* One option of a command: text is stored where given, numbers are checked. */
 typedef struct cli_option {
     const char *name;     /* "--data" */
-    char kind;            /* 's' text, 'i' integer, 'f' number, 'b' switch */
-    void *value;          /* const char **, int64_t *, double *, bool *; holds the default */
+    char kind;            /* 's' text, 'l' texts, 'i' integer, 'f' number, 'b' switch */
+    void *value;          /* const char **, cli_list *, int64_t *, double *, bool *; holds the
+                             default */
     const char *argument; /* "PATH", for help; NULL for switches */
     const char *help;     /* one or two lines, without a full stop */
 } cli_option;
 
-/* A command as its help shows it. Every command also takes --threads, --json, --quiet and --help. */
+/* A command as its help shows it. Every command also takes --threads, --json, --quiet and --help.
+ */
 typedef struct cli_command {
     const char *name;
-    const char *words;    /* "MODEL.onnx" */
-    const char *about;    /* what it does, in a sentence or two */
+    const char *words;         /* "MODEL.onnx" */
+    const char *about;         /* what it does, in a sentence or two */
     const cli_option *options; /* ends with a NULL name */
     int min_words, max_words;
     const char *const *examples; /* shell lines, run by the tests; ends with NULL */
@@ -36,8 +45,8 @@ typedef struct cli_settings {
 } cli_settings;
 extern cli_settings cli_common;
 
-/* Fills options; the other words go to words[]. Returns their number, or -1 when the command is over:
- * *code is then its exit code (0 after --help, EXIT_USAGE after a message). */
+/* Fills options; the other words go to words[]. Returns their number, or -1 when the command is
+ * over: *code is then its exit code (0 after --help, EXIT_USAGE after a message). */
 int cli_parse(int *code, int argc, char **argv, const cli_command *command, const char **words);
 /* Says what is wrong with the command line and points at --help; returns EXIT_USAGE. */
 int cli_usage(const cli_command *command, const char *format, ...) PARE_PRINTF(2, 3);
@@ -51,6 +60,43 @@ void cli_end_progress(void);
 /* Fixes the input shapes `text` states ("[NAME:]1x3x224x224,..." or NULL); the exit code, after a
  * message when it is not 0. */
 int cli_set_inputs(pare_context *ctx, pare_model *model, const char *text);
+
+/* --- Images to score --- */
+
+typedef struct cli_images {
+    const char *path, *split, *size, *preprocess, *ignore_class, *class_offset;
+    double val_fraction;
+    int64_t limit, crop, seed;
+} cli_images;
+
+/* Their rows in a command's table. */
+#define CLI_IMAGE_OPTIONS(images)                                                                  \
+    {"--data", 's', &(images).path, "PATH", "labelled images (required)"},                         \
+        {"--split", 's', &(images).split, "NAME", "train, val, test or all"},                      \
+        {"--val-fraction", 'f', &(images).val_fraction, "F",                                       \
+         "share of the training images that is val where the data has none"},                      \
+        {"--limit", 'i', &(images).limit, "N", "the first N images only"},                         \
+        {"--size", 's', &(images).size, "HxW",                                                     \
+         "resize images and masks; default: what the model\n"                                      \
+         "wants"},                                                                                 \
+        {"--crop", 'i', &(images).crop, "PERCENT",                                                 \
+         "of the shorter side a centre crop keeps before resizing"},                               \
+        {"--ignore-class", 's', &(images).ignore_class, "K",                                       \
+         "pixels of mask class K are not counted"},                                                \
+        {"--preprocess", 's', &(images).preprocess, "TEXT",                                        \
+         "cifar10, imagenet, none, unit or scale=..,mean=..,std=..;\ndefault: what the model "     \
+         "says"},                                                                                  \
+        {"--class-offset", 's', &(images).class_offset, "N",                                       \
+         "output number of label 0; 1 where output 0 is a background\nclass without label"},       \
+    {                                                                                              \
+        "--seed", 'i', &(images).seed, "N", "of splits that the data does not have"                \
+    }
+
+/* Checks what needs no model; EXIT_USAGE after a message, otherwise 0. */
+int cli_check_images(const cli_command *command, const cli_images *images);
+/* Stores preprocessing and class offset in the models, then opens the images as they want them. */
+pare_status cli_open_images(pare_data **out, pare_context *ctx, const cli_images *images,
+                            pare_model *const *models, int n_models);
 
 typedef struct json_t json_t;
 /* Writes a document to stdout and frees it (NULL: out of memory); the exit code. */

@@ -97,7 +97,7 @@ int cli_print_json(json_t *root)
         fprintf(stderr, "pare: out of memory\n");
         return EXIT_FAILED;
     }
-    const int failed = json_dumpf(root, stdout, JSON_INDENT(2)) != 0;
+    const int failed = json_dumpf(root, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(9)) != 0;
     putchar('\n');
     json_decref(root);
     return failed ? EXIT_FAILED : 0; /* main says why */
@@ -106,6 +106,7 @@ int cli_print_json(json_t *root)
 static const cli_entry commands[] = {
     {"inspect", "what a model is made of and costs", cmd_inspect},
     {"eval", "score a model on labelled images", cmd_eval},
+    {"compare", "put two models side by side and check requirements", cmd_compare},
     {"prune", "cut channels out of a model and repair it", cmd_prune},
     {"train", "train a model from scratch or onward, with a teacher if wanted", cmd_train},
     {"synth", "make a labelled set of images of shapes", cmd_synth},

@@ -137,6 +137,11 @@ static bool store(const cli_option *option, const char *text)
     char *end = NULL;
 
     errno = 0;
+    if (option->kind == 'l') {
+        cli_list *list = option->value;
+        list->items[list->count++] = text;
+        return true;
+    }
     if (option->kind == 's')
         *(const char **)option->value = text;
     else if (option->kind == 'i')
@@ -171,6 +176,8 @@ static int read_option(int argc, char **argv, int i, const cli_command *command)
     if (equals == NULL && i + 1 == argc)
         return cli_usage(command, "%s wants a value (%s)", option->name, option->argument), 0;
     const char *text = equals != NULL ? equals + 1 : argv[i + 1];
+    if (option->kind == 'l' && ((const cli_list *)option->value)->count == CLI_LIST_MAX)
+        return cli_usage(command, "%s is given more than %d times", option->name, CLI_LIST_MAX), 0;
     if (!store(option, text))
         return cli_usage(command, "'%s' is no number for %s", text, option->name), 0;
     return equals != NULL ? 1 : 2;

@@ -7,7 +7,7 @@
 
 #include "data/data.h"
 #include "model/model.h"
-#include "recipe/state.h"
+#include "recipe/run_state.h"
 
 typedef struct run {
     pare_context *ctx;

@@ -91,7 +91,9 @@ pare_status pri_view_open(pri_view *out, const pare_model *model, const pare_dat
     pare_status status;
 
     *out = (pri_view){0};
-    PRI_TRY(pri_preprocess_parse(&out->preprocess, model->ctx, text != NULL ? text : fallback));
+    PRI_TRY(text == NULL && fallback != NULL
+                ? pri_preprocess_parse(&out->preprocess, model->ctx, fallback)
+                : pri_preprocess_of(&out->preprocess, model));
     PRI_TRY(pare_model_clone(&out->model, model));
     PRI_CHECK(fix_input(out, data), status, failed);
     PRI_CHECK(pri_facts_infer(&facts, out->model, 0, true), status, failed);

@@ -9,7 +9,7 @@
 #ifndef PRI_HEADS_H
 #define PRI_HEADS_H
 
-#include "train/run.h"
+#include "metrics/run.h"
 
 typedef struct pri_head {
     bool is_mask;

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * state.c - see state.h.
+ * run_state.c - see run_state.h.
  *
  * The state is the model itself as an ONNX file, with fingerprint, stage and points in its metadata;
  * it is replaced atomically, so a kill at any moment leaves the stage before or after.
  */
-#include "recipe/state.h"
+#include "recipe/run_state.h"
 
 #include <math.h>
 #include <stdio.h>

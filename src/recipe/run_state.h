@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* state.h - what an interrupted recipe left behind, and going on from it. */
-#ifndef PRI_STATE_H
-#define PRI_STATE_H
+/* run_state.h - what an interrupted recipe left behind, and going on from it. */
+#ifndef PRI_RUN_STATE_H
+#define PRI_RUN_STATE_H
 
 #include <pare/recipe.h>
 
