@@ -114,6 +114,41 @@ const cli_entry *cli_commands(void);
 /* The command whose name is most like `name`; NULL when none is close. */
 const char *cli_nearest_command(const char *name);
 
+/* --- Requirements --- */
+
+enum { CLI_MAX_CONDITIONS = 128 };
+
+typedef struct cli_requirements {
+    char *texts[CLI_LIST_MAX]; /* copies cut at commas; owned */
+    const char *items[CLI_MAX_CONDITIONS];
+    int n_texts, count;
+} cli_requirements;
+
+typedef struct cli_verdict {
+    bool met;
+    char text[PARE_CONDITION_TEXT];
+} cli_verdict;
+
+/* "a>=1,b<=2" twice or more often; false when there are too many or memory is short. */
+bool cli_split_requirements(cli_requirements *out, const cli_list *list);
+void cli_clear_requirements(cli_requirements *r);
+pare_status cli_check_requirements(cli_verdict *out, pare_context *ctx,
+                                   const pare_comparison *comparison, const cli_requirements *r);
+/* Reads the requirements on made-up numbers, so that a slip is found before hours of work. */
+pare_status cli_read_requirements(cli_verdict *room, pare_context *ctx, const cli_requirements *r,
+                                  bool has_latency);
+/* Original and pruned side by side, as text. */
+void cli_print_comparison(const pare_comparison *c);
+/* The same as JSON, with verdicts; `files` names the two. */
+json_t *cli_comparison_json(const pare_comparison *c, const char *const *files,
+                            const pare_data *data, const cli_requirements *r,
+                            const cli_verdict *v);
+
+/* "flip,crop=4,brightness=0.2,contrast=0.2,noise=0.02"; NULL leaves it; false when unreadable. */
+bool cli_parse_augment(pare_augment *out, const char *text);
+/* One line about an epoch on stderr, unless --quiet. */
+void cli_print_epoch(const pare_epoch *e);
+
 int cmd_inspect(int argc, char **argv);
 int cmd_eval(int argc, char **argv);
 int cmd_prune(int argc, char **argv);

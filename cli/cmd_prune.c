@@ -1,131 +1,192 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* cmd_prune.c - `pare prune`. */
-#include <jansson.h>
+/* cmd_prune.c - options of `pare prune`. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli.h"
+#include "prune_job.h"
 
-static void print_costs(const pare_prune_result *r)
+typedef struct words_of {
+    const char *target, *strategy, *against, *scope, *fisher, *action, *augment, *schedule;
+    cli_list required;
+    int64_t rounds, epochs, final_epochs, batch, draws, steps, reconstruct, latency_batch;
+    double distill, rate, factor;
+    bool no_latency;
+} words_of;
+
+static int choice(const char *text, const char *const *names)
 {
-    const struct {
-        const char *name;
-        int64_t before, after;
-    } rows[] = {{"parameters", r->before.parameters, r->after.parameters},
-                {"MACs", r->before.macs, r->after.macs},
-                {"channels", r->before.channels, r->after.channels},
-                {"file bytes", r->before.bytes, r->after.bytes},
-                {"activation bytes", r->before.activation_bytes, r->after.activation_bytes}};
-
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-        printf("%-17s %12lld -> %12lld  (%.1f %%)\n", rows[i].name, (long long)rows[i].before,
-               (long long)rows[i].after, 100.0 * (double)rows[i].after / (double)rows[i].before);
-    printf("units removed     %12lld of %lld\noracle            %12.2g of the output's range\n"
-           "time              %12.1f s (scores %.1f, re-fit %.1f, reconstruction %.1f)\n",
-           (long long)r->removed, (long long)r->units, r->oracle, r->seconds, r->score_seconds,
-           r->refit_seconds, r->reconstruct_seconds);
+    for (int i = 0; names[i] != NULL; i++) {
+        if (strcmp(text, names[i]) == 0)
+            return i;
+    }
+    return -1;
 }
 
-static int print_json(const pare_prune_options *o, const pare_prune_result *r)
+/* The strategy that is written, then those it is compared with. */
+static int read_strategies(prune_arguments *a, const cli_command *command, const words_of *w)
 {
-    json_t *root = json_pack(
-        "{s:i, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:f}", "schema", 1, "strategy",
-        pare_strategy_name(o->strategy), "parameters_before", (json_int_t)r->before.parameters,
-        "parameters", (json_int_t)r->after.parameters, "macs_before", (json_int_t)r->before.macs,
-        "macs", (json_int_t)r->after.macs, "channels", (json_int_t)r->after.channels, "bytes",
-        (json_int_t)r->after.bytes, "units", (json_int_t)r->units, "removed",
-        (json_int_t)r->removed, "oracle", r->oracle, "seconds", r->seconds);
-    const int failed = root == NULL || json_dumpf(root, stdout, JSON_INDENT(2)) != 0;
+    const char *const lists[2] = {w->strategy, w->against};
 
-    putchar('\n');
-    json_decref(root);
-    return failed ? EXIT_FAILED : 0;
+    for (int k = 0; k < 2; k++) {
+        for (const char *at = lists[k]; at != NULL && *at != '\0';) {
+            char name[32];
+            const size_t length = strcspn(at, ",");
+            snprintf(name, sizeof name, "%.*s", (int)(length < 31 ? length : 31), at);
+            if (a->n_strategies == PRUNE_MAX_RUNS)
+                return cli_usage(command, "there are more than %d strategies", PRUNE_MAX_RUNS);
+            if (!pare_strategy_parse(&a->strategies[a->n_strategies++], name))
+                return cli_usage(command, "there is no strategy '%s'; see 'pare list strategies'",
+                                 name);
+            at += length + (at[length] == ',');
+        }
+    }
+    if (strchr(w->strategy, ',') != NULL)
+        return cli_usage(command, "--strategy takes one name; others go to --against");
+    return 0;
 }
 
-typedef struct arguments {
-    const char *out, *target, *strategy, *path, *scope, *preprocess, *split;
-    int64_t draws, seed, steps, reconstruct;
-    bool force;
-} arguments;
-
-static int run(pare_context *ctx, const char *in, const arguments *a, pare_prune_options *options)
+static int read_words(prune_arguments *a, const cli_command *command, const words_of *w)
 {
-    pare_model *model = NULL, *pruned = NULL;
-    pare_data *data = NULL;
-    pare_prune_result result = {0};
-    pare_status status = pare_model_load(&model, ctx, in);
+    static const char *const scopes[] = {"global", "layer", NULL};
+    static const char *const fishers[] = {"gauss-newton", "true", "empirical", NULL};
+    static const char *const actions[] = {"delete", "mask", "weaken", NULL};
+    const int scope = choice(w->scope, scopes), fisher = choice(w->fisher, fishers);
+    const int action = choice(w->action, actions);
+    pare_recipe *r = &a->recipe;
 
-    if (status == PARE_OK && a->preprocess != NULL)
-        status = pare_model_set_preprocess(model, a->preprocess);
-    if (status == PARE_OK && a->path != NULL)
-        status = pare_data_open(&data, ctx, a->path, &(pare_data_options){.split = a->split});
-    if (status == PARE_OK)
-        status = pare_target_parse(&options->target, ctx, a->target);
-    if (status == PARE_OK)
-        status = pare_prune(&pruned, model, data, options, &result);
-    if (status == PARE_OK)
-        status = pare_model_save(pruned, a->out, a->force);
-    int code = 0;
-    if (status != PARE_OK)
-        code = cli_fail(ctx, status);
-    else if (cli_common.json)
-        code = print_json(options, &result);
-    else
-        print_costs(&result);
-    pare_prune_result_clear(&result);
-    pare_data_free(data);
-    pare_model_free(pruned);
-    pare_model_free(model);
-    return code;
+    if (scope < 0 || fisher < 0 || action < 0)
+        return cli_usage(command,
+                         "--scope is global or layer, --fisher gauss-newton, true or empirical, "
+                         "--action delete, mask or weaken");
+    if (w->rounds < 1 || w->rounds > 1000 || w->epochs < 0 || w->epochs > 100000 ||
+        w->final_epochs < 0 || w->final_epochs > 100000 || w->draws < 0 || w->draws > 1000 ||
+        w->steps < 0 || w->steps > 100 || w->batch < 0 || w->distill < 0 || w->distill > 1 ||
+        r->prune.calibration < 0 || r->prune.align < 0)
+        return cli_usage(command, "a number is out of its range");
+    if (!cli_parse_augment(&r->train.augment, w->augment))
+        return cli_usage(command, "cannot read --augment '%s'; say flip,crop=4,brightness=0.2,"
+                                  "contrast=0.2,noise=0.02", w->augment);
+    if (!cli_split_requirements(&a->required, &w->required))
+        return cli_usage(command, "there are too many requirements");
+    r->prune.per_layer = scope == 1;
+    r->prune.fisher = (pare_fisher)fisher;
+    r->prune.action = (pare_action)action;
+    r->prune.factor = w->factor;
+    r->prune.draws = (int)w->draws;
+    r->prune.steps = (int)w->steps;
+    r->prune.reconstruct = (int)w->reconstruct;
+    r->prune.seed = r->train.seed = (uint64_t)a->images.seed;
+    r->rounds = (int)w->rounds;
+    r->epochs = (int)w->epochs;
+    r->final_epochs = (int)w->final_epochs;
+    r->distill = w->distill > 0;
+    r->train.distill = w->distill;
+    r->train.learning_rate = w->rate;
+    r->train.batch = w->batch;
+    r->train.schedule = w->schedule;
+    a->compare = (pare_compare_options){.latency_rounds = w->no_latency ? -1 : 0,
+                                        .batch = w->latency_batch};
+    return read_strategies(a, command, w);
+}
+
+/* The command line as it was typed, for reports. */
+static char *join(int argc, char **argv)
+{
+    size_t size = 8;
+
+    for (int i = 0; i < argc; i++)
+        size += strlen(argv[i]) + 3;
+    char *line = malloc(size), *at = line;
+    if (line == NULL)
+        return NULL;
+    at += snprintf(at, size, "pare");
+    for (int i = 0; i < argc; i++) {
+        const char *quote = strpbrk(argv[i], " '<>|;&*") != NULL ? "'" : "";
+        at += snprintf(at, size - (size_t)(at - line), " %s%s%s", quote, argv[i], quote);
+    }
+    return line;
 }
 
 int cmd_prune(int argc, char **argv)
 {
-    arguments a = {.strategy = "ml", .scope = "global", .split = "train"};
-    pare_prune_options options = {0};
-    const char *words[1];
-    const cli_option list[] = {
+    prune_arguments a = {.images = {.split = "test", .val_fraction = 0.1}};
+    words_of w = {.strategy = "ml", .scope = "global", .fisher = "gauss-newton",
+                  .action = "delete", .rounds = 1, .rate = 0.02, .factor = 0.5};
+    pare_prune_options *p = &a.recipe.prune;
+    const cli_option options[] = {
         {"-o", 's', &a.out, "OUT.onnx", "the file to write (required)"},
-        {"--target", 's', &a.target, "T", "macs=P%, params=P% or channels=P% to keep (required)"},
-        {"--strategy", 's', &a.strategy, "NAME",
-         "random, magnitude, bn-scale, taylor, ml or local-ml"},
-        {"--data", 's', &a.path, "PATH", "images to calibrate with"},
-        {"--split", 's', &a.split, "NAME", "which of them"},
-        {"--scope", 's', &a.scope, "WHERE", "global or layer"},
-        {"--preprocess", 's', &a.preprocess, "TEXT", "how pixels become inputs"},
-        {"--calibration", 'i', &options.calibration, "N", "images used at most"},
-        {"--draws", 'i', &a.draws, "K", "of random: the best of K"},
-        {"--seed", 'i', &a.seed, "N", "of everything random"},
-        {"--steps", 'i', &a.steps, "N", "score and cut in N steps"},
-        {"--align", 'i', &options.align, "N", "keep channel counts at multiples of N"},
-        {"--reconstruct", 'i', &a.reconstruct, "N", "passes of joint reconstruction, -1: none"},
-        {"--ignore-cost", 'b', &options.ignore_cost, NULL, "do not divide scores by what is saved"},
-        {"--no-fold", 'b', &options.no_fold, NULL, "do not fold means into biases"},
-        {"--no-refit", 'b', &options.no_refit, NULL, "no least-squares re-fit"},
-        {"--force", 'b', &a.force, NULL, "replace an existing file"},
+        {"--target", 's', &w.target, "T",
+         "what to keep: macs=50%, params=30%, bytes=500k, channels=60%\n(required)"},
+        {"--strategy", 's', &w.strategy, "NAME",
+         "random, magnitude, bn-scale, taylor, fisher, ml or local-ml"},
+        {"--against", 's', &w.against, "NAMES", "strategies to run as well, for comparison"},
+        {"--scope", 's', &w.scope, "WHERE", "one global order, or the same share of each layer"},
+        {"--fisher", 's', &w.fisher, "KIND",
+         "of ml and fisher: gauss-newton and true need no labels;\nempirical takes the data's"},
+        {"--action", 's', &w.action, "WHAT",
+         "delete channels, mask them (set to zero) or weaken them"},
+        {"--factor", 'f', &w.factor, "F", "of weaken in one round"},
+        {"--align", 'i', &p->align, "N", "keep channel counts at multiples of N"},
+        {"--draws", 'i', &w.draws, "K", "of random: the best of K by likelihood"},
+        {"--steps", 'i', &w.steps, "N", "score and cut a round in N steps"},
+        {"--ignore-cost", 'b', &p->ignore_cost, NULL,
+         "rank channels by harm alone, not by harm for what is saved"},
+        {"--rounds", 'i', &w.rounds, "R", "prune a part, train, again"},
+        {"--epochs", 'i', &w.epochs, "E", "of training after each round"},
+        {"--final-epochs", 'i', &w.final_epochs, "E", "after the last round instead"},
+        {"--distill", 'f', &w.distill, "A", "share of the loss in which the original teaches, 0 to 1"},
+        {"--lr", 'f', &w.rate, "X", "peak learning rate"},
+        {"--train-batch", 'i', &w.batch, "N", "images a training step (64)"},
+        {"--schedule", 's', &w.schedule, "NAME", "cosine, step or constant"},
+        {"--augment", 's', &w.augment, "LIST",
+         "flip,crop=4,brightness=0.2,contrast=0.2,noise=0.02"},
+        {"--calibration", 'i', &p->calibration, "N",
+         "images that scores and repairs look at (1024)"},
+        {"--no-refit", 'b', &p->no_refit, NULL, "no least-squares re-fit, no reconstruction"},
+        {"--no-fold", 'b', &p->no_fold, NULL, "nor the mean of what went added to biases"},
+        {"--no-recalibrate", 'b', &p->no_recalibrate, NULL,
+         "do not try to re-estimate normalisation statistics"},
+        {"--reconstruct", 'i', &w.reconstruct, "N",
+         "passes of joint reconstruction without training (10); -1: none"},
+        CLI_IMAGE_OPTIONS(a.images),
+        {"--require", 'l', &w.required, "CONDITION",
+         "such as 'accuracy>=-1%'; exit code 3 when not met"},
+        {"--report", 's', &a.report, "OUT.html", "write a page about it"},
+        {"--plot", 's', &a.plot, "OUT.svg", "write the trade-off plot alone"},
+        {"--no-compare", 'b', &a.no_compare, NULL, "do not compare on the test images"},
+        {"--latency-batch", 'i', &w.latency_batch, "N", "images a run of the latency (1)"},
+        {"--no-latency", 'b', &w.no_latency, NULL, "do not measure latency"},
+        {"--dry-run", 'b', &a.dry_run, NULL, "do everything but write the model"},
+        {"--force", 'b', &a.force, NULL, "replace existing files"},
         {NULL, 0, NULL, NULL, NULL}};
-    const char *const examples[] = {"pare prune model.onnx -o small.onnx --target macs=50% "
-                                    "--data cifar10/ --preprocess cifar10",
-                                    NULL};
-    const cli_command command = {"prune", "MODEL.onnx", "Cuts channels out of a model.", list,
-                                 1, 1, examples};
+    const char *const examples[] = {
+        "pare prune model.onnx -o half.onnx --target macs=50% --strategy magnitude",
+        "pare prune model.onnx -o half.onnx --target macs=50% --data cifar10/ "
+        "--preprocess cifar10",
+        "pare prune duo.onnx -o duo-small.onnx --target params=40% --strategy local-ml "
+        "--against random --data data/ --rounds 2 --epochs 1 --distill 0.5 --report report.html",
+        NULL};
+    const cli_command command = {
+        "prune", "MODEL.onnx",
+        "Chooses channels, cuts them out, repairs what is left and compares it with the original on\n"
+        "the test images. An interrupted run with rounds goes on when typed again.",
+        options, 1, 1, examples};
+    const char *words[1];
     int code;
 
     if (cli_parse(&code, argc, argv, &command, words) < 0)
         return code;
-    options.per_layer = strcmp(a.scope, "layer") == 0;
-    options.draws = (int)a.draws;
-    options.steps = (int)a.steps;
-    options.reconstruct = (int)a.reconstruct;
-    options.seed = (uint64_t)a.seed;
-    if (a.out == NULL || a.target == NULL ||
-        !pare_strategy_parse(&options.strategy, a.strategy) ||
-        (!options.per_layer && strcmp(a.scope, "global") != 0)) {
-        return cli_usage(&command, "-o, --target, --strategy and --scope are not all right");
-    }
-    pare_context *ctx = cli_context();
-    if (ctx == NULL)
-        return EXIT_FAILED;
-    return run(ctx, words[0], &a, &options);
+    if (a.out == NULL || w.target == NULL)
+        return cli_usage(&command, "%s is missing", a.out == NULL ? "-o" : "--target");
+    if (a.images.path != NULL && (code = cli_check_images(&command, &a.images)) != 0)
+        return code;
+    code = read_words(&a, &command, &w);
+    a.in = words[0];
+    a.command = join(argc, argv);
+    if (code == 0)
+        code = a.command != NULL ? prune_run(&a, w.target) : EXIT_FAILED;
+    free((char *)(uintptr_t)a.command);
+    cli_clear_requirements(&a.required);
+    return code;
 }

@@ -38,16 +38,8 @@ static json_t *epoch_json(const pare_epoch *e)
                      e->is_best);
 }
 
-static void on_epoch(void *user, const pare_epoch *e)
+void cli_print_epoch(const pare_epoch *e)
 {
-    run_log *log = user;
-
-    if (log->file != NULL) {
-        json_t *line = epoch_json(e);
-        log->failed = log->failed || line == NULL || json_dumpf(line, log->file, JSON_COMPACT) != 0 ||
-                      fputc('\n', log->file) == EOF || fflush(log->file) != 0;
-        json_decref(line);
-    }
     if (cli_common.quiet)
         return;
     cli_end_progress();
@@ -62,8 +54,21 @@ static void on_epoch(void *user, const pare_epoch *e)
             e->seconds, e->is_best ? " *" : "");
 }
 
+static void on_epoch(void *user, const pare_epoch *e)
+{
+    run_log *log = user;
+
+    if (log->file != NULL) {
+        json_t *line = epoch_json(e);
+        log->failed = log->failed || line == NULL || json_dumpf(line, log->file, JSON_COMPACT) != 0 ||
+                      fputc('\n', log->file) == EOF || fflush(log->file) != 0;
+        json_decref(line);
+    }
+    cli_print_epoch(e);
+}
+
 /* "flip,crop=4,brightness=0.2,contrast=0.2,noise=0.02" */
-static bool parse_augment(pare_augment *out, const char *text)
+bool cli_parse_augment(pare_augment *out, const char *text)
 {
     struct {
         const char *name;
@@ -238,7 +243,7 @@ static int start(const cli_command *command, const char *in, const arguments *a)
         return cli_usage(command, "%s is missing", a->out == NULL ? "-o" : "--data");
     if (a->epochs < 1 || a->epochs > 1000000 || a->batch < 1 || !(a->rate > 0))
         return cli_usage(command, "--epochs, --batch and --lr must be above 0");
-    if (!parse_augment(&options.augment, a->augment))
+    if (!cli_parse_augment(&options.augment, a->augment))
         return cli_usage(command, "cannot read --augment '%s'", a->augment);
     if (access(a->out, F_OK) == 0 && !a->force)
         return cli_usage(command, "'%s' exists; use --force to replace it", a->out);
