@@ -132,7 +132,12 @@ const char *const pri_report_style[] = {
     "--c0:#1f5fae;--c1:#b04a12;--c2:#23754a;--c3:#85388c;--c4:#7d6410;--c5:#0b7078;--c6:#b0355a;"
     "--c7:#555e6a}body{font-size:10pt}main{max-width:none;padding:0}"
     "section,footer{margin-top:1.5rem}.card,.verdicts,.plot,tr{break-inside:avoid}"
-    "h2,thead{break-after:avoid}.scroll{overflow:visible}th,td{padding:.25rem .5rem}"
+    "h2,thead{break-after:avoid}.scroll{overflow:visible;min-width:0}th,td{padding:.2rem .4rem}"
     "th:first-child{position:static}td,th.layer~td{min-width:0}"
+    "table{font-size:8pt}th:first-child,.words td{white-space:normal}"
+    "thead th{font-size:8pt}thead .run{min-width:0;overflow-wrap:anywhere}"
+    "td .diff{display:block;min-width:0;margin:0}th.layer,th.layer~td{font-size:8pt}"
+    "th.layer span{max-width:9rem;white-space:nowrap}"
+    ".kept{grid-template-columns:minmax(2rem,1fr) 3.25rem;gap:.375rem}"
     "details:not([open])::details-content{content-visibility:visible;block-size:auto}}\n",
     NULL};
