@@ -66,6 +66,15 @@ bool pri_mul_i64(int64_t *product, int64_t a, int64_t b);
 
 double pri_clock_s(void); /* monotonic seconds */
 
+/* Compiles a function for several instruction sets and takes the best at run time. Only for loops
+ * without OpenMP regions: these would be compiled once. */
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) &&                             \
+    !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#define PRI_CLONES __attribute__((target_clones("avx512f", "avx2", "default")))
+#else
+#define PRI_CLONES
+#endif
+
 #define PRI_COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 static inline int64_t pri_min_i64(int64_t a, int64_t b) { return a < b ? a : b; }

@@ -179,7 +179,7 @@ static pare_status run_backward(pri_engine *engine, pri_step *step)
     }
     if (step->node == NULL) {
         pri_layout_copy(step->grad_in[0], step->in[0].layout, step->grad_out[0],
-                        step->out[0].layout, &step->in[0].shape, true);
+                        step->out[0].layout, &step->in[0].shape, !step->is_fresh[0]);
         return PARE_OK;
     }
     return step->node->op->backward(&step->call);

@@ -3,6 +3,7 @@
  * fuse.c - finds what a convolution can take over in inference:
  * conv -> [affine per channel] -> [residual sum] -> [activation].
  *
+ * In training, normalisation -> [Relu], where the operator does both ways at once.
  * Each link needs the value between to have no other reader. The operators say
  * themselves what they are (as_affine, is_sum, as_activation).
  */
@@ -93,6 +94,26 @@ static void fuse_behind(pri_fusion *fusion, const pri_engine *engine, const pri_
     fusion->tail[conv->id] = last->id;
 }
 
+/* Relu behind a normalisation in training. */
+static void fuse_relu(pri_fusion *fusion, const pri_engine *engine, const pri_node *node,
+                      const bool *needed)
+{
+    pri_operand in[PRI_MAX_OPERANDS], out[PRI_MAX_OPERANDS];
+    pri_activation activation;
+    pri_call call;
+    const pri_node *next = next_node(engine, node, needed);
+
+    if (next == NULL || !takes_activation(engine, next, node->outputs[0]))
+        return;
+    pri_call_of(&call, in, out, engine->model, next, engine->facts);
+    if (!next->op->as_activation(&call, &activation) || activation.kind != PRI_ACT_RELU ||
+        activation.alpha != 0)
+        return;
+    fusion->activation[node->id] = next;
+    fusion->head[next->id] = node->id;
+    fusion->tail[node->id] = next->id;
+}
+
 pare_status pri_fuse(pri_fusion *fusion, pri_engine *engine, const bool *needed)
 {
     const pri_graph *graph = engine->model->graph;
@@ -111,6 +132,11 @@ pare_status pri_fuse(pri_fusion *fusion, pri_engine *engine, const bool *needed)
         fusion->tail[i] = i;
     }
     const pri_engine_options *options = &engine->options;
+    for (int i = 0; i < graph->n_nodes && options->training && !options->no_fusion; i++) {
+        const pri_node *node = graph->nodes[i];
+        if (needed[i] && node->op != NULL && node->op->takes_activation)
+            fuse_relu(fusion, engine, node, needed);
+    }
     if (options->no_fusion || options->training || options->backward)
         return PARE_OK;
     for (int i = 0; i < graph->n_nodes; i++) {

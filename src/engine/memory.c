@@ -72,6 +72,16 @@ static void measure_values(pri_engine *engine)
     }
 }
 
+/* The step can write the gradient of input k without adding, and reads that input once. */
+static bool overwrites(const pri_step *step, int k)
+{
+    for (int j = 0; j < step->call.n_in; j++) {
+        if (j != k && step->in_id[j] == step->in_id[k])
+            return false;
+    }
+    return step->node == NULL || step->node->op->writes_gradients;
+}
+
 /* Gradient blocks live from the first backward step that adds to them to the producer's. */
 static pare_status measure_gradients(pri_engine *engine)
 {
@@ -110,8 +120,12 @@ static pare_status measure_gradients(pri_engine *engine)
                 continue;
             const int back = 2 * n - 1 - s;
             /* backward time grows as s falls: the first step met is the first writer */
-            if (!instance->is_pinned && block->first > back)
-                step->fresh[step->n_fresh++] = instance->gradient;
+            if (!instance->is_pinned && block->first > back) {
+                if (overwrites(step, k))
+                    step->is_fresh[k] = true;
+                else
+                    step->fresh[step->n_fresh++] = instance->gradient;
+            }
             extend(engine, instance->gradient, back, back);
         }
     }
@@ -136,6 +150,36 @@ static void hand_over(pri_engine *engine, const pri_step *step, int id)
 
     engine->blocks[mine].alias = root;
     extend(engine, root, engine->blocks[mine].first, engine->blocks[mine].last);
+}
+
+/* On the way back the gradient of an input may take over the memory of the output's, which dies there:
+ * nobody else adds to it before. */
+static void share_gradients(pri_engine *engine)
+{
+    const int n = engine->n_steps;
+
+    for (int s = n - 1; s >= 0; s--) {
+        const pri_step *step = &engine->steps[s];
+        if (!step->runs_backward || step->node == NULL || !step->node->op->is_in_place_back ||
+            step->out_id[0] < 0)
+            continue;
+        const pri_instance *out = &engine->instances[step->out_id[0]];
+        for (int k = 0; k < step->call.n_in; k++) {
+            if (step->in_id[k] < 0 || !step->is_fresh[k])
+                continue;
+            const pri_instance *in = &engine->instances[step->in_id[k]];
+            if (out->gradient < 0 || out->is_pinned || in->is_pinned ||
+                in->layout != out->layout || !pri_shape_equal(&in->shape, &out->shape))
+                continue;
+            const int root = root_of(engine, out->gradient);
+            pri_block *block = &engine->blocks[in->gradient];
+            if (engine->blocks[root].last != 2 * n - 1 - s)
+                continue;
+            block->alias = root;
+            extend(engine, root, block->first, block->last);
+            break;
+        }
+    }
 }
 
 static void share_blocks(pri_engine *engine)
@@ -266,6 +310,7 @@ void pri_plan_bind(pri_engine *engine)
         call->grad_in = step->grad_in;
         call->grad_out = step->grad_out;
         call->needs_grad = step->needs_grad;
+        call->grad_is_fresh = step->is_fresh;
         call->scratch = engine->scratch;
         if (step->saved >= 0)
             call->saved = address_of(engine, step->saved);
@@ -277,6 +322,7 @@ pare_status pri_plan_memory(pri_engine *engine)
     measure_values(engine);
     PRI_TRY(measure_gradients(engine));
     share_blocks(engine);
+    share_gradients(engine);
     PRI_TRY(place_blocks(engine));
     engine->slab = pri_alloc_aligned(engine->ctx, engine->slab_bytes);
     engine->scratch = pri_alloc_aligned(engine->ctx, engine->scratch_bytes);

@@ -40,9 +40,9 @@ typedef struct pri_step {
     pri_operand *in, *out;
     int *in_id, *out_id; /* instances; -1 where absent */
     float **grad_in, **grad_out;
-    bool *needs_grad;
+    bool *needs_grad, *is_fresh; /* is_fresh: this step writes the gradient of input k first */
     bool runs_backward;
-    /* gradient instances first written by this step's backward: zeroed before it */
+    /* gradient blocks first written by this step's backward and zeroed before it */
     int *fresh;
     int n_fresh;
     int saved;           /* block, or -1 */

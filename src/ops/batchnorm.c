@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "kernels/normalise.h"
 #include "ops/op_support.h"
 
 typedef struct bn_params {
@@ -39,73 +40,58 @@ static pare_status infer(pri_call *call)
     return pri_infer_same(call);
 }
 
+/* Scratch: two sums of each channel, slope and tilt of the way back, four numbers where nothing is
+ * saved; behind them that of the passes. */
+static size_t sums_bytes(int64_t channels)
+{
+    return ((size_t)channels * (2 * sizeof(double) + 6 * sizeof(float)) + 63) / 64 * 64;
+}
+
 static pare_status prepare(pri_call *call)
 {
     for (int k = 1; k < 5; k++)
         call->in[k].layout = PRI_PLAIN;
     call->out[0].layout = call->in[0].layout;
-    /* scale, shift and two sums of each channel */
-    call->scratch_bytes = (size_t)call->in[0].shape.dims[1] * (2 * sizeof(float) + 2 * sizeof(double));
-    call->saved_bytes = (size_t)call->in[0].shape.dims[1] * 2 * sizeof(float);
+    const pri_channels ch = pri_channels_of(&call->in[0].shape, call->in[0].layout);
+    call->scratch_bytes = sums_bytes(ch.channels) + pri_norm_scratch(&ch);
+    /* mean, 1 / deviation, and what they make of gamma and beta */
+    call->saved_bytes = (size_t)ch.channels * 4 * sizeof(float);
     return PARE_OK;
 }
 
-static void affine(const pri_call *call, const float *mean, const float *inverse, float *scale,
-                   float *shift)
-{
-    const float *gamma = call->in[1].data, *beta = call->in[2].data;
+/* Numbers of each channel; those of a call with a way back outlive the forward pass. */
+typedef struct channel_numbers {
+    double *sums;
+    float *mean, *inverse, *scale, *shift;
+    void *scratch;
+} channel_numbers;
 
-    for (int64_t c = 0; c < call->in[0].shape.dims[1]; c++) {
-        scale[c] = gamma[c] * inverse[c];
-        shift[c] = beta[c] - mean[c] * scale[c];
-    }
+static channel_numbers numbers_of(const pri_call *call, int64_t channels)
+{
+    channel_numbers n = {.sums = call->scratch,
+                         .scratch = (unsigned char *)call->scratch + sums_bytes(channels)};
+
+    n.mean = call->saved != NULL ? call->saved : (float *)(n.sums + 2 * channels) + 2 * channels;
+    n.inverse = n.mean + channels;
+    n.scale = n.inverse + channels;
+    n.shift = n.scale + channels;
+    return n;
 }
 
-static void running(const pri_call *call, float *mean, float *inverse)
+static void running(const pri_call *call, int64_t channels, const channel_numbers *n)
 {
     const bn_params *p = call->params;
     const float *m = call->in[3].data, *v = call->in[4].data;
 
-    for (int64_t c = 0; c < call->in[0].shape.dims[1]; c++) {
-        mean[c] = m[c];
-        inverse[c] = 1.0f / sqrtf(v[c] + p->epsilon);
-    }
-}
-
-/* y[c] += a * (b - centre[c]) and z[c] += a over all positions; a NULL means 1. */
-static void channel_sums(const pri_channels *ch, const float *a, const float *b,
-                         const float *centre, bool squares, double *y, double *z)
-{
-    memset(y, 0, (size_t)ch->channels * sizeof *y);
-    memset(z, 0, (size_t)ch->channels * sizeof *z);
-    if (ch->channel_stride == 1 && ch->channels > 1) {
-#pragma omp parallel for schedule(static) reduction(+ : y[:ch->channels], z[:ch->channels])
-        for (int64_t r = 0; r < ch->outer * ch->inner; r++) {
-            const float *x = b + r * ch->channels;
-            for (int64_t c = 0; c < ch->channels; c++) {
-                const float d = x[c] - centre[c], w = a != NULL ? a[r * ch->channels + c] : 1.0f;
-                y[c] += squares ? d * d : w * d;
-                z[c] += a != NULL ? w : d;
-            }
-        }
-        return;
-    }
-#pragma omp parallel for schedule(static)
-    for (int64_t c = 0; c < ch->channels; c++) {
-        for (int64_t n = 0; n < ch->outer; n++) {
-            const int64_t first = n * ch->channels * ch->inner + c * ch->inner;
-            for (int64_t i = first; i < first + ch->inner; i++) {
-                const float d = b[i] - centre[c], w = a != NULL ? a[i] : 1.0f;
-                y[c] += squares ? d * d : w * d;
-                z[c] += a != NULL ? w : d;
-            }
-        }
+    for (int64_t c = 0; c < channels; c++) {
+        n->mean[c] = m[c];
+        n->inverse[c] = 1.0f / sqrtf(v[c] + p->epsilon);
     }
 }
 
 /* Batch statistics; the running ones move towards them. */
-static void batch_statistics(const pri_call *call, const pri_channels *ch, float *mean,
-                             float *inverse, double *sums)
+static void batch_statistics(const pri_call *call, const pri_channels *ch,
+                             const channel_numbers *n)
 {
     const bn_params *p = call->params;
     const float keep = call->momentum != NULL ? *call->momentum : p->momentum;
@@ -113,96 +99,74 @@ static void batch_statistics(const pri_call *call, const pri_channels *ch, float
     const double count = (double)(ch->outer * ch->inner);
 
     /* the running mean is close to the mean: sums of differences from it do not cancel */
-    memcpy(mean, run_mean, (size_t)ch->channels * sizeof *mean);
-    channel_sums(ch, NULL, call->in[0].data, mean, true, sums, sums + ch->channels);
+    pri_norm_sums(ch, call->in[0].data, run_mean, n->sums, n->scratch);
     for (int64_t c = 0; c < ch->channels; c++) {
-        const double offset = sums[ch->channels + c] / count;
-        const double variance = fmax(0, sums[c] / count - offset * offset);
-        mean[c] += (float)offset;
-        inverse[c] = (float)(1 / sqrt(variance + p->epsilon));
-        run_mean[c] = run_mean[c] * keep + mean[c] * (1 - keep);
+        const double offset = n->sums[ch->channels + c] / count;
+        const double variance = fmax(0, n->sums[c] / count - offset * offset);
+        const float mean = run_mean[c] + (float)offset;
+        n->mean[c] = mean;
+        n->inverse[c] = (float)(1 / sqrt(variance + p->epsilon));
+        run_mean[c] = run_mean[c] * keep + mean * (1 - keep);
         run_var[c] = run_var[c] * keep + (float)variance * (1 - keep);
     }
 }
 
-static void apply(const pri_channels *ch, const float *x, float *y, const float *scale,
-                  const float *shift)
+static bool has_relu(const pri_call *call)
 {
-    if (ch->channel_stride == 1 && ch->channels > 1) {
-#pragma omp parallel for schedule(static)
-        for (int64_t r = 0; r < ch->outer * ch->inner; r++) {
-            const float *from = x + r * ch->channels;
-            float *to = y + r * ch->channels;
-            for (int64_t c = 0; c < ch->channels; c++)
-                to[c] = from[c] * scale[c] + shift[c];
-        }
-        return;
-    }
-#pragma omp parallel for schedule(static)
-    for (int64_t row = 0; row < ch->outer * ch->channels; row++) {
-        const float s = scale[row % ch->channels], t = shift[row % ch->channels];
-        for (int64_t i = row * ch->inner; i < (row + 1) * ch->inner; i++)
-            y[i] = x[i] * s + t;
-    }
+    return call->epilogue != NULL && call->epilogue->activation.kind == PRI_ACT_RELU;
 }
 
 static pare_status forward(pri_call *call)
 {
     const pri_channels ch = pri_channels_of(&call->in[0].shape, call->in[0].layout);
-    double *sums = call->scratch;
-    float *scale = (float *)(sums + 2 * ch.channels), *shift = scale + ch.channels;
-    float *mean = call->saved != NULL ? call->saved : shift;
-    float *inverse = call->saved != NULL ? mean + ch.channels : scale;
+    const channel_numbers n = numbers_of(call, ch.channels);
+    const float *gamma = call->in[1].data, *beta = call->in[2].data;
 
     if (call->training)
-        batch_statistics(call, &ch, mean, inverse, sums);
+        batch_statistics(call, &ch, &n);
     else
-        running(call, mean, inverse);
-    affine(call, mean, inverse, scale, shift);
-    apply(&ch, call->in[0].data, call->out[0].data, scale, shift);
+        running(call, ch.channels, &n);
+    for (int64_t c = 0; c < ch.channels; c++) {
+        const float mean = n.mean[c], scale = gamma[c] * n.inverse[c];
+        n.scale[c] = scale;
+        n.shift[c] = beta[c] - mean * scale;
+    }
+    pri_norm_apply(&ch, call->in[0].data, call->out[0].data, n.scale, n.shift, has_relu(call),
+                   n.scratch);
     return PARE_OK;
-}
-
-static void input_gradient(const pri_call *call, const pri_channels *ch, const double *sums)
-{
-    const float *x = call->in[0].data, *g = call->grad_out[0], *gamma = call->in[1].data;
-    const float *mean = call->saved, *inverse = mean + ch->channels;
-    const double count = (double)(ch->outer * ch->inner);
-    float *d = call->grad_in[0];
-    float *a = (float *)call->scratch + 4 * ch->channels, *b = a + ch->channels;
-
-    /* d += k (g - b - (x - mean) a), with a, b zero in inference */
-    for (int64_t c = 0; c < ch->channels; c++) {
-        a[c] = call->training ? (float)(sums[c] / count) * inverse[c] * inverse[c] : 0;
-        b[c] = call->training ? (float)(sums[ch->channels + c] / count) : 0;
-    }
-#pragma omp parallel for schedule(static)
-    for (int64_t n = 0; n < ch->outer; n++) {
-        for (int64_t r = 0; r < ch->inner * ch->channels; r++) {
-            const int64_t i = n * ch->inner * ch->channels + r;
-            const int64_t c = ch->channel_stride == 1 ? r % ch->channels : r / ch->inner;
-            d[i] += gamma[c] * inverse[c] * (g[i] - b[c] - (x[i] - mean[c]) * a[c]);
-        }
-    }
 }
 
 static pare_status backward(pri_call *call)
 {
     const pri_channels ch = pri_channels_of(&call->in[0].shape, call->in[0].layout);
-    const float *mean = call->saved, *inverse = mean + ch.channels;
-    double *sums = call->scratch;
+    const channel_numbers n = numbers_of(call, ch.channels);
+    const double count = (double)(ch.outer * ch.inner);
+    float *slope = (float *)(n.sums + 2 * ch.channels), *tilt = slope + ch.channels;
 
     if (call->grad_out[0] == NULL)
         return PARE_OK;
-    channel_sums(&ch, call->grad_out[0], call->in[0].data, mean, false, sums, sums + ch.channels);
+    const pri_norm_back back = {.x = call->in[0].data,
+                                .g = call->grad_out[0],
+                                .mean = n.mean,
+                                .scale = n.scale,
+                                .shift = n.shift,
+                                .relu = has_relu(call),
+                                .slope = slope,
+                                .tilt = tilt,
+                                .d = call->grad_in[0],
+                                .add = !pri_is_fresh(call, 0)};
+    pri_norm_back_sums(&ch, &back, n.sums, n.scratch);
     for (int64_t c = 0; c < ch.channels; c++) {
+        const double product = n.sums[c], sum = n.sums[ch.channels + c];
         if (call->grad_in[1] != NULL)
-            call->grad_in[1][c] += (float)sums[c] * inverse[c];
+            call->grad_in[1][c] += (float)product * n.inverse[c];
         if (call->grad_in[2] != NULL)
-            call->grad_in[2][c] += (float)sums[ch.channels + c];
+            call->grad_in[2][c] += (float)sum;
+        slope[c] = call->training ? (float)(product / count) * n.inverse[c] * n.inverse[c] : 0;
+        tilt[c] = call->training ? (float)(sum / count) : 0;
     }
     if (call->grad_in[0] != NULL)
-        input_gradient(call, &ch, sums);
+        pri_norm_back_apply(&ch, &back, n.scratch);
     return PARE_OK;
 }
 
@@ -246,6 +210,9 @@ const pri_op pri_op_batchnorm = {
     .layouts = PRI_LAYOUTS_PREPARE,
     .backward_reads = PRI_READS_IN0 | PRI_READS_IN1,
     .updates = 8 | 16,
+    .writes_gradients = true,
+    .is_in_place_back = true,
+    .takes_activation = true,
     .parse = parse,
     .infer = infer,
     .prepare = prepare,

@@ -183,35 +183,54 @@ static float slope(char kind, int k, float u, float v)
     }
 }
 
-static pare_status backward(pri_call *call)
+static void backward_row(const pri_call *call, const pri_nest *nest, int k, const int64_t *at,
+                         int64_t length, bool is_fresh)
 {
     const char kind = ((const binary_params *)call->params)->kind;
+    const int last = nest->rank - 1;
+    const float *g = call->grad_out[0] + at[0];
+    const float *a = (const float *)call->in[0].data + at[1];
+    const float *b = (const float *)call->in[1].data + at[2];
+    float *d = call->grad_in[k] + at[1 + k];
+    const int64_t sg = nest->strides[0][last], sd = nest->strides[1 + k][last];
+    const int64_t sa = nest->strides[1][last], sb = nest->strides[2][last];
+
+    if (kind == '+' && sg == 1 && sd == 1) {
+        if (is_fresh) {
+            memcpy(d, g, (size_t)length * sizeof *d);
+            return;
+        }
+#pragma omp simd
+        for (int64_t i = 0; i < length; i++)
+            d[i] += g[i];
+        return;
+    }
+    for (int64_t i = 0; i < length; i++) {
+        const float more = kind == '+' ? g[i * sg]
+                                       : g[i * sg] * slope(kind, k, a[i * sa], b[i * sb]);
+        d[i * sd] = (is_fresh ? 0 : d[i * sd]) + more;
+    }
+}
+
+static pare_status backward(pri_call *call)
+{
     pri_nest nest;
 
     make_nest(call, &nest);
-    const int last = nest.rank - 1;
     for (int k = 0; k < 2 && call->grad_out[0] != NULL; k++) {
         float *gradient = call->grad_in[k];
         const bool is_full = pri_shape_equal(&call->in[k].shape, &call->out[0].shape);
-        if (gradient == NULL)
-            continue;
+        if (gradient == NULL || gradient == call->grad_out[0])
+            continue; /* the gradient of a sum is already in place */
+        if (pri_is_fresh(call, k) && !is_full)
+            memset(gradient, 0,
+                   (size_t)pri_shape_count(&call->in[k].shape) * sizeof *gradient);
+        const bool is_fresh = pri_is_fresh(call, k) && is_full;
 #pragma omp parallel for schedule(static) if (is_full && nest.rows * nest.chunk > 16384)
         for (int64_t row = 0; row < nest.rows; row++) {
             int64_t at[PRI_NEST_OPERANDS];
             const int64_t length = pri_nest_row(&nest, row, at);
-            const float *g = call->grad_out[0] + at[0];
-            const float *a = (const float *)call->in[0].data + at[1];
-            const float *b = (const float *)call->in[1].data + at[2];
-            float *d = gradient + at[1 + k];
-            const int64_t sg = nest.strides[0][last], sd = nest.strides[1 + k][last];
-            const int64_t sa = nest.strides[1][last], sb = nest.strides[2][last];
-            if (kind == '+' && sg == 1 && sd == 1) {
-                for (int64_t i = 0; i < length; i++)
-                    d[i] += g[i];
-                continue;
-            }
-            for (int64_t i = 0; i < length; i++)
-                d[i * sd] += g[i * sg] * slope(kind, k, a[i * sa], b[i * sb]);
+            backward_row(call, &nest, k, at, length, is_fresh);
         }
     }
     return PARE_OK;
@@ -243,7 +262,10 @@ static pare_status couple(const pri_call *call, pri_rules *rules)
                            .params_size = sizeof(binary_params),                                   \
                            .layouts = PRI_LAYOUTS_PREPARE,                                         \
                            .is_sum = sum,                                                          \
-                           .backward_reads = PRI_READS_IN0 | PRI_READS_IN1,                        \
+                           .is_in_place = true,                                                    \
+                           .writes_gradients = true,                                               \
+                           .is_in_place_back = sum,                                                \
+                           .backward_reads = sum ? 0 : PRI_READS_IN0 | PRI_READS_IN1,              \
                            .parse = parse,                                                         \
                            .infer = infer,                                                         \
                            .prepare = prepare,                                                     \

@@ -202,7 +202,9 @@ static pare_status backward(pri_call *call)
 
     if (call->grad_out[0] == NULL)
         return PARE_OK;
-    if (call->grad_in[0] != NULL) {
+    if (call->grad_in[0] != NULL && pri_is_fresh(call, 0)) {
+        PRI_TRY(pri_conv_backward_data(state->conv, call->grad_out[0], call->grad_in[0], scratch));
+    } else if (call->grad_in[0] != NULL) {
         float *gradient = call->scratch;
         PRI_TRY(pri_conv_backward_data(state->conv, call->grad_out[0], gradient, scratch));
         pri_add_floats(call->grad_in[0], gradient, pri_shape_count(&call->in[0].shape));
@@ -361,6 +363,7 @@ const pri_op pri_op_conv = {
     .params_size = sizeof(pri_conv_params),
     .layouts = PRI_LAYOUTS_PREPARE,
     .takes_epilogue = true,
+    .writes_gradients = true,
     .backward_reads = PRI_READS_IN0 | PRI_READS_IN1,
     .parse = pri_conv_parse,
     .infer = infer,

@@ -86,7 +86,15 @@ struct pri_call {
      * grad_in[k] (NULL where not needed); grad_out[k] may be NULL (nobody used it). */
     float *const *grad_out;
     float *const *grad_in;
+    const bool *grad_is_fresh;  /* n_in: with writes_gradients, grad_in[k] holds nothing yet and is to
+                                   be overwritten; NULL: add to all */
 };
+
+/* grad_in[k] is to be overwritten, not added to. */
+static inline bool pri_is_fresh(const pri_call *call, int k)
+{
+    return call->grad_is_fresh != NULL && call->grad_is_fresh[k];
+}
 
 /* What backward reads besides the gradients (bits of pri_op.backward_reads). */
 enum {
@@ -138,6 +146,10 @@ struct pri_op {
     bool takes_epilogue;  /* honours call->epilogue */
     bool is_sum;          /* adds its two inputs (a residual connection when shapes are equal) */
     bool is_in_place;     /* forward may run with out[0].data == in[0].data (same layout, shape) */
+    bool writes_gradients; /* backward honours grad_is_fresh */
+    bool is_in_place_back; /* backward may run with grad_in[k] == grad_out[0] for one fresh k of the
+                              output's layout and shape */
+    bool takes_activation; /* honours call->epilogue's Relu in training, forward and backward */
     unsigned backward_reads;
     unsigned updates;     /* inputs (bits) whose data forward changes in training: running statistics */
 

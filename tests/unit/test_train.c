@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "base/random.h"
 #include "data/data.h"
+#include "engine/engine.h"
 #include "model/model.h"
 #include "train/loss.h"
 #include "train/optimizer.h"
@@ -712,6 +713,127 @@ static void impossible_options_are_refused(void **state)
     pare_context_free(ctx);
 }
 
+/* --- Gradients of whole networks --- */
+
+/* conv - bn - relu - sum with the first conv - bn - relu, at 5 or 19 channels: what engines fuse, run
+ * in place and hand over in training. */
+static pare_model *residual_network(pare_context *ctx, int64_t channels)
+{
+    pri_value *x;
+    pri_graph *graph = empty_graph(ctx, &x);
+
+    pri_value *first = convolution(graph, x, "conv1", 3, channels);
+    pri_value *y = normalise(graph, first, "conv1", channels, NULL, NULL);
+    pri_value *branch = convolution(graph, y, "conv2", channels, channels);
+    branch = normalise(graph, branch, "conv2", channels, NULL, NULL);
+    pri_value *const sum[] = {branch, y};
+    x = node(graph, "Add", 2, sum, "sum");
+    x = node(graph, "Relu", 1, &x, "sum_relu");
+    pri_value *const again[] = {x, first};
+    x = node(graph, "Add", 2, again, "sum_again");
+    x = convolution(graph, x, "conv3", channels, 2);
+    return finish(graph, x, 4, 2);
+}
+
+/* Loss: sum of the outputs times fixed random numbers. */
+static double run_network(pare_context *ctx, pri_engine *engine, bool backward)
+{
+    const pri_shape in = pri_engine_input_shape(engine, 0), out = pri_engine_output_shape(engine, 0);
+    float *x = pri_engine_input(engine, 0);
+    double loss = 0;
+
+    for (int64_t i = 0; i < pri_shape_count(&in); i++)
+        x[i] = (float)pri_random_normal(7, PRI_STREAM_TEST, (uint64_t)i) + 0.3f;
+    test_ok(ctx, pri_engine_forward(engine));
+    for (int64_t i = 0; i < pri_shape_count(&out); i++) {
+        const float factor = (float)pri_random_normal(8, PRI_STREAM_TEST, (uint64_t)i);
+        loss += (double)factor * pri_engine_output(engine, 0)[i];
+        pri_engine_output_gradient(engine, 0)[i] = factor;
+    }
+    if (backward) {
+        pri_engine_zero_gradients(engine);
+        test_ok(ctx, pri_engine_backward(engine));
+    }
+    return loss;
+}
+
+static void training_gradients_agree_with_finite_differences(void **state)
+{
+    (void)state;
+    for (int variant = 0; variant < 4; variant++) {
+        const pri_engine_options options = {.batch = 3, .training = true, .backward = true,
+                                            .weight_gradients = true, .no_fusion = variant % 2 == 1,
+                                            .plain = variant >= 2};
+        pare_context *ctx = test_context();
+        pare_model *model = residual_network(ctx, variant == 0 ? 19 : 5);
+        pri_engine *engine = NULL;
+        int checked = 0;
+        test_ok(ctx, pri_engine_new(&engine, model, &options));
+        run_network(ctx, engine, true);
+        for (int i = 0; i < model->graph->n_values; i++) {
+            pri_value *value = model->graph->values[i];
+            const float *gradient =
+                value->constant != NULL ? pri_engine_weight_gradient(engine, value) : NULL;
+            assert_true(!pri_is_statistic(value) || gradient == NULL);
+            for (int64_t k = 0; gradient != NULL && k < pri_tensor_count(value->constant); k += 7) {
+                float *w = (float *)value->constant->data + k;
+                const float at = *w, h = 5e-4f;
+                double loss[2];
+                for (int side = 0; side < 2; side++) {
+                    *w = at + (side == 0 ? h : -h);
+                    pri_engine_refresh(engine);
+                    loss[side] = run_network(ctx, engine, false);
+                }
+                *w = at;
+                const double slope = (loss[0] - loss[1]) / (2 * h);
+                /* Relu bends within the difference: a few percent of the largest slopes */
+                assert_true(fabs(slope - gradient[k]) < 0.05 * fabs(slope) + 0.5);
+                checked += fabs(slope) > 5;
+            }
+        }
+        assert_true(checked > 20);
+        pri_engine_free(engine);
+        pare_model_free(model);
+        pare_context_free(ctx);
+    }
+}
+
+/* Layouts, fusion and threads change the order of sums, and no more. */
+static void engines_of_every_kind_give_the_same_gradients(void **state)
+{
+    pare_context *ctx = test_context();
+    pare_model *models[3];
+    pri_engine *engines[3];
+
+    (void)state;
+    for (int k = 0; k < 3; k++) {
+        const pri_engine_options options = {.batch = 5, .training = true, .backward = true,
+                                            .weight_gradients = true, .no_fusion = k == 1,
+                                            .plain = k == 2};
+        models[k] = residual_network(ctx, 19);
+        test_ok(ctx, pri_engine_new(&engines[k], models[k], &options));
+        run_network(ctx, engines[k], true);
+    }
+    for (int i = 0; i < models[0]->graph->n_values; i++) {
+        const pri_value *value = models[0]->graph->values[i];
+        const float *gradient =
+            value->constant != NULL ? pri_engine_weight_gradient(engines[0], value) : NULL;
+        for (int k = 1; k < 3 && value->constant != NULL; k++) {
+            const pri_value *other = models[k]->graph->values[i];
+            const float *a = gradient != NULL ? gradient : value->constant->data;
+            const float *b = gradient != NULL ? pri_engine_weight_gradient(engines[k], other)
+                                              : other->constant->data;
+            for (int64_t e = 0; e < pri_tensor_count(value->constant); e++)
+                assert_true(fabsf(a[e] - b[e]) < 1e-3f + 1e-4f * fabsf(a[e]));
+        }
+    }
+    for (int k = 0; k < 3; k++) {
+        pri_engine_free(engines[k]);
+        pare_model_free(models[k]);
+    }
+    pare_context_free(ctx);
+}
+
 /* --- Recalibration --- */
 
 static void spoil(pare_model *model)
@@ -818,6 +940,8 @@ int main(void)
         cmocka_unit_test(statistics_read_through_identity_are_separated),
         cmocka_unit_test(a_mask_head_learns),
         cmocka_unit_test(impossible_options_are_refused),
+        cmocka_unit_test(training_gradients_agree_with_finite_differences),
+        cmocka_unit_test(engines_of_every_kind_give_the_same_gradients),
         cmocka_unit_test(recalibration_restores_spoiled_statistics),
         cmocka_unit_test(recalibration_that_harms_is_not_kept),
         cmocka_unit_test(short_memory_is_reported_and_leaks_nothing),
