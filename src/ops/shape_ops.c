@@ -4,17 +4,33 @@
 
 #include "ops/op_support.h"
 
+/* Dimensions from .. to-1 are asked for (all of them before opset 15). */
+static void shape_range(const pri_call *call, int64_t *from, int64_t *to)
+{
+    const int64_t rank = call->in[0].shape.rank;
+
+    *from = pri_node_attr_int(call->node, "start", 0);
+    *to = pri_node_attr_int(call->node, "end", rank);
+    *from = pri_max_i64(0, pri_min_i64(*from < 0 ? *from + rank : *from, rank));
+    *to = pri_max_i64(*from, pri_min_i64(*to < 0 ? *to + rank : *to, rank));
+}
+
 static pare_status shape_infer(pri_call *call)
 {
+    int64_t from, to;
+
+    shape_range(call, &from, &to);
     call->out[0].dtype = PRI_I64;
-    call->out[0].shape = pri_shape_of(1, (const int64_t[]){call->in[0].shape.rank});
+    call->out[0].shape = pri_shape_of(1, (const int64_t[]){to - from});
     return PARE_OK;
 }
 
 static pare_status shape_forward(pri_call *call)
 {
-    memcpy(call->out[0].data, call->in[0].shape.dims,
-           (size_t)call->in[0].shape.rank * sizeof(int64_t));
+    int64_t from, to;
+
+    shape_range(call, &from, &to);
+    memcpy(call->out[0].data, call->in[0].shape.dims + from, (size_t)(to - from) * sizeof(int64_t));
     return PARE_OK;
 }
 
@@ -29,13 +45,40 @@ const pri_op pri_op_shape = {
     .name = "Shape",
     .summary = "the shape as integers",
     .min_opset = 1,
-    .max_opset = 14,
+    .max_opset = 21,
     .min_in = 1,
     .max_in = 1,
     .n_out = 1,
     .reads_shapes_only = true,
     .infer = shape_infer,
     .forward = shape_forward,
+    .couple = shape_couple,
+};
+
+static pare_status size_infer(pri_call *call)
+{
+    call->out[0].dtype = PRI_I64;
+    call->out[0].shape = (pri_shape){0};
+    return PARE_OK;
+}
+
+static pare_status size_forward(pri_call *call)
+{
+    *(int64_t *)call->out[0].data = pri_shape_count(&call->in[0].shape);
+    return PARE_OK;
+}
+
+const pri_op pri_op_size = {
+    .name = "Size",
+    .summary = "the number of elements",
+    .min_opset = 1,
+    .max_opset = 21,
+    .min_in = 1,
+    .max_in = 1,
+    .n_out = 1,
+    .reads_shapes_only = true,
+    .infer = size_infer,
+    .forward = size_forward,
     .couple = shape_couple,
 };
 
@@ -120,13 +163,45 @@ const pri_op pri_op_gather = {
 static pare_status cast_infer(pri_call *call)
 {
     const pri_dtype to = (pri_dtype)pri_node_attr_int(call->node, "to", 0);
+    const pri_dtype from = call->in[0].dtype;
 
-    if (to != PRI_F32 && to != PRI_I64 && to != call->in[0].dtype)
-        return pri_op_fail(call, PARE_ERROR_UNSUPPORTED, "casts to %s; pare runs float32 and int64",
-                           pri_dtype_name(to));
+    if ((to != PRI_F32 && to != PRI_I64 && to != PRI_I32 && to != PRI_BOOL && to != PRI_U8 &&
+         to != from) ||
+        from == PRI_STRING || pri_dtype_bytes(from) == 0)
+        return pri_op_fail(call, PARE_ERROR_UNSUPPORTED,
+                           "casts %s to %s; pare casts to float32, int64, int32, uint8 and bool",
+                           pri_dtype_name(from), pri_dtype_name(to));
     call->out[0].dtype = to;
     call->out[0].shape = call->in[0].shape;
     return PARE_OK;
+}
+
+/* Numbers outside an integer type end at its bounds, instead of being undefined. */
+static int64_t to_integer(double value, double low, double high)
+{
+    if (!(value > low)) /* NaN too */
+        return low <= -9.2e18 ? INT64_MIN : (int64_t)low;
+    return value < high ? (int64_t)value : high >= 9.2e18 ? INT64_MAX : (int64_t)high;
+}
+
+static void cast_element(const pri_operand *out, int64_t i, const pri_tensor *from)
+{
+    const bool is_float = from->dtype == PRI_F32 || from->dtype == PRI_F16 ||
+                          from->dtype == PRI_F64 || from->dtype == PRI_BF16;
+    const double value = pri_tensor_get(from, i);
+
+    switch (out->dtype) {
+    case PRI_F32: ((float *)out->data)[i] = (float)value; break;
+    case PRI_BOOL: ((unsigned char *)out->data)[i] = value != 0; break;
+    case PRI_U8: ((unsigned char *)out->data)[i] = (unsigned char)to_integer(value, 0, 255); break;
+    case PRI_I32:
+        ((int32_t *)out->data)[i] = (int32_t)to_integer(value, INT32_MIN, INT32_MAX);
+        break;
+    default:
+        ((int64_t *)out->data)[i] =
+            is_float ? to_integer(value, -9.2e18, 9.2e18) : pri_tensor_get_i64(from, i);
+        break;
+    }
 }
 
 static pare_status cast_forward(pri_call *call)
@@ -140,12 +215,20 @@ static pare_status cast_forward(pri_call *call)
         memcpy(call->out[0].data, call->in[0].data, (size_t)n * pri_dtype_bytes(from.dtype));
         return PARE_OK;
     }
-    for (int64_t i = 0; i < n; i++) {
-        if (call->out[0].dtype == PRI_F32)
-            ((float *)call->out[0].data)[i] = (float)pri_tensor_get(&from, i);
-        else
-            ((int64_t *)call->out[0].data)[i] = pri_tensor_get_i64(&from, i);
-    }
+    for (int64_t i = 0; i < n; i++)
+        cast_element(&call->out[0], i, &from);
+    return PARE_OK;
+}
+
+/* Only float reaches float, so only a copy passes a gradient. */
+static pare_status cast_backward(pri_call *call)
+{
+    const int64_t n = pri_shape_count(&call->in[0].shape);
+
+    if (call->grad_in[0] == NULL || call->grad_out[0] == NULL || call->in[0].dtype != PRI_F32)
+        return PARE_OK;
+    for (int64_t i = 0; i < n; i++)
+        call->grad_in[0][i] += call->grad_out[0][i];
     return PARE_OK;
 }
 
@@ -159,6 +242,7 @@ const pri_op pri_op_cast = {
     .n_out = 1,
     .infer = cast_infer,
     .forward = cast_forward,
+    .backward = cast_backward,
     .couple = pri_couple_same,
 };
 
@@ -232,11 +316,31 @@ static pare_status dropout_parse(const pri_node *node, int opset, void *params, 
     return PARE_OK;
 }
 
+static bool has_mask(const pri_call *call)
+{
+    return call->n_out > 1 && call->out[1].present;
+}
+
+/* The mask output says what was kept: of the input's type, since opset 10 of bool. */
 static pare_status dropout_infer(pri_call *call)
 {
-    if (call->n_out > 1 && call->out[1].present)
-        return pri_op_fail(call, PARE_ERROR_UNSUPPORTED, "the mask output is not supported");
+    if (has_mask(call)) {
+        call->out[1].dtype = call->opset < 10 ? call->in[0].dtype : PRI_BOOL;
+        call->out[1].shape = call->in[0].shape;
+        if (call->opset < 10)
+            PRI_TRY(pri_need_float(call, 1));
+    }
     return pri_infer_same(call);
+}
+
+static pare_status dropout_prepare(pri_call *call)
+{
+    if (has_mask(call))
+        call->in[0].layout = call->out[1].layout = PRI_PLAIN;
+    for (int k = 1; k < call->n_in; k++)
+        call->in[k].layout = PRI_PLAIN;
+    call->out[0].layout = call->in[0].layout;
+    return PARE_OK;
 }
 
 static float ratio_of(const pri_call *call)
@@ -260,6 +364,19 @@ static float factor_at(const pri_call *call, float ratio, int64_t i)
     return (float)(z >> 40) < ratio * 16777216.0f ? 0.0f : 1.0f / (1.0f - ratio);
 }
 
+static void fill_mask(const pri_call *call, float ratio)
+{
+    const int64_t n = pri_shape_count(&call->in[0].shape);
+
+    for (int64_t i = 0; i < n; i++) {
+        const bool keep = ratio <= 0 || factor_at(call, ratio, i) > 0;
+        if (call->out[1].dtype == PRI_BOOL)
+            ((unsigned char *)call->out[1].data)[i] = keep;
+        else
+            ((float *)call->out[1].data)[i] = keep;
+    }
+}
+
 static pare_status dropout_forward(pri_call *call)
 {
     const int64_t n = pri_shape_count(&call->in[0].shape);
@@ -268,6 +385,8 @@ static pare_status dropout_forward(pri_call *call)
     const float *x = call->in[0].data;
     float *y = call->out[0].data;
 
+    if (has_mask(call) && call->out[1].data != NULL)
+        fill_mask(call, ratio);
     if (ratio <= 0 || bytes != sizeof(float)) {
         if (call->out[0].data != call->in[0].data)
             memcpy(call->out[0].data, call->in[0].data, (size_t)n * bytes);
@@ -300,10 +419,11 @@ const pri_op pri_op_dropout = {
     .max_in = 3,
     .n_out = 2,
     .params_size = sizeof(dropout_params),
-    .layouts = PRI_LAYOUTS_SAME,
+    .layouts = PRI_LAYOUTS_PREPARE,
     .is_in_place = true,
     .parse = dropout_parse,
     .infer = dropout_infer,
+    .prepare = dropout_prepare,
     .forward = dropout_forward,
     .backward = dropout_backward,
     .couple = pri_couple_same,
