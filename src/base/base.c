@@ -18,7 +18,7 @@ struct pare_context {
     void *log_user;
     pare_progress_fn progress;
     void *progress_user;
-    int threads;
+    int threads, default_threads;
     volatile sig_atomic_t cancelled;
     int64_t allocations;
     int64_t fail_at; /* allocation number that fails; 0 = none */
@@ -55,7 +55,7 @@ pare_status pare_context_new(pare_context **out)
     *out = ctx;
     if (ctx == NULL)
         return PARE_ERROR_MEMORY;
-    ctx->threads = omp_get_max_threads();
+    ctx->threads = ctx->default_threads = omp_get_max_threads();
     return PARE_OK;
 }
 
@@ -83,7 +83,7 @@ void pare_context_set_progress(pare_context *ctx, pare_progress_fn fn, void *use
 
 void pare_context_set_threads(pare_context *ctx, int threads)
 {
-    ctx->threads = threads > 0 ? threads : omp_get_num_procs();
+    ctx->threads = threads > 0 ? threads : ctx->default_threads;
     omp_set_num_threads(ctx->threads);
 }
 

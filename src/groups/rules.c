@@ -63,7 +63,7 @@ pare_status pri_rules_tie(pri_rules *rules, int a, int axis_a, int64_t ia, int b
     return PARE_OK;
 }
 
-static pare_status add_note(pri_rules *rules, int slot, int axis, const char *reason)
+static pare_status add_note(pri_rules *rules, const pri_axis_note *note)
 {
     pri_axis_note *notes =
         grow(rules->arena, rules->notes, rules->n_notes, &rules->notes_capacity, sizeof *notes);
@@ -71,18 +71,18 @@ static pare_status add_note(pri_rules *rules, int slot, int axis, const char *re
     if (notes == NULL)
         return PARE_ERROR_MEMORY;
     rules->notes = notes;
-    notes[rules->n_notes++] = (pri_axis_note){slot, axis, reason};
+    notes[rules->n_notes++] = *note;
     return PARE_OK;
 }
 
 pare_status pri_rules_pin(pri_rules *rules, int slot, int axis, const char *reason)
 {
-    return add_note(rules, slot, axis, reason);
+    return add_note(rules, &(pri_axis_note){slot, axis, 0, -1, reason});
 }
 
 pare_status pri_rules_free(pri_rules *rules, int slot, int axis)
 {
-    return add_note(rules, slot, axis, NULL);
+    return add_note(rules, &(pri_axis_note){slot, axis, 0, 0, NULL});
 }
 
 /* --- Movement --- */
@@ -190,38 +190,28 @@ static int choose_axis(const pri_tensor *labels, int64_t n_labels, int64_t *pare
     return best;
 }
 
-static bool holds_labels(const pri_tensor *labels)
+/* The number of different labels (1 stands for one, 2 for more), and one of them. */
+static int count_labels(const pri_tensor *labels, int64_t *label)
 {
     const int64_t *data = labels->data, count = pri_tensor_count(labels);
 
+    *label = 0;
     for (int64_t i = 0; i < count; i++) {
-        if (data[i] > 0)
-            return true;
+        if (data[i] <= 0 || data[i] == *label)
+            continue;
+        if (*label > 0)
+            return 2;
+        *label = data[i];
     }
-    return false;
+    return *label > 0;
 }
 
-static pare_status tie_output(pri_rules *rules, const pri_tensor *labels, int output, int slot,
-                              int axis, bool *found)
+static pare_status tie_to_axis(pri_rules *rules, const pri_tensor *labels, int output, int slot,
+                               int axis, int best, int64_t *parent, int64_t *seen)
 {
-    const int64_t n = rules->call->in[slot].shape.dims[axis];
-    int64_t longest = 1;
+    const int64_t n = rules->call->in[slot].shape.dims[axis], size = labels->shape.dims[best];
 
-    *found = true;
-    if (!holds_labels(labels)) /* nothing of this input arrives here */
-        return PARE_OK;
-    for (int j = 0; j < labels->shape.rank; j++)
-        longest = pri_max_i64(longest, labels->shape.dims[j]);
-    int64_t *parent = pri_arena_alloc(rules->arena, (size_t)n + 1, sizeof *parent);
-    int64_t *seen = pri_arena_alloc(rules->arena, (size_t)longest, sizeof *seen);
-    if (parent == NULL || seen == NULL)
-        return PARE_ERROR_MEMORY;
-    const int best = choose_axis(labels, n, parent, seen);
-    *found = best >= 0;
-    if (best < 0)
-        return PARE_OK;
     (void)join_slabs(labels, best, n, parent, seen);
-    const int64_t size = labels->shape.dims[best];
     for (int64_t c = 0, run = 1; c < size; c += run) {
         run = 1;
         if (seen[c] == 0)
@@ -238,23 +228,107 @@ static pare_status tie_output(pri_rules *rules, const pri_tensor *labels, int ou
     return PARE_OK;
 }
 
-pare_status pri_rules_move(pri_rules *rules, const pri_groups *groups, const pri_node *node,
-                           int slot, int axis, bool *found)
+static pare_status tie_output(pri_rules *rules, const pri_tensor *labels, int output, int slot,
+                              int axis)
+{
+    const int64_t n = rules->call->in[slot].shape.dims[axis];
+    int64_t longest = 1, only;
+    const int different = count_labels(labels, &only);
+
+    if (different == 0) /* nothing of this input arrives here */
+        return PARE_OK;
+    if (different == 1 && n > 1) /* no axis tells it from others: the output would vanish with it */
+        return add_note(rules, &(pri_axis_note){slot, axis, only - 1, 1,
+                                                "picks this channel alone"});
+    for (int j = 0; j < labels->shape.rank; j++)
+        longest = pri_max_i64(longest, labels->shape.dims[j]);
+    int64_t *parent = pri_arena_alloc(rules->arena, (size_t)n + 1, sizeof *parent);
+    int64_t *seen = pri_arena_alloc(rules->arena, (size_t)longest, sizeof *seen);
+    if (parent == NULL || seen == NULL)
+        return PARE_ERROR_MEMORY;
+    const int best = choose_axis(labels, n, parent, seen);
+    if (best < 0)
+        return pri_rules_pin(rules, slot, axis, "spreads these channels over several axes");
+    return tie_to_axis(rules, labels, output, slot, axis, best, parent, seen);
+}
+
+/* The only slab of an output axis that holds labels, -1 when there is none or there are several. */
+static int64_t find_only_slab(const pri_tensor *labels, int axis)
+{
+    const int64_t *data = labels->data, count = pri_tensor_count(labels);
+    const int64_t inner = pri_shape_span(&labels->shape, axis + 1, labels->shape.rank);
+    const int64_t size = labels->shape.dims[axis];
+    int64_t found = -1;
+
+    for (int64_t i = 0; i < count; i++) {
+        const int64_t slab = i / inner % size;
+        if (data[i] <= 0 || slab == found)
+            continue;
+        if (found >= 0)
+            return -1;
+        found = slab;
+    }
+    return found;
+}
+
+static pare_status pin_only_slabs(pri_rules *rules, const pri_tensor *labels, int output)
+{
+    for (int j = 0; j < labels->shape.rank; j++) {
+        const int64_t slab = labels->shape.dims[j] > 1 ? find_only_slab(labels, j) : -1;
+        if (slab >= 0)
+            PRI_TRY(add_note(rules, &(pri_axis_note){PRI_OUT(output), j, slab, 1,
+                                                     "takes this channel from a tensor of one"}));
+    }
+    return PARE_OK;
+}
+
+static int single_axis(const pri_shape *shape)
+{
+    for (int a = 0; a < shape->rank; a++) {
+        if (shape->dims[a] == 1)
+            return a;
+    }
+    return -1;
+}
+
+pare_status pri_rules_pin_single(pri_rules *rules, const pri_groups *groups, const pri_node *node,
+                                 int slot)
 {
     pri_tensor *outputs[PRI_MAX_OPERANDS] = {NULL};
-    bool all_found = true;
+    const int axis = single_axis(&rules->call->in[slot].shape);
 
-    *found = false;
+    if (axis < 0)
+        return PARE_OK;
     pare_status status = run_labels(outputs, groups, node, rules->call, slot, axis);
     for (int k = 0; k < node->n_outputs && status == PARE_OK; k++) {
-        bool carried = false;
-        if (outputs[k] == NULL)
-            continue;
-        status = tie_output(rules, outputs[k], k, slot, axis, &carried);
-        all_found = all_found && carried;
+        if (outputs[k] != NULL)
+            status = pin_only_slabs(rules, outputs[k], k);
     }
     for (int k = 0; k < node->n_outputs; k++)
         pri_tensor_free(outputs[k]);
-    *found = all_found;
+    return status;
+}
+
+static bool is_run_time_parameter(const pri_operand *operand)
+{
+    return operand->present && operand->constant == NULL && operand->dtype != PRI_F32;
+}
+
+pare_status pri_rules_move(pri_rules *rules, const pri_groups *groups, const pri_node *node,
+                           int slot, int axis)
+{
+    pri_tensor *outputs[PRI_MAX_OPERANDS] = {NULL};
+
+    for (int k = 1; k < node->n_inputs; k++) {
+        if (is_run_time_parameter(&rules->call->in[k]))
+            return pri_rules_pin(rules, slot, axis, "moves data by numbers computed at run time");
+    }
+    pare_status status = run_labels(outputs, groups, node, rules->call, slot, axis);
+    for (int k = 0; k < node->n_outputs && status == PARE_OK; k++) {
+        if (outputs[k] != NULL)
+            status = tie_output(rules, outputs[k], k, slot, axis);
+    }
+    for (int k = 0; k < node->n_outputs; k++)
+        pri_tensor_free(outputs[k]);
     return status;
 }

@@ -281,7 +281,40 @@ static pare_status slice_resize(const pri_call *call, const pri_cut *cut, pri_gr
     return pri_op_restate(graph, node, "ends", 2, v[1], count);
 }
 
-#define SEGMENT(symbol, text, words, most, resize_hook)                                                         \
+/* Every second channel cannot be restated once some are gone. */
+static pare_status slice_couple(const pri_call *call, pri_rules *rules)
+{
+    int64_t v[4][PRI_MAX_RANK];
+    int count;
+
+    PRI_TRY(slice_numbers(call, v, &count));
+    for (int i = 0; i < count; i++) {
+        const int axis = pri_axis(v[2][i], call->in[0].shape.rank);
+        if (axis < 0 || v[3][i] == 1)
+            continue;
+        PRI_TRY(pri_rules_pin(rules, 0, axis, "takes these channels in steps"));
+        PRI_TRY(pri_rules_pin(rules, PRI_OUT(0), axis, "takes these channels in steps"));
+    }
+    return PARE_OK;
+}
+
+/* The shape asked for states channels; 1 where the input decides. */
+static pare_status expand_resize(const pri_call *call, const pri_cut *cut, pri_graph *graph,
+                                 pri_node *node)
+{
+    const pri_shape after = pri_cut_shape(cut, PRI_OUT(0)), x = pri_cut_shape(cut, 0);
+    int64_t values[PRI_MAX_RANK];
+    int count;
+
+    PRI_TRY(pri_op_ints(call, 1, values, PRI_MAX_RANK, &count));
+    for (int k = 0; k < count; k++) {
+        const int of_y = k + after.rank - count, of_x = k + x.rank - count;
+        values[k] = of_x >= 0 && x.dims[of_x] == after.dims[of_y] ? 1 : after.dims[of_y];
+    }
+    return pri_op_restate(graph, node, "shape", 1, values, count);
+}
+
+#define SEGMENT(symbol, text, words, most, couple_hook, resize_hook)                               \
     const pri_op symbol = {.name = text,                                                           \
                            .summary = words,                                                       \
                            .min_opset = 1,                                                         \
@@ -293,9 +326,10 @@ static pare_status slice_resize(const pri_call *call, const pri_cut *cut, pri_gr
                            .infer = segment_infer,                                                 \
                            .forward = segment_forward,                                             \
                            .backward = segment_backward,                                           \
+                           .couple = couple_hook,                                                  \
                            .resize = resize_hook}
 
-SEGMENT(pri_op_transpose, "Transpose", "axes in another order", 1, NULL);
-SEGMENT(pri_op_slice, "Slice", "a strided box of the input", 5, slice_resize);
-SEGMENT(pri_op_pad, "Pad", "constant padding", 4, pad_resize);
-SEGMENT(pri_op_expand, "Expand", "repeats axes of one element", 2, NULL);
+SEGMENT(pri_op_transpose, "Transpose", "axes in another order", 1, NULL, NULL);
+SEGMENT(pri_op_slice, "Slice", "a strided box of the input", 5, slice_couple, slice_resize);
+SEGMENT(pri_op_pad, "Pad", "constant padding", 4, NULL, pad_resize);
+SEGMENT(pri_op_expand, "Expand", "repeats axes of one element", 2, NULL, expand_resize);
