@@ -96,14 +96,18 @@ bool pri_is_movement_parameter(const pri_operand *operand, int slot)
 /* Coordinates along `axis`, counted from 1 (0 means: not from the labelled input). */
 static pare_status make_label(pri_tensor **out, pare_context *ctx, const pri_shape *shape, int axis)
 {
-    PRI_TRY(pri_tensor_new(out, ctx, PRI_I64, shape));
+    PRI_TRY(pri_tensor_new(out, ctx, PRI_I32, shape));
     if (axis < 0)
         return PARE_OK;
-    int64_t *data = (*out)->data;
+    int32_t *at = (*out)->data;
     const int64_t inner = pri_shape_span(shape, axis + 1, shape->rank);
-    const int64_t size = shape->dims[axis], count = pri_shape_count(shape);
-    for (int64_t i = 0; i < count; i++)
-        data[i] = 1 + i / inner % size;
+    const int64_t outer = pri_shape_span(shape, 0, axis), size = shape->dims[axis];
+    for (int64_t o = 0; o < outer; o++) {
+        for (int64_t c = 0; c < size; c++) {
+            for (int64_t i = 0; i < inner; i++)
+                *at++ = (int32_t)(1 + c);
+        }
+    }
     return PARE_OK;
 }
 
@@ -139,31 +143,62 @@ static int64_t find(int64_t *parent, int64_t i)
     return i;
 }
 
+/* A walk over runs of equal labels within the slabs of an axis: activations are large, and labels are
+ * the same over most of them. */
+typedef struct label_walk {
+    const int32_t *data;
+    int64_t inner, size, outer; /* of the axis */
+    int64_t block, at;          /* block: one slab of one outer index */
+} label_walk;
+
+static label_walk walk_axis(const pri_tensor *labels, int axis)
+{
+    return (label_walk){.data = labels->data,
+                        .inner = pri_shape_span(&labels->shape, axis + 1, labels->shape.rank),
+                        .size = labels->shape.dims[axis],
+                        .outer = pri_shape_span(&labels->shape, 0, axis)};
+}
+
+/* The next positive label and its slab; false at the end. */
+static bool next_label(label_walk *w, int32_t *label, int64_t *slab)
+{
+    while (w->block < w->outer * w->size) {
+        const int32_t *run = w->data + w->block * w->inner;
+        const int64_t from = w->at;
+        if (from >= w->inner) {
+            w->block++;
+            w->at = 0;
+            continue;
+        }
+        while (w->at < w->inner && run[w->at] == run[from])
+            w->at++;
+        if (run[from] <= 0)
+            continue;
+        *label = run[from];
+        *slab = w->block % w->size;
+        return true;
+    }
+    return false;
+}
+
 /* Joins the labels that share a slab of output axis `axis`, as cutting a slab cuts them all;
  * returns the number of classes left. seen[c] becomes one label of slab c, 0 for none. */
 static int64_t join_slabs(const pri_tensor *labels, int axis, int64_t n_labels, int64_t *parent,
                           int64_t *seen)
 {
-    const int64_t *data = labels->data;
-    const int64_t inner = pri_shape_span(&labels->shape, axis + 1, labels->shape.rank);
-    const int64_t size = labels->shape.dims[axis], count = pri_tensor_count(labels);
-    int64_t classes = n_labels;
+    label_walk walk = walk_axis(labels, axis);
+    int64_t classes = n_labels, c;
+    int32_t label;
 
     for (int64_t i = 0; i <= n_labels; i++)
         parent[i] = i;
-    memset(seen, 0, (size_t)size * sizeof *seen);
-    for (int64_t i = 0; i < count; i++) {
-        const int64_t label = data[i];
-        if (label <= 0 || label > n_labels)
+    memset(seen, 0, (size_t)labels->shape.dims[axis] * sizeof *seen);
+    while (next_label(&walk, &label, &c)) {
+        if (seen[c] == 0)
+            seen[c] = label;
+        if (seen[c] == label)
             continue;
-        int64_t *slab = &seen[i / inner % size];
-        if (*slab == 0) {
-            *slab = label;
-            continue;
-        }
-        if (*slab == label)
-            continue;
-        const int64_t a = find(parent, *slab), b = find(parent, label);
+        const int64_t a = find(parent, seen[c]), b = find(parent, label);
         if (a != b) {
             parent[a] = b;
             classes--;
@@ -191,19 +226,22 @@ static int choose_axis(const pri_tensor *labels, int64_t n_labels, int64_t *pare
 }
 
 /* The number of different labels (1 stands for one, 2 for more), and one of them. */
-static int count_labels(const pri_tensor *labels, int64_t *label)
+static int count_labels(const pri_tensor *labels, int64_t *only)
 {
-    const int64_t *data = labels->data, count = pri_tensor_count(labels);
+    label_walk walk = {.data = labels->data,
+                       .inner = pri_tensor_count(labels),
+                       .size = 1,
+                       .outer = 1};
+    int64_t slab;
+    int32_t label;
 
-    *label = 0;
-    for (int64_t i = 0; i < count; i++) {
-        if (data[i] <= 0 || data[i] == *label)
-            continue;
-        if (*label > 0)
+    *only = 0;
+    while (next_label(&walk, &label, &slab)) {
+        if (*only > 0 && label != *only)
             return 2;
-        *label = data[i];
+        *only = label;
     }
-    return *label > 0;
+    return *only > 0;
 }
 
 static pare_status tie_to_axis(pri_rules *rules, const pri_tensor *labels, int output, int slot,
@@ -255,16 +293,12 @@ static pare_status tie_output(pri_rules *rules, const pri_tensor *labels, int ou
 /* The only slab of an output axis that holds labels, -1 when there is none or there are several. */
 static int64_t find_only_slab(const pri_tensor *labels, int axis)
 {
-    const int64_t *data = labels->data, count = pri_tensor_count(labels);
-    const int64_t inner = pri_shape_span(&labels->shape, axis + 1, labels->shape.rank);
-    const int64_t size = labels->shape.dims[axis];
-    int64_t found = -1;
+    label_walk walk = walk_axis(labels, axis);
+    int64_t found = -1, slab;
+    int32_t label;
 
-    for (int64_t i = 0; i < count; i++) {
-        const int64_t slab = i / inner % size;
-        if (data[i] <= 0 || slab == found)
-            continue;
-        if (found >= 0)
+    while (next_label(&walk, &label, &slab)) {
+        if (found >= 0 && slab != found)
             return -1;
         found = slab;
     }
