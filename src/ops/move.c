@@ -68,7 +68,7 @@ static pare_status expand_segment(const pri_call *call, segment *s, pri_shape *s
     PRI_TRY(pri_op_ints(call, 1, values, PRI_MAX_RANK, &count));
     const pri_shape asked = pri_shape_of(count, values);
     if (count < 0 || !pri_shape_broadcast(shape, x, &asked))
-        return pri_op_fail(call, PARE_ERROR_SHAPE, "the shape asked for does not fit");
+        return pri_op_fail(call, PARE_ERROR_SHAPE, "the shape asked for does not fit the input");
     pri_shape_strides(natural, x);
     s->rank = shape->rank;
     for (int a = 0; a < shape->rank; a++) {

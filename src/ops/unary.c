@@ -68,7 +68,11 @@ static void bounds(const pri_call *call, float *low, float *high)
 
 static pare_status infer(pri_call *call)
 {
-    PRI_TRY(pri_need_float(call, 1));
+    PRI_TRY(pri_need_float(call, 7));
+    for (int k = 1; k < call->n_in; k++) {
+        if (call->in[k].present && pri_shape_count(&call->in[k].shape) != 1)
+            return pri_op_fail(call, PARE_ERROR_SHAPE, "bound %d is not one number", k);
+    }
     return pri_infer_same(call);
 }
 
