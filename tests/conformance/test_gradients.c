@@ -19,7 +19,8 @@
 
 /*
  * Inputs, separated by blanks: x2x3 activation, w5x3 weight, c5 positive constant that has no
- * gradient, i1,2 int64 constant, f0.5,2 float constant, = the activation before once more, - none.
+ * gradient, i1,2 int64 constant, f0.5,2 float constant, = the activation before once more, b3 bool
+ * constant, - none.
  * Hints: + positive inputs, d all elements distinct (of up to three inputs), L four times as large, t training,
  * p plain layout only, 2..9 outputs.
  */
@@ -139,6 +140,16 @@ static pri_value *add_numbers(pri_graph *graph, const char *text, bool is_intege
     return is_integer ? test_ints(graph, count, integers) : test_floats(graph, count, floats);
 }
 
+static pri_value *add_condition(pri_graph *graph, const char *text)
+{
+    const pri_shape shape = read_shape(text);
+    pri_value *noise = test_weight(graph, shape.rank, shape.dims, 5, 1.0);
+    const float none = 0;
+    pri_value *zero = test_floats(graph, 1, &none);
+
+    return test_op(graph, "Greater", "", TEST_LIST(noise, zero));
+}
+
 static void build(problem *p)
 {
     pri_graph *graph = test_graph(p->ctx, p->it->opset);
@@ -154,6 +165,7 @@ static void build(problem *p)
         case 'c': in[n_in] = add_weight(p, graph, word + 1, word[0] == 'c'); break;
         case 'i':
         case 'f': in[n_in] = add_numbers(graph, word + 1, word[0] == 'i'); break;
+        case 'b': in[n_in] = add_condition(graph, word + 1); break;
         case '=': in[n_in] = in[n_in - 1]; break;
         default: break;
         }
@@ -260,7 +272,7 @@ static float *copy_of(const float *data, int64_t count)
 static void check_activations(problem *p)
 {
     for (int k = 0; k < p->n_activations; k++) {
-        char what[16];
+        char what[32];
         pri_tap tap;
         run_backward(p);
         test_ok(p->ctx, pri_engine_tap(p->engine, k, &tap));
@@ -276,7 +288,7 @@ static void check_activations(problem *p)
 static void check_weights(problem *p)
 {
     for (int k = 0; k < p->n_weights; k++) {
-        char what[16];
+        char what[32];
         pri_tensor *tensor = p->weights[k]->constant;
         const int64_t count = pri_tensor_count(tensor);
         pri_engine_zero_gradients(p->engine);
