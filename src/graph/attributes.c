@@ -57,6 +57,20 @@ static pare_status set_attr(pri_graph *graph, pri_node *node, const pri_attr *at
     return PARE_OK;
 }
 
+void pri_node_remove_attr(pri_node *node, const char *name)
+{
+    for (int i = 0; i < node->n_attrs; i++) {
+        if (strcmp(node->attrs[i].name, name) != 0)
+            continue;
+        pri_tensor_free(node->attrs[i].tensor);
+        for (int k = i + 1; k < node->n_attrs; k++)
+            node->attrs[k - 1] = node->attrs[k];
+        node->n_attrs--;
+        node->is_changed = true;
+        return;
+    }
+}
+
 static pare_status set_named(pri_graph *graph, pri_node *node, const char *name, pri_attr attr)
 {
     attr.name = pri_arena_strdup(graph->arena, name);

@@ -165,6 +165,8 @@ const pri_attr *pri_node_attr(const pri_node *node, const char *name); /* NULL i
 int64_t pri_node_attr_int(const pri_node *node, const char *name, int64_t fallback);
 float pri_node_attr_float(const pri_node *node, const char *name, float fallback);
 const char *pri_node_attr_string(const pri_node *node, const char *name, const char *fallback);
+/* Forgets an attribute, if the node has it. */
+void pri_node_remove_attr(pri_node *node, const char *name);
 /* Sets or adds an attribute; the node becomes changed. */
 pare_status pri_node_set_int(pri_graph *graph, pri_node *node, const char *name, int64_t value);
 pare_status pri_node_set_float(pri_graph *graph, pri_node *node, const char *name, float value);

@@ -2,9 +2,7 @@
 /* collect.c - from joined elements to units, groups and costs. */
 #include <string.h>
 
-#include "groups/groups.h"
-
-pare_status pri_groups_collect(pri_groups *groups);
+#include "groups/rules.h"
 
 static int64_t root_of(int64_t *parent, int64_t element)
 {
@@ -147,33 +145,45 @@ void pri_groups_count(const pri_groups *groups, const bool *removed, int64_t *ke
         kept[groups->axis_of[e]] += !removed[groups->parent[e]];
 }
 
-static int64_t kept_of_weight(const pri_sized_weight *weight, const int64_t *kept)
+static int64_t kept_elements(const pri_shape *shape, const int *axes, const int64_t *kept)
 {
-    const pri_shape *shape = &weight->value->constant->shape;
     int64_t count = 1;
 
     for (int a = 0; a < shape->rank; a++)
-        count *= weight->axes[a] >= 0 ? kept[weight->axes[a]] : shape->dims[a];
+        count *= axes[a] >= 0 ? kept[axes[a]] : shape->dims[a];
     return count;
+}
+
+static int64_t kept_of_weight(const pri_sized_weight *weight, const int64_t *kept)
+{
+    return kept_elements(&weight->value->constant->shape, weight->axes, kept);
+}
+
+/* MACs are a whole number of times the elements they scale with. */
+static int64_t scale_macs(int64_t macs, int64_t whole, int64_t part)
+{
+    return whole == 0 ? 0 : macs / whole * part + macs % whole * part / whole;
 }
 
 int64_t pri_groups_weight_macs(const pri_groups *groups, int weight, const int64_t *kept)
 {
     const pri_sized_weight *w = &groups->weights[weight];
-    const int64_t whole = pri_tensor_count(w->value->constant);
 
-    if (w->macs == 0 || whole == 0)
-        return 0;
-    return w->macs / whole * kept_of_weight(w, kept) +
-           w->macs % whole * kept_of_weight(w, kept) / whole;
+    return scale_macs(w->macs, pri_tensor_count(w->value->constant), kept_of_weight(w, kept));
 }
 
 int64_t pri_groups_macs(const pri_groups *groups, const int64_t *kept)
 {
-    int64_t macs = groups->fixed_macs;
+    int64_t macs = 0;
 
     for (int w = 0; w < groups->n_weights; w++)
         macs += pri_groups_weight_macs(groups, w, kept);
+    for (int p = 0; p < groups->n_products; p++) {
+        const pri_sized_product *product = &groups->products[p];
+        const pri_shape *shape = &groups->facts->of[product->value->id].shape;
+        macs += scale_macs(product->macs, pri_shape_count(shape),
+                           kept_elements(shape, product->axes, kept));
+    }
     return macs;
 }
 

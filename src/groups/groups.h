@@ -64,6 +64,13 @@ typedef struct pri_sized_weight {
     int64_t macs;           /* of all nodes reading it, uncut, at the analysed shapes */
 } pri_sized_weight;
 
+/* A product without a weight (two activations); its MACs scale with its output. */
+typedef struct pri_sized_product {
+    const pri_value *value;
+    int axes[PRI_MAX_RANK]; /* as above, of the output */
+    int64_t macs;
+} pri_sized_product;
+
 typedef struct pri_groups {
     pare_context *ctx;
     const pare_model *model;
@@ -86,7 +93,8 @@ typedef struct pri_groups {
     int n_consumers, consumers_capacity;
     pri_sized_weight *weights;
     int n_weights;
-    int64_t fixed_macs; /* of products without a weight */
+    pri_sized_product *products;
+    int n_products;
 } pri_groups;
 
 /* Analyses a model at its declared input shape (batch 1 when open). The model must outlive the

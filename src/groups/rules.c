@@ -63,7 +63,7 @@ pare_status pri_rules_tie(pri_rules *rules, int a, int axis_a, int64_t ia, int b
     return PARE_OK;
 }
 
-static pare_status add_note(pri_rules *rules, int slot, int axis, const char *reason)
+static pare_status add_note(pri_rules *rules, const pri_axis_note *note)
 {
     pri_axis_note *notes =
         grow(rules->arena, rules->notes, rules->n_notes, &rules->notes_capacity, sizeof *notes);
@@ -71,18 +71,18 @@ static pare_status add_note(pri_rules *rules, int slot, int axis, const char *re
     if (notes == NULL)
         return PARE_ERROR_MEMORY;
     rules->notes = notes;
-    notes[rules->n_notes++] = (pri_axis_note){slot, axis, reason};
+    notes[rules->n_notes++] = *note;
     return PARE_OK;
 }
 
 pare_status pri_rules_pin(pri_rules *rules, int slot, int axis, const char *reason)
 {
-    return add_note(rules, slot, axis, reason);
+    return add_note(rules, &(pri_axis_note){slot, axis, 0, -1, reason});
 }
 
 pare_status pri_rules_free(pri_rules *rules, int slot, int axis)
 {
-    return add_note(rules, slot, axis, NULL);
+    return add_note(rules, &(pri_axis_note){slot, axis, 0, 0, NULL});
 }
 
 /* --- Movement --- */
@@ -96,14 +96,18 @@ bool pri_is_movement_parameter(const pri_operand *operand, int slot)
 /* Coordinates along `axis`, counted from 1 (0 means: not from the labelled input). */
 static pare_status make_label(pri_tensor **out, pare_context *ctx, const pri_shape *shape, int axis)
 {
-    PRI_TRY(pri_tensor_new(out, ctx, PRI_I64, shape));
+    PRI_TRY(pri_tensor_new(out, ctx, PRI_I32, shape));
     if (axis < 0)
         return PARE_OK;
-    int64_t *data = (*out)->data;
+    int32_t *at = (*out)->data;
     const int64_t inner = pri_shape_span(shape, axis + 1, shape->rank);
-    const int64_t size = shape->dims[axis], count = pri_shape_count(shape);
-    for (int64_t i = 0; i < count; i++)
-        data[i] = 1 + i / inner % size;
+    const int64_t outer = pri_shape_span(shape, 0, axis), size = shape->dims[axis];
+    for (int64_t o = 0; o < outer; o++) {
+        for (int64_t c = 0; c < size; c++) {
+            for (int64_t i = 0; i < inner; i++)
+                *at++ = (int32_t)(1 + c);
+        }
+    }
     return PARE_OK;
 }
 
@@ -139,31 +143,62 @@ static int64_t find(int64_t *parent, int64_t i)
     return i;
 }
 
+/* A walk over runs of equal labels within the slabs of an axis: activations are large, and labels are
+ * the same over most of them. */
+typedef struct label_walk {
+    const int32_t *data;
+    int64_t inner, size, outer; /* of the axis */
+    int64_t block, at;          /* block: one slab of one outer index */
+} label_walk;
+
+static label_walk walk_axis(const pri_tensor *labels, int axis)
+{
+    return (label_walk){.data = labels->data,
+                        .inner = pri_shape_span(&labels->shape, axis + 1, labels->shape.rank),
+                        .size = labels->shape.dims[axis],
+                        .outer = pri_shape_span(&labels->shape, 0, axis)};
+}
+
+/* The next positive label and its slab; false at the end. */
+static bool next_label(label_walk *w, int32_t *label, int64_t *slab)
+{
+    while (w->block < w->outer * w->size) {
+        const int32_t *run = w->data + w->block * w->inner;
+        const int64_t from = w->at;
+        if (from >= w->inner) {
+            w->block++;
+            w->at = 0;
+            continue;
+        }
+        while (w->at < w->inner && run[w->at] == run[from])
+            w->at++;
+        if (run[from] <= 0)
+            continue;
+        *label = run[from];
+        *slab = w->block % w->size;
+        return true;
+    }
+    return false;
+}
+
 /* Joins the labels that share a slab of output axis `axis`, as cutting a slab cuts them all;
  * returns the number of classes left. seen[c] becomes one label of slab c, 0 for none. */
 static int64_t join_slabs(const pri_tensor *labels, int axis, int64_t n_labels, int64_t *parent,
                           int64_t *seen)
 {
-    const int64_t *data = labels->data;
-    const int64_t inner = pri_shape_span(&labels->shape, axis + 1, labels->shape.rank);
-    const int64_t size = labels->shape.dims[axis], count = pri_tensor_count(labels);
-    int64_t classes = n_labels;
+    label_walk walk = walk_axis(labels, axis);
+    int64_t classes = n_labels, c;
+    int32_t label;
 
     for (int64_t i = 0; i <= n_labels; i++)
         parent[i] = i;
-    memset(seen, 0, (size_t)size * sizeof *seen);
-    for (int64_t i = 0; i < count; i++) {
-        const int64_t label = data[i];
-        if (label <= 0 || label > n_labels)
+    memset(seen, 0, (size_t)labels->shape.dims[axis] * sizeof *seen);
+    while (next_label(&walk, &label, &c)) {
+        if (seen[c] == 0)
+            seen[c] = label;
+        if (seen[c] == label)
             continue;
-        int64_t *slab = &seen[i / inner % size];
-        if (*slab == 0) {
-            *slab = label;
-            continue;
-        }
-        if (*slab == label)
-            continue;
-        const int64_t a = find(parent, *slab), b = find(parent, label);
+        const int64_t a = find(parent, seen[c]), b = find(parent, label);
         if (a != b) {
             parent[a] = b;
             classes--;
@@ -190,38 +225,31 @@ static int choose_axis(const pri_tensor *labels, int64_t n_labels, int64_t *pare
     return best;
 }
 
-static bool holds_labels(const pri_tensor *labels)
+/* The number of different labels (1 stands for one, 2 for more), and one of them. */
+static int count_labels(const pri_tensor *labels, int64_t *only)
 {
-    const int64_t *data = labels->data, count = pri_tensor_count(labels);
+    label_walk walk = {.data = labels->data,
+                       .inner = pri_tensor_count(labels),
+                       .size = 1,
+                       .outer = 1};
+    int64_t slab;
+    int32_t label;
 
-    for (int64_t i = 0; i < count; i++) {
-        if (data[i] > 0)
-            return true;
+    *only = 0;
+    while (next_label(&walk, &label, &slab)) {
+        if (*only > 0 && label != *only)
+            return 2;
+        *only = label;
     }
-    return false;
+    return *only > 0;
 }
 
-static pare_status tie_output(pri_rules *rules, const pri_tensor *labels, int output, int slot,
-                              int axis, bool *found)
+static pare_status tie_to_axis(pri_rules *rules, const pri_tensor *labels, int output, int slot,
+                               int axis, int best, int64_t *parent, int64_t *seen)
 {
-    const int64_t n = rules->call->in[slot].shape.dims[axis];
-    int64_t longest = 1;
+    const int64_t n = rules->call->in[slot].shape.dims[axis], size = labels->shape.dims[best];
 
-    *found = true;
-    if (!holds_labels(labels)) /* nothing of this input arrives here */
-        return PARE_OK;
-    for (int j = 0; j < labels->shape.rank; j++)
-        longest = pri_max_i64(longest, labels->shape.dims[j]);
-    int64_t *parent = pri_arena_alloc(rules->arena, (size_t)n + 1, sizeof *parent);
-    int64_t *seen = pri_arena_alloc(rules->arena, (size_t)longest, sizeof *seen);
-    if (parent == NULL || seen == NULL)
-        return PARE_ERROR_MEMORY;
-    const int best = choose_axis(labels, n, parent, seen);
-    *found = best >= 0;
-    if (best < 0)
-        return PARE_OK;
     (void)join_slabs(labels, best, n, parent, seen);
-    const int64_t size = labels->shape.dims[best];
     for (int64_t c = 0, run = 1; c < size; c += run) {
         run = 1;
         if (seen[c] == 0)
@@ -238,23 +266,103 @@ static pare_status tie_output(pri_rules *rules, const pri_tensor *labels, int ou
     return PARE_OK;
 }
 
-pare_status pri_rules_move(pri_rules *rules, const pri_groups *groups, const pri_node *node,
-                           int slot, int axis, bool *found)
+static pare_status tie_output(pri_rules *rules, const pri_tensor *labels, int output, int slot,
+                              int axis)
+{
+    const int64_t n = rules->call->in[slot].shape.dims[axis];
+    int64_t longest = 1, only;
+    const int different = count_labels(labels, &only);
+
+    if (different == 0) /* nothing of this input arrives here */
+        return PARE_OK;
+    if (different == 1 && n > 1) /* no axis tells it from others: the output would vanish with it */
+        return add_note(rules, &(pri_axis_note){slot, axis, only - 1, 1,
+                                                "picks this channel alone"});
+    for (int j = 0; j < labels->shape.rank; j++)
+        longest = pri_max_i64(longest, labels->shape.dims[j]);
+    int64_t *parent = pri_arena_alloc(rules->arena, (size_t)n + 1, sizeof *parent);
+    int64_t *seen = pri_arena_alloc(rules->arena, (size_t)longest, sizeof *seen);
+    if (parent == NULL || seen == NULL)
+        return PARE_ERROR_MEMORY;
+    const int best = choose_axis(labels, n, parent, seen);
+    if (best < 0)
+        return pri_rules_pin(rules, slot, axis, "spreads these channels over several axes");
+    return tie_to_axis(rules, labels, output, slot, axis, best, parent, seen);
+}
+
+/* The only slab of an output axis that holds labels, -1 when there is none or there are several. */
+static int64_t find_only_slab(const pri_tensor *labels, int axis)
+{
+    label_walk walk = walk_axis(labels, axis);
+    int64_t found = -1, slab;
+    int32_t label;
+
+    while (next_label(&walk, &label, &slab)) {
+        if (found >= 0 && slab != found)
+            return -1;
+        found = slab;
+    }
+    return found;
+}
+
+static pare_status pin_only_slabs(pri_rules *rules, const pri_tensor *labels, int output)
+{
+    for (int j = 0; j < labels->shape.rank; j++) {
+        const int64_t slab = labels->shape.dims[j] > 1 ? find_only_slab(labels, j) : -1;
+        if (slab >= 0)
+            PRI_TRY(add_note(rules, &(pri_axis_note){PRI_OUT(output), j, slab, 1,
+                                                     "takes this channel from a tensor of one"}));
+    }
+    return PARE_OK;
+}
+
+static int single_axis(const pri_shape *shape)
+{
+    for (int a = 0; a < shape->rank; a++) {
+        if (shape->dims[a] == 1)
+            return a;
+    }
+    return -1;
+}
+
+pare_status pri_rules_pin_single(pri_rules *rules, const pri_groups *groups, const pri_node *node,
+                                 int slot)
 {
     pri_tensor *outputs[PRI_MAX_OPERANDS] = {NULL};
-    bool all_found = true;
+    const int axis = single_axis(&rules->call->in[slot].shape);
 
-    *found = false;
+    if (axis < 0)
+        return PARE_OK;
     pare_status status = run_labels(outputs, groups, node, rules->call, slot, axis);
     for (int k = 0; k < node->n_outputs && status == PARE_OK; k++) {
-        bool carried = false;
-        if (outputs[k] == NULL)
-            continue;
-        status = tie_output(rules, outputs[k], k, slot, axis, &carried);
-        all_found = all_found && carried;
+        if (outputs[k] != NULL)
+            status = pin_only_slabs(rules, outputs[k], k);
     }
     for (int k = 0; k < node->n_outputs; k++)
         pri_tensor_free(outputs[k]);
-    *found = all_found;
+    return status;
+}
+
+static bool is_run_time_parameter(const pri_operand *operand)
+{
+    return operand->present && operand->constant == NULL && operand->dtype != PRI_F32;
+}
+
+pare_status pri_rules_move(pri_rules *rules, const pri_groups *groups, const pri_node *node,
+                           int slot, int axis)
+{
+    pri_tensor *outputs[PRI_MAX_OPERANDS] = {NULL};
+
+    for (int k = 1; k < node->n_inputs; k++) {
+        if (is_run_time_parameter(&rules->call->in[k]))
+            return pri_rules_pin(rules, slot, axis, "moves data by numbers computed at run time");
+    }
+    pare_status status = run_labels(outputs, groups, node, rules->call, slot, axis);
+    for (int k = 0; k < node->n_outputs && status == PARE_OK; k++) {
+        if (outputs[k] != NULL)
+            status = tie_output(rules, outputs[k], k, slot, axis);
+    }
+    for (int k = 0; k < node->n_outputs; k++)
+        pri_tensor_free(outputs[k]);
     return status;
 }

@@ -18,7 +18,6 @@ typedef struct node_rules {
     pri_call call;
     pri_operand *in, *out;
     unsigned *moved;       /* by input slot: bit a = axis a has been run on labels */
-    unsigned *carried;     /* ... and some output axis carries it */
 } node_rules;
 
 typedef struct solver {
@@ -133,8 +132,9 @@ static pare_status follow(int *record, pri_groups *groups, const pri_value *valu
     return PARE_OK;
 }
 
-static pare_status pin_axis(pri_groups *groups, int record, const pri_node *node,
-                            const char *reason)
+/* Freezes `count` elements of an axis from `first` on. */
+static pare_status pin_range(pri_groups *groups, int record, int64_t first, int64_t count,
+                             const pri_node *node, const char *reason)
 {
     const pri_axis_use *use = &groups->axes[record];
 
@@ -148,12 +148,18 @@ static pare_status pin_axis(pri_groups *groups, int record, const pri_node *node
     }
     groups->pins[groups->n_pins] =
         (pri_pin){.node = node, .value = use->value, .axis = use->axis, .reason = reason};
-    for (int64_t i = 0; i < use->size; i++) {
+    for (int64_t i = first; i < first + count; i++) {
         if (groups->pin_of[use->first + i] < 0)
             groups->pin_of[use->first + i] = groups->n_pins;
     }
     groups->n_pins++;
     return PARE_OK;
+}
+
+static pare_status pin_axis(pri_groups *groups, int record, const pri_node *node,
+                            const char *reason)
+{
+    return pin_range(groups, record, 0, groups->axes[record].size, node, reason);
 }
 
 /* --- One node --- */
@@ -169,28 +175,32 @@ static pare_status open_node(node_rules **out, solver *s, const pri_node *node)
     entry->in = pri_arena_alloc(groups->arena, (size_t)node->n_inputs, sizeof *entry->in);
     entry->out = pri_arena_alloc(groups->arena, (size_t)node->n_outputs, sizeof *entry->out);
     entry->moved = pri_arena_alloc(groups->arena, (size_t)node->n_inputs, sizeof(unsigned));
-    entry->carried = pri_arena_alloc(groups->arena, (size_t)node->n_inputs, sizeof(unsigned));
-    if (entry->in == NULL || entry->out == NULL || entry->moved == NULL || entry->carried == NULL)
+    if (entry->in == NULL || entry->out == NULL || entry->moved == NULL)
         return PARE_ERROR_MEMORY;
     pri_call_of(&entry->call, entry->in, entry->out, groups->model, node, groups->facts);
     entry->rules = (pri_rules){.arena = groups->arena, .call = &entry->call};
     entry->is_done = true;
-    if (node->op != NULL && node->op->couple != NULL && !node->op->is_movement)
+    if (node->op != NULL && node->op->couple != NULL)
         return node->op->couple(&entry->call, &entry->rules);
     return PARE_OK;
 }
 
 static pare_status move_axis(node_rules *entry, solver *s, const pri_node *node, int slot, int axis)
 {
-    bool found = false;
-
     if ((entry->moved[slot] >> axis & 1u) != 0)
         return PARE_OK;
     entry->moved[slot] |= 1u << axis;
-    PRI_TRY(pri_rules_move(&entry->rules, s->groups, node, slot, axis, &found));
-    if (found)
-        entry->carried[slot] |= 1u << axis;
-    return PARE_OK;
+    return pri_rules_move(&entry->rules, s->groups, node, slot, axis);
+}
+
+static pare_status pin_single(node_rules *entry, solver *s, const pri_node *node, int slot)
+{
+    const unsigned bit = 1u << 31; /* beside the axes */
+
+    if ((entry->moved[slot] & bit) != 0)
+        return PARE_OK;
+    entry->moved[slot] |= bit;
+    return pri_rules_pin_single(&entry->rules, s->groups, node, slot);
 }
 
 /* For a moved output axis: the followed axes of each data input decide; where none is followed yet,
@@ -202,6 +212,7 @@ static pare_status move_back(node_rules *entry, solver *s, const pri_node *node)
         bool any = false;
         if (!operand->present || pri_is_movement_parameter(operand, slot))
             continue;
+        PRI_TRY(pin_single(entry, s, node, slot));
         for (int a = 0; a < operand->shape.rank; a++)
             any = any || pri_groups_axis(s->groups, node->inputs[slot], a) >= 0;
         for (int a = 0; a < operand->shape.rank; a++) {
@@ -211,6 +222,27 @@ static pare_status move_back(node_rules *entry, solver *s, const pri_node *node)
         }
     }
     return PARE_OK;
+}
+
+static bool is_single(const pri_groups *groups, const pri_value *value, int axis)
+{
+    const pri_fact *fact = &groups->facts->of[value->id];
+
+    return fact->known && axis < fact->shape.rank && fact->shape.dims[axis] == 1;
+}
+
+/* Ties an element to the only one of another axis, which has to stay. */
+static pare_status pin_to_single(pri_groups *groups, const pri_node *node, const pri_tie *tie,
+                                 int ra, int rb)
+{
+    const bool keeps_a = ra >= 0;
+    const int other = keeps_a ? tie->b : tie->a;
+
+    if (keeps_a == (rb >= 0) || !is_single(groups, pri_slot_value(node, other),
+                                           keeps_a ? tie->axis_b : tie->axis_a))
+        return PARE_OK;
+    return pin_range(groups, keeps_a ? ra : rb, keeps_a ? tie->ia : tie->ib, tie->count, node,
+                     "nothing would be left of one of its tensors");
 }
 
 static bool is_side(const pri_node *node, int slot, int axis, const pri_axis_use *use)
@@ -235,8 +267,10 @@ static pare_status apply_ties(bool *mentioned, solver *s, const pri_node *node,
         *mentioned = true;
         PRI_TRY(follow(&ra, groups, pri_slot_value(node, tie->a), tie->axis_a));
         PRI_TRY(follow(&rb, groups, pri_slot_value(node, tie->b), tie->axis_b));
-        if (ra < 0 || rb < 0)
+        if (ra < 0 || rb < 0) {
+            PRI_TRY(pin_to_single(groups, node, tie, ra, rb));
             continue;
+        }
         for (int64_t i = 0; i < tie->count; i++)
             join(groups, groups->axes[ra].first + tie->ia + i, groups->axes[rb].first + tie->ib + i);
     }
@@ -250,28 +284,28 @@ static const char *unknown_reason(const pri_groups *groups, const pri_node *node
                             node->op_type);
 }
 
-static pare_status visit_movement(bool *mentioned, node_rules *entry, solver *s,
-                                  const pri_node *node, int record)
+/* Runs labels for the followed axis; what became of it stands in ties and notes. */
+static pare_status visit_movement(node_rules *entry, solver *s, const pri_node *node, int record)
 {
     const pri_axis_use use = s->groups->axes[record];
 
     for (int slot = 0; slot < node->n_inputs; slot++) {
-        if (node->inputs[slot] != use.value)
-            continue;
-        if (pri_is_movement_parameter(&entry->in[slot], slot))
-            return PARE_OK;
-        PRI_TRY(move_axis(entry, s, node, slot, use.axis));
-        if ((entry->carried[slot] >> use.axis & 1u) == 0)
-            return PARE_OK;
-        *mentioned = true;
+        if (node->inputs[slot] == use.value && !pri_is_movement_parameter(&entry->in[slot], slot))
+            PRI_TRY(move_axis(entry, s, node, slot, use.axis));
     }
     for (int k = 0; k < node->n_outputs; k++) {
-        if (node->outputs[k] != use.value)
-            continue;
-        PRI_TRY(move_back(entry, s, node));
-        *mentioned = true;
+        if (node->outputs[k] == use.value)
+            return move_back(entry, s, node);
     }
     return PARE_OK;
+}
+
+/* A folded weight of a product has no constant of its own that could be masked. */
+static bool is_computed_weight(const pri_groups *groups, const pri_node *node,
+                               const pri_value *value)
+{
+    return node->op->cost != NULL && value->constant == NULL && node->outputs[0] != value &&
+           groups->facts->of[value->id].constant != NULL;
 }
 
 static pare_status visit_node(solver *s, const pri_node *node, int record)
@@ -291,10 +325,12 @@ static pare_status visit_node(solver *s, const pri_node *node, int record)
         return PARE_OK;
     PRI_TRY(open_node(&entry, s, node));
     if (node->op->is_movement)
-        PRI_TRY(visit_movement(&mentioned, entry, s, node, record));
+        PRI_TRY(visit_movement(entry, s, node, record));
     else if (node->op->couple == NULL)
         return pin_axis(groups, record, node,
                         "this operator does not say how channels pass through it");
+    if (is_computed_weight(groups, node, use.value))
+        PRI_TRY(pin_axis(groups, record, node, "its weights are computed from other constants"));
     PRI_TRY(apply_ties(&mentioned, s, node, &entry->rules, record));
     for (int i = 0; i < entry->rules.n_notes; i++) {
         const pri_axis_note *note = &entry->rules.notes[i];
@@ -302,7 +338,8 @@ static pare_status visit_node(solver *s, const pri_node *node, int record)
             continue;
         mentioned = true;
         if (note->reason != NULL)
-            PRI_TRY(pin_axis(groups, record, node, note->reason));
+            PRI_TRY(pin_range(groups, record, note->first,
+                              note->count >= 0 ? note->count : use.size, node, note->reason));
     }
     if (mentioned)
         return PARE_OK;
@@ -370,113 +407,6 @@ static pare_status seed(solver *s)
     return PARE_OK;
 }
 
-/* --- What the result says about products --- */
-
-static pare_status add_consumer(pri_groups *groups, const pri_consumer *consumer)
-{
-    if (groups->n_consumers == groups->consumers_capacity) {
-        const int capacity = groups->consumers_capacity > 0 ? 2 * groups->consumers_capacity : 64;
-        pri_consumer *grown =
-            pri_realloc(groups->ctx, groups->consumers, (size_t)capacity, sizeof *grown);
-        if (grown == NULL)
-            return PARE_ERROR_MEMORY;
-        groups->consumers = grown;
-        groups->consumers_capacity = capacity;
-    }
-    groups->consumers[groups->n_consumers++] = *consumer;
-    return PARE_OK;
-}
-
-static pare_status find_consumers(solver *s)
-{
-    for (int i = 0; i < s->graph->n_nodes; i++) {
-        pri_node *node = s->graph->nodes[i];
-        const node_rules *entry = &s->nodes[i];
-        if (node->is_dead || !entry->is_done || node->op == NULL ||
-            node->op->consumed_axis == NULL)
-            continue;
-        for (int slot = 0; slot < node->n_inputs; slot++) {
-            if (!entry->in[slot].present || entry->in[slot].constant == NULL)
-                continue;
-            const int axis = node->op->consumed_axis(&entry->call, slot);
-            if (axis < 0 || pri_groups_axis(s->groups, node->inputs[slot], axis) < 0)
-                continue;
-            for (int t = 0; t < entry->rules.n_ties; t++) {
-                const pri_tie *tie = &entry->rules.ties[t];
-                const bool is_a = tie->a == slot && tie->axis_a == axis;
-                const bool is_b = tie->b == slot && tie->axis_b == axis;
-                const int other = is_a ? tie->b : tie->a;
-                if ((!is_a && !is_b) || other >= PRI_OUT(0) || other == slot)
-                    continue;
-                PRI_TRY(add_consumer(
-                    s->groups, &(pri_consumer){node, other, is_a ? tie->axis_b : tie->axis_a, slot,
-                                               axis}));
-                break;
-            }
-        }
-    }
-    return PARE_OK;
-}
-
-static int64_t node_macs(const pri_groups *groups, const pri_node *node)
-{
-    pri_operand in[PRI_MAX_OPERANDS], out[PRI_MAX_OPERANDS];
-    pri_cost cost = {0};
-    pri_call call;
-
-    if (node->is_dead || node->op == NULL || node->op->cost == NULL)
-        return 0;
-    for (int k = 0; k < node->n_outputs; k++) {
-        if (node->outputs[k] != NULL && !groups->facts->of[node->outputs[k]->id].known)
-            return 0;
-    }
-    pri_call_of(&call, in, out, groups->model, node, groups->facts);
-    node->op->cost(&call, &cost);
-    return cost.macs;
-}
-
-static pare_status measure_weights(solver *s)
-{
-    pri_groups *groups = s->groups;
-    const pri_graph *graph = s->graph;
-
-    groups->weights =
-        pri_arena_alloc(groups->arena, (size_t)graph->n_values, sizeof *groups->weights);
-    int *weight_of = pri_arena_alloc(groups->arena, (size_t)graph->n_values, sizeof(int));
-    if (groups->weights == NULL || weight_of == NULL)
-        return PARE_ERROR_MEMORY;
-    for (int i = 0; i < graph->n_values; i++) {
-        const pri_value *value = graph->values[i];
-        weight_of[i] = -1;
-        if (value->constant == NULL || value->n_uses == 0 ||
-            (value->constant->dtype != PRI_F32 && value->constant->dtype != PRI_F16 &&
-             value->constant->dtype != PRI_F64 && value->constant->dtype != PRI_BF16))
-            continue;
-        pri_sized_weight *weight = &groups->weights[groups->n_weights];
-        weight_of[i] = groups->n_weights++;
-        weight->value = value;
-        for (int a = 0; a < PRI_MAX_RANK; a++)
-            weight->axes[a] = a < value->constant->shape.rank ? pri_groups_axis(groups, value, a) : -1;
-    }
-    for (int i = 0; i < graph->n_nodes; i++) {
-        const pri_node *node = graph->nodes[i];
-        const int64_t macs = node_macs(groups, node);
-        int owner = -1;
-        for (int k = 0; k < node->n_inputs && macs > 0 && owner < 0; k++) {
-            if (node->inputs[k] != NULL && weight_of[node->inputs[k]->id] >= 0 &&
-                node->inputs[k]->constant->shape.rank >= 2)
-                owner = weight_of[node->inputs[k]->id];
-        }
-        if (owner >= 0)
-            groups->weights[owner].macs += macs;
-        else
-            groups->fixed_macs += macs;
-    }
-    return PARE_OK;
-}
-
-pare_status pri_groups_collect(pri_groups *groups); /* collect.c */
-
 pare_status pri_groups_new(pri_groups **out, const pare_model *model)
 {
     pri_groups *groups = pri_alloc(model->ctx, 1, sizeof *groups);
@@ -501,8 +431,12 @@ pare_status pri_groups_new(pri_groups **out, const pare_model *model)
     PRI_CHECK(seed(&s), status, failed);
     for (; s.next < groups->n_axes; s.next++)
         PRI_CHECK(visit_axis(&s, s.next), status, failed);
-    PRI_CHECK(find_consumers(&s), status, failed);
-    PRI_CHECK(measure_weights(&s), status, failed);
+    for (int i = 0; i < model->graph->n_nodes; i++) {
+        if (s.nodes[i].is_done)
+            PRI_CHECK(pri_groups_find_consumers(groups, model->graph->nodes[i], &s.nodes[i].rules),
+                      status, failed);
+    }
+    PRI_CHECK(pri_groups_measure(groups), status, failed);
     PRI_CHECK(pri_groups_collect(groups), status, failed);
     *out = groups;
     return PARE_OK;

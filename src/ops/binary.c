@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* binary.c - Add, Sub, Mul, Div and PRelu with broadcasting. */
+/* binary.c - Add, Sub, Mul, Div, Pow and PRelu with broadcasting. */
 #include <math.h>
 #include <string.h>
 
@@ -7,7 +7,7 @@
 #include "ops/op_support.h"
 
 typedef struct binary_params {
-    char kind; /* + - * / p */
+    char kind; /* + - * / ^ p */
 } binary_params;
 
 static pare_status parse(const pri_node *node, int opset, void *params, pri_arena *arena,
@@ -16,7 +16,7 @@ static pare_status parse(const pri_node *node, int opset, void *params, pri_aren
     static const struct {
         const char *name;
         char kind;
-    } table[] = {{"Add", '+'}, {"Sub", '-'}, {"Mul", '*'}, {"Div", '/'}, {"PRelu", 'p'}};
+    } table[] = {{"Add", '+'}, {"Sub", '-'}, {"Mul", '*'}, {"Div", '/'}, {"PRelu", 'p'}, {"Pow", '^'}};
 
     (void)opset;
     (void)arena;
@@ -120,9 +120,19 @@ static void forward_float(const pri_call *call, const pri_nest *nest)
         case '-': LOOP(u - v); break;
         case '*': LOOP(u * v); break;
         case '/': LOOP(u / v); break;
+        case '^': LOOP(powf(u, v)); break;
         default: LOOP(u < 0 ? u * v : u); break;
         }
     }
+}
+
+static int64_t power(int64_t u, int64_t v)
+{
+    uint64_t result = 1;
+
+    for (uint64_t base = (uint64_t)u; v > 0; v >>= 1, base *= base)
+        result *= (v & 1) != 0 ? base : 1;
+    return (int64_t)result;
 }
 
 static int64_t integer(char kind, int64_t u, int64_t v)
@@ -131,6 +141,7 @@ static int64_t integer(char kind, int64_t u, int64_t v)
     case '+': return (int64_t)((uint64_t)u + (uint64_t)v);
     case '-': return (int64_t)((uint64_t)u - (uint64_t)v);
     case '*': return (int64_t)((uint64_t)u * (uint64_t)v);
+    case '^': return power(u, v);
     default: return v == 0 || (v == -1 && u == INT64_MIN) ? 0 : u / v;
     }
 }
@@ -179,6 +190,7 @@ static float slope(char kind, int k, float u, float v)
     case '-': return k == 0 ? 1.0f : -1.0f;
     case '*': return k == 0 ? v : u;
     case '/': return k == 0 ? 1 / v : -u / (v * v);
+    case '^': return k == 0 ? v * powf(u, v - 1) : u > 0 ? powf(u, v) * logf(u) : 0;
     default: return u < 0 ? (k == 0 ? v : u) : (k == 0 ? 1.0f : 0.0f);
     }
 }
@@ -238,17 +250,8 @@ static pare_status backward(pri_call *call)
 
 static pare_status couple(const pri_call *call, pri_rules *rules)
 {
-    const pri_shape *y = &call->out[0].shape;
-
-    for (int k = 0; k < 2; k++) {
-        const pri_shape *x = &call->in[k].shape;
-        for (int a = 0; a < x->rank; a++) {
-            const int b = a + y->rank - x->rank;
-            if (x->dims[a] == y->dims[b])
-                PRI_TRY(pri_rules_tie(rules, k, a, 0, PRI_OUT(0), b, 0, x->dims[a]));
-        }
-    }
-    return PARE_OK;
+    PRI_TRY(pri_couple_broadcast(call, rules, 0));
+    return pri_couple_broadcast(call, rules, 1);
 }
 
 #define BINARY(symbol, text, words, sum)                                                           \
@@ -277,4 +280,5 @@ BINARY(pri_op_add, "Add", "sum with broadcasting", true);
 BINARY(pri_op_sub, "Sub", "difference with broadcasting", false);
 BINARY(pri_op_mul, "Mul", "product with broadcasting", false);
 BINARY(pri_op_div, "Div", "quotient with broadcasting", false);
+BINARY(pri_op_pow, "Pow", "power with broadcasting", false);
 BINARY(pri_op_prelu, "PRelu", "x, or slope times x below zero", false);

@@ -131,6 +131,20 @@ static pare_status gemm_backward(pri_call *call)
     return PARE_OK;
 }
 
+/* The axes summed over go together. Between two activations nothing could make the product read zero
+ * for a channel, so they stay. */
+static pare_status couple_sum(const pri_call *call, pri_rules *rules, int axis_a, int axis_b,
+                              int64_t count)
+{
+    static const char reason[] = "multiplies two activations and sums over these channels";
+
+    if (call->in[0].constant == NULL && call->in[1].constant == NULL) {
+        PRI_TRY(pri_rules_pin(rules, 0, axis_a, reason));
+        PRI_TRY(pri_rules_pin(rules, 1, axis_b, reason));
+    }
+    return pri_rules_tie(rules, 0, axis_a, 0, 1, axis_b, 0, count);
+}
+
 static pare_status gemm_couple(const pri_call *call, pri_rules *rules)
 {
     const gemm_params *p = call->params;
@@ -138,7 +152,7 @@ static pare_status gemm_couple(const pri_call *call, pri_rules *rules)
 
     gemm_sizes(call, &m, &n, &k);
     PRI_TRY(pri_rules_tie(rules, 0, p->trans_a ? 1 : 0, 0, PRI_OUT(0), 0, 0, m));
-    PRI_TRY(pri_rules_tie(rules, 0, p->trans_a ? 0 : 1, 0, 1, p->trans_b ? 1 : 0, 0, k));
+    PRI_TRY(couple_sum(call, rules, p->trans_a ? 0 : 1, p->trans_b ? 1 : 0, k));
     PRI_TRY(pri_rules_tie(rules, 1, p->trans_b ? 0 : 1, 0, PRI_OUT(0), 1, 0, n));
     if (pri_in(call, 2) != NULL) {
         const pri_shape *c = &call->in[2].shape;
@@ -162,7 +176,7 @@ static int gemm_consumed_axis(const pri_call *call, int slot)
 {
     const gemm_params *p = call->params;
 
-    return slot == 1 ? (p->trans_b ? 1 : 0) : -1;
+    return slot == 1 ? (p->trans_b ? 1 : 0) : slot == 0 ? (p->trans_a ? 0 : 1) : -1;
 }
 
 static bool gemm_product(const pri_call *call, pri_product *out)
@@ -345,8 +359,8 @@ static pare_status matmul_couple(const pri_call *call, pri_rules *rules)
 
     PRI_TRY(measure(call, &s));
     if (a->rank == 1 || b->rank == 1)
-        return pri_rules_tie(rules, 0, a->rank - 1, 0, 1, b->rank == 1 ? 0 : b->rank - 2, 0, s.k);
-    PRI_TRY(pri_rules_tie(rules, 0, a->rank - 1, 0, 1, b->rank - 2, 0, s.k));
+        return couple_sum(call, rules, a->rank - 1, b->rank == 1 ? 0 : b->rank - 2, s.k);
+    PRI_TRY(couple_sum(call, rules, a->rank - 1, b->rank - 2, s.k));
     PRI_TRY(pri_rules_tie(rules, 0, a->rank - 2, 0, PRI_OUT(0), y->rank - 2, 0, s.m));
     PRI_TRY(pri_rules_tie(rules, 1, b->rank - 1, 0, PRI_OUT(0), y->rank - 1, 0, s.n));
     for (int j = 0; j < y->rank - 2; j++) {
@@ -369,9 +383,11 @@ static void matmul_cost(const pri_call *call, pri_cost *out)
 
 static int matmul_consumed_axis(const pri_call *call, int slot)
 {
-    return slot == 1 && call->in[1].constant != NULL && call->in[1].shape.rank >= 2
-               ? call->in[1].shape.rank - 2
-               : -1;
+    const int rank = call->in[slot].shape.rank;
+
+    if (slot == 0)
+        return rank - 1;
+    return slot == 1 ? (rank == 1 ? 0 : rank - 2) : -1;
 }
 
 static bool matmul_product(const pri_call *call, pri_product *out)

@@ -141,7 +141,8 @@ struct pri_op {
     int n_out;            /* at most */
     size_t params_size;
     pri_layout_rule layouts;
-    bool is_movement;     /* only moves data (any type); couple is then derived by labels */
+    bool is_movement;     /* only moves data (any type); ties are then derived by labels, couple may
+                             add pins */
     bool reads_shapes_only; /* forward looks at in[].shape only (Shape, Size) */
     bool takes_epilogue;  /* honours call->epilogue */
     bool is_sum;          /* adds its two inputs (a residual connection when shapes are equal) */

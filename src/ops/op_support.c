@@ -54,6 +54,67 @@ pare_status pri_op_ints(const pri_call *call, int slot, int64_t *values, int max
     return PARE_OK;
 }
 
+pare_status pri_op_numbers(const pri_call *call, const char *name, int slot,
+                           int64_t values[PRI_MAX_RANK], int *count)
+{
+    const pri_attr *attr = pri_node_attr(call->node, name);
+
+    *count = -1;
+    if (attr == NULL)
+        return pri_op_ints(call, slot, values, PRI_MAX_RANK, count);
+    if (attr->count > PRI_MAX_RANK)
+        return pri_op_fail(call, PARE_ERROR_UNSUPPORTED, "%s is too long", name);
+    for (int k = 0; k < attr->count; k++)
+        values[k] = attr->ints[k];
+    *count = attr->count;
+    return PARE_OK;
+}
+
+pare_status pri_op_restate(pri_graph *graph, pri_node *node, const char *name, int slot,
+                           const int64_t *values, int count)
+{
+    const pri_shape shape = pri_shape_of(1, (const int64_t[]){count});
+    pri_tensor *tensor = NULL;
+
+    if (pri_node_attr(node, name) != NULL)
+        return pri_node_set_ints(graph, node, name, values, count);
+    PRI_TRY(pri_tensor_new(&tensor, graph->ctx, PRI_I64, &shape));
+    memcpy(tensor->data, values, (size_t)count * sizeof *values);
+    pri_value *value = pri_graph_add_constant(graph, "", tensor);
+    if (value == NULL)
+        return PARE_ERROR_MEMORY;
+    PRI_TRY(pri_graph_grow_inputs(graph, node, slot + 1));
+    return pri_graph_set_input(graph, node, slot, value);
+}
+
+int64_t pri_count_kept(const bool *keep, int64_t from, int64_t to)
+{
+    int64_t count = 0;
+
+    for (int64_t i = from; i < to; i++)
+        count += keep == NULL || keep[i];
+    return count;
+}
+
+/* Shape arithmetic is a short chain, so a bound on the depth suffices instead of marks. */
+static bool depends_on_shape(const pri_value *value, int depth)
+{
+    if (value == NULL || value->constant != NULL || value->producer == NULL || depth == 0)
+        return false;
+    if (value->producer->op != NULL && value->producer->op->reads_shapes_only)
+        return true;
+    for (int k = 0; k < value->producer->n_inputs; k++) {
+        if (depends_on_shape(value->producer->inputs[k], depth - 1))
+            return true;
+    }
+    return false;
+}
+
+bool pri_follows_shapes(const pri_node *node, int slot)
+{
+    return slot < node->n_inputs && depends_on_shape(node->inputs[slot], 12);
+}
+
 pare_status pri_need_float(const pri_call *call, unsigned slots)
 {
     for (int k = 0; k < call->n_in && k < 32; k++) {
@@ -76,6 +137,18 @@ pare_status pri_couple_same(const pri_call *call, pri_rules *rules)
 {
     for (int a = 0; a < call->in[0].shape.rank; a++)
         PRI_TRY(pri_rules_tie(rules, 0, a, 0, PRI_OUT(0), a, 0, call->in[0].shape.dims[a]));
+    return PARE_OK;
+}
+
+pare_status pri_couple_broadcast(const pri_call *call, pri_rules *rules, int k)
+{
+    const pri_shape *x = &call->in[k].shape, *y = &call->out[0].shape;
+
+    for (int a = 0; a < x->rank; a++) {
+        const int b = a + y->rank - x->rank;
+        if (x->dims[a] == y->dims[b])
+            PRI_TRY(pri_rules_tie(rules, k, a, 0, PRI_OUT(0), b, 0, x->dims[a]));
+    }
     return PARE_OK;
 }
 

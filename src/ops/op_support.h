@@ -13,6 +13,8 @@ pare_status pri_need_float(const pri_call *call, unsigned slots);
 pare_status pri_infer_same(pri_call *call);
 /* Ties every axis of in[0] to the same axis of out[0]. */
 pare_status pri_couple_same(const pri_call *call, pri_rules *rules);
+/* Ties the axes of in[k] that the output has as large, aligned at the last axis. */
+pare_status pri_couple_broadcast(const pri_call *call, pri_rules *rules, int k);
 /* Ties the channel axis (1) and batch axis (0) of in[0] and out[0] only. */
 pare_status pri_couple_channels(const pri_call *call, pri_rules *rules);
 
@@ -30,6 +32,19 @@ pare_status pri_window_parse(pri_window *window, const pri_node *node, pare_cont
 /* Completes a window for an input (pads of auto_pad) and computes output sizes. */
 pare_status pri_window_apply(const pri_call *call, pri_window *window, const pri_shape *in,
                              int64_t out[3]);
+
+/* Integers of attribute `name` (older opsets) or of constant input `slot`; *count = -1 for neither. */
+pare_status pri_op_numbers(const pri_call *call, const char *name, int slot,
+                           int64_t values[PRI_MAX_RANK], int *count);
+/* For resize hooks: states integers anew, as an attribute where the node has it so, else as constant
+ * input `slot`. */
+pare_status pri_op_restate(pri_graph *graph, pri_node *node, const char *name, int slot,
+                           const int64_t *values, int count);
+/* How many of keep[from .. to-1] are true; all of them when keep is NULL. */
+int64_t pri_count_kept(const bool *keep, int64_t from, int64_t to);
+/* Whether input `slot` is computed from the shape of some value, so that it follows a cut by
+ * itself. */
+bool pri_follows_shapes(const pri_node *node, int slot);
 
 /* Common attribute check of parse hooks. */
 pare_status pri_parse_fail(pare_context *ctx, const pri_node *node, const char *format, ...)

@@ -1,20 +1,37 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* shape_ops.c - Shape, Gather, Cast, ConstantOfShape, Constant, Dropout. */
+/* shape_ops.c - Shape, Size, Cast, ConstantOfShape, Constant, Range. */
+#include <math.h>
 #include <string.h>
 
 #include "ops/op_support.h"
 
+/* Dimensions from .. to-1 are asked for (all of them before opset 15). */
+static void shape_range(const pri_call *call, int64_t *from, int64_t *to)
+{
+    const int64_t rank = call->in[0].shape.rank;
+
+    *from = pri_node_attr_int(call->node, "start", 0);
+    *to = pri_node_attr_int(call->node, "end", rank);
+    *from = pri_max_i64(0, pri_min_i64(*from < 0 ? *from + rank : *from, rank));
+    *to = pri_max_i64(*from, pri_min_i64(*to < 0 ? *to + rank : *to, rank));
+}
+
 static pare_status shape_infer(pri_call *call)
 {
+    int64_t from, to;
+
+    shape_range(call, &from, &to);
     call->out[0].dtype = PRI_I64;
-    call->out[0].shape = pri_shape_of(1, (const int64_t[]){call->in[0].shape.rank});
+    call->out[0].shape = pri_shape_of(1, (const int64_t[]){to - from});
     return PARE_OK;
 }
 
 static pare_status shape_forward(pri_call *call)
 {
-    memcpy(call->out[0].data, call->in[0].shape.dims,
-           (size_t)call->in[0].shape.rank * sizeof(int64_t));
+    int64_t from, to;
+
+    shape_range(call, &from, &to);
+    memcpy(call->out[0].data, call->in[0].shape.dims + from, (size_t)(to - from) * sizeof(int64_t));
     return PARE_OK;
 }
 
@@ -29,7 +46,7 @@ const pri_op pri_op_shape = {
     .name = "Shape",
     .summary = "the shape as integers",
     .min_opset = 1,
-    .max_opset = 14,
+    .max_opset = 21,
     .min_in = 1,
     .max_in = 1,
     .n_out = 1,
@@ -39,80 +56,31 @@ const pri_op pri_op_shape = {
     .couple = shape_couple,
 };
 
-/* --- Gather --- */
-
-static pare_status gather_infer(pri_call *call)
+static pare_status size_infer(pri_call *call)
 {
-    const pri_shape *x = &call->in[0].shape, *i = &call->in[1].shape;
-    const int axis = pri_axis(pri_node_attr_int(call->node, "axis", 0), x->rank);
-    pri_shape shape = {0};
-
-    if (axis < 0 || x->rank - 1 + i->rank > PRI_MAX_RANK ||
-        (call->in[1].dtype != PRI_I64 && call->in[1].dtype != PRI_I32))
-        return pri_op_fail(call, PARE_ERROR_SHAPE, "its axis or indices do not fit");
-    for (int a = 0; a < axis; a++)
-        shape.dims[shape.rank++] = x->dims[a];
-    for (int a = 0; a < i->rank; a++)
-        shape.dims[shape.rank++] = i->dims[a];
-    for (int a = axis + 1; a < x->rank; a++)
-        shape.dims[shape.rank++] = x->dims[a];
-    call->out[0].dtype = call->in[0].dtype;
-    call->out[0].shape = shape;
+    call->out[0].dtype = PRI_I64;
+    call->out[0].shape = (pri_shape){0};
     return PARE_OK;
 }
 
-static pare_status gather(const pri_call *call, bool backward)
+static pare_status size_forward(pri_call *call)
 {
-    const pri_shape *x = &call->in[0].shape;
-    const int axis = pri_axis(pri_node_attr_int(call->node, "axis", 0), x->rank);
-    const int64_t outer = pri_shape_span(x, 0, axis), size = x->dims[axis];
-    const int64_t inner = pri_shape_span(x, axis + 1, x->rank);
-    const int64_t count = pri_shape_count(&call->in[1].shape);
-    const size_t bytes = pri_dtype_bytes(call->in[0].dtype);
-
-    for (int64_t o = 0; o < outer; o++) {
-        for (int64_t k = 0; k < count; k++) {
-            int64_t i = call->in[1].dtype == PRI_I64 ? ((const int64_t *)call->in[1].data)[k]
-                                                     : ((const int32_t *)call->in[1].data)[k];
-            i = i < 0 ? i + size : i;
-            if (i < 0 || i >= size)
-                return pri_op_fail(call, PARE_ERROR_SHAPE, "index %lld is outside 0 .. %lld",
-                                   (long long)i, (long long)size - 1);
-            const int64_t from = (o * size + i) * inner, to = (o * count + k) * inner;
-            if (!backward)
-                memcpy((char *)call->out[0].data + (size_t)to * bytes,
-                       (const char *)call->in[0].data + (size_t)from * bytes,
-                       (size_t)inner * bytes);
-            for (int64_t e = 0; backward && e < inner; e++)
-                call->grad_in[0][from + e] += call->grad_out[0][to + e];
-        }
-    }
+    *(int64_t *)call->out[0].data = pri_shape_count(&call->in[0].shape);
     return PARE_OK;
 }
 
-static pare_status gather_forward(pri_call *call)
-{
-    return gather(call, false);
-}
-
-static pare_status gather_backward(pri_call *call)
-{
-    return call->grad_in[0] != NULL && call->grad_out[0] != NULL ? gather(call, true) : PARE_OK;
-}
-
-const pri_op pri_op_gather = {
-    .name = "Gather",
-    .summary = "slices picked by index",
+const pri_op pri_op_size = {
+    .name = "Size",
+    .summary = "the number of elements",
     .min_opset = 1,
     .max_opset = 21,
-    .min_in = 2,
-    .max_in = 2,
+    .min_in = 1,
+    .max_in = 1,
     .n_out = 1,
-    .is_movement = true,
-    .backward_reads = PRI_READS_IN1,
-    .infer = gather_infer,
-    .forward = gather_forward,
-    .backward = gather_backward,
+    .reads_shapes_only = true,
+    .infer = size_infer,
+    .forward = size_forward,
+    .couple = shape_couple,
 };
 
 /* --- Cast, Constant, ConstantOfShape --- */
@@ -120,13 +88,45 @@ const pri_op pri_op_gather = {
 static pare_status cast_infer(pri_call *call)
 {
     const pri_dtype to = (pri_dtype)pri_node_attr_int(call->node, "to", 0);
+    const pri_dtype from = call->in[0].dtype;
 
-    if (to != PRI_F32 && to != PRI_I64 && to != call->in[0].dtype)
-        return pri_op_fail(call, PARE_ERROR_UNSUPPORTED, "casts to %s; pare runs float32 and int64",
-                           pri_dtype_name(to));
+    if ((to != PRI_F32 && to != PRI_I64 && to != PRI_I32 && to != PRI_BOOL && to != PRI_U8 &&
+         to != from) ||
+        from == PRI_STRING || pri_dtype_bytes(from) == 0)
+        return pri_op_fail(call, PARE_ERROR_UNSUPPORTED,
+                           "casts %s to %s; pare casts to float32, int64, int32, uint8 and bool",
+                           pri_dtype_name(from), pri_dtype_name(to));
     call->out[0].dtype = to;
     call->out[0].shape = call->in[0].shape;
     return PARE_OK;
+}
+
+/* Numbers outside an integer type end at its bounds, instead of being undefined. */
+static int64_t to_integer(double value, double low, double high)
+{
+    if (!(value > low)) /* NaN too */
+        return low <= -9.2e18 ? INT64_MIN : (int64_t)low;
+    return value < high ? (int64_t)value : high >= 9.2e18 ? INT64_MAX : (int64_t)high;
+}
+
+static void cast_element(const pri_operand *out, int64_t i, const pri_tensor *from)
+{
+    const bool is_float = from->dtype == PRI_F32 || from->dtype == PRI_F16 ||
+                          from->dtype == PRI_F64 || from->dtype == PRI_BF16;
+    const double value = pri_tensor_get(from, i);
+
+    switch (out->dtype) {
+    case PRI_F32: ((float *)out->data)[i] = (float)value; break;
+    case PRI_BOOL: ((unsigned char *)out->data)[i] = value != 0; break;
+    case PRI_U8: ((unsigned char *)out->data)[i] = (unsigned char)to_integer(value, 0, 255); break;
+    case PRI_I32:
+        ((int32_t *)out->data)[i] = (int32_t)to_integer(value, INT32_MIN, INT32_MAX);
+        break;
+    default:
+        ((int64_t *)out->data)[i] =
+            is_float ? to_integer(value, -9.2e18, 9.2e18) : pri_tensor_get_i64(from, i);
+        break;
+    }
 }
 
 static pare_status cast_forward(pri_call *call)
@@ -140,12 +140,20 @@ static pare_status cast_forward(pri_call *call)
         memcpy(call->out[0].data, call->in[0].data, (size_t)n * pri_dtype_bytes(from.dtype));
         return PARE_OK;
     }
-    for (int64_t i = 0; i < n; i++) {
-        if (call->out[0].dtype == PRI_F32)
-            ((float *)call->out[0].data)[i] = (float)pri_tensor_get(&from, i);
-        else
-            ((int64_t *)call->out[0].data)[i] = pri_tensor_get_i64(&from, i);
-    }
+    for (int64_t i = 0; i < n; i++)
+        cast_element(&call->out[0], i, &from);
+    return PARE_OK;
+}
+
+/* Only float reaches float, so only a copy passes a gradient. */
+static pare_status cast_backward(pri_call *call)
+{
+    const int64_t n = pri_shape_count(&call->in[0].shape);
+
+    if (call->grad_in[0] == NULL || call->grad_out[0] == NULL || call->in[0].dtype != PRI_F32)
+        return PARE_OK;
+    for (int64_t i = 0; i < n; i++)
+        call->grad_in[0][i] += call->grad_out[0][i];
     return PARE_OK;
 }
 
@@ -159,6 +167,7 @@ const pri_op pri_op_cast = {
     .n_out = 1,
     .infer = cast_infer,
     .forward = cast_forward,
+    .backward = cast_backward,
     .couple = pri_couple_same,
 };
 
@@ -216,95 +225,61 @@ const pri_op pri_op_constant = {
     .infer = constant_infer,
 };
 
-/* --- Dropout --- */
+/* --- Range --- */
 
-typedef struct dropout_params {
-    float ratio;
-} dropout_params;
-
-static pare_status dropout_parse(const pri_node *node, int opset, void *params, pri_arena *arena,
-                                 pare_context *ctx)
+static pare_status range_numbers(const pri_call *call, double v[3])
 {
-    (void)opset;
-    (void)arena;
-    (void)ctx;
-    ((dropout_params *)params)->ratio = pri_node_attr_float(node, "ratio", 0.5f);
-    return PARE_OK;
-}
-
-static pare_status dropout_infer(pri_call *call)
-{
-    if (call->n_out > 1 && call->out[1].present)
-        return pri_op_fail(call, PARE_ERROR_UNSUPPORTED, "the mask output is not supported");
-    return pri_infer_same(call);
-}
-
-static float ratio_of(const pri_call *call)
-{
-    const pri_operand *ratio = pri_in(call, 1);
-
-    if (!call->training)
-        return 0;
-    return ratio != NULL && ratio->dtype == PRI_F32 ? *(const float *)ratio->data
-                                                    : ((const dropout_params *)call->params)->ratio;
-}
-
-static float factor_at(const pri_call *call, float ratio, int64_t i)
-{
-    /* counter-based, so that backward draws the same mask (splitmix64 finaliser) */
-    uint64_t z = call->seed + (call->step + 1) * UINT64_C(0x9e3779b97f4a7c15) + (uint64_t)i;
-
-    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
-    z ^= z >> 31;
-    return (float)(z >> 40) < ratio * 16777216.0f ? 0.0f : 1.0f / (1.0f - ratio);
-}
-
-static pare_status dropout_forward(pri_call *call)
-{
-    const int64_t n = pri_shape_count(&call->in[0].shape);
-    const size_t bytes = pri_dtype_bytes(call->in[0].dtype);
-    const float ratio = ratio_of(call);
-    const float *x = call->in[0].data;
-    float *y = call->out[0].data;
-
-    if (ratio <= 0 || bytes != sizeof(float)) {
-        if (call->out[0].data != call->in[0].data)
-            memcpy(call->out[0].data, call->in[0].data, (size_t)n * bytes);
-        return PARE_OK;
+    for (int k = 0; k < 3; k++) {
+        const pri_tensor *number = call->in[k].constant;
+        if (number == NULL || pri_tensor_count(number) != 1)
+            return pri_op_fail(call, PARE_ERROR_UNSUPPORTED,
+                               "input %d must be one number known before running", k);
+        v[k] = pri_tensor_get(number, 0);
     }
-    for (int64_t i = 0; i < n; i++)
-        y[i] = x[i] * factor_at(call, ratio, i);
     return PARE_OK;
 }
 
-static pare_status dropout_backward(pri_call *call)
+static pare_status range_infer(pri_call *call)
 {
-    const int64_t n = pri_shape_count(&call->in[0].shape);
-    const float ratio = ratio_of(call);
+    const pri_dtype dtype = call->in[0].dtype;
+    double v[3];
 
-    if (call->grad_in[0] == NULL || call->grad_out[0] == NULL)
-        return PARE_OK;
-    for (int64_t i = 0; i < n; i++)
-        call->grad_in[0][i] +=
-            call->grad_out[0][i] * (ratio > 0 ? factor_at(call, ratio, i) : 1.0f);
+    if (dtype != PRI_F32 && dtype != PRI_I64)
+        return pri_op_fail(call, PARE_ERROR_UNSUPPORTED, "counts in %s; pare runs float32 and int64",
+                           pri_dtype_name(dtype));
+    PRI_TRY(range_numbers(call, v));
+    const double count = ceil((v[1] - v[0]) / v[2]);
+    if (!(count < 1e9))
+        return pri_op_fail(call, PARE_ERROR_SHAPE, "from %g to %g by %g never ends", v[0], v[1],
+                           v[2]);
+    call->out[0].dtype = dtype;
+    call->out[0].shape = pri_shape_of(1, (const int64_t[]){count > 0 ? (int64_t)count : 0});
     return PARE_OK;
 }
 
-const pri_op pri_op_dropout = {
-    .name = "Dropout",
-    .summary = "drops elements while training",
-    .min_opset = 7,
+static pare_status range_forward(pri_call *call)
+{
+    double v[3];
+
+    PRI_TRY(range_numbers(call, v));
+    for (int64_t i = 0; i < call->out[0].shape.dims[0]; i++) {
+        const double value = v[0] + (double)i * v[2];
+        if (call->out[0].dtype == PRI_F32)
+            ((float *)call->out[0].data)[i] = (float)value;
+        else
+            ((int64_t *)call->out[0].data)[i] = (int64_t)value;
+    }
+    return PARE_OK;
+}
+
+const pri_op pri_op_range = {
+    .name = "Range",
+    .summary = "numbers from a start to a limit",
+    .min_opset = 11,
     .max_opset = 21,
-    .min_in = 1,
+    .min_in = 3,
     .max_in = 3,
-    .n_out = 2,
-    .params_size = sizeof(dropout_params),
-    .layouts = PRI_LAYOUTS_SAME,
-    .is_in_place = true,
-    .parse = dropout_parse,
-    .infer = dropout_infer,
-    .forward = dropout_forward,
-    .backward = dropout_backward,
-    .couple = pri_couple_same,
+    .n_out = 1,
+    .infer = range_infer,
+    .forward = range_forward,
 };

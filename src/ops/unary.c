@@ -6,8 +6,35 @@
 #include "ops/op_support.h"
 
 typedef enum unary_kind {
-    RELU, LEAKY_RELU, CLIP, SIGMOID, HARD_SIGMOID, HARD_SWISH, TANH, ELU, SOFTPLUS, EXP, SQRT, ABS,
-    NEG, FLOOR, CEIL
+    RELU,
+    LEAKY_RELU,
+    THRESHOLDED_RELU,
+    CLIP,
+    SIGMOID,
+    HARD_SIGMOID,
+    HARD_SWISH,
+    TANH,
+    ELU,
+    SELU,
+    CELU,
+    SOFTPLUS,
+    SOFTSIGN,
+    MISH,
+    GELU,
+    GELU_TANH,
+    ERF,
+    EXP,
+    LOG,
+    SQRT,
+    RECIPROCAL,
+    SIN,
+    COS,
+    ABS,
+    NEG,
+    SIGN,
+    FLOOR,
+    CEIL,
+    ROUND
 } unary_kind;
 
 typedef struct unary_params {
@@ -36,7 +63,20 @@ static pare_status parse(const pri_node *node, int opset, void *params, pri_aren
                  {"Abs", ABS, 0, 0},
                  {"Neg", NEG, 0, 0},
                  {"Floor", FLOOR, 0, 0},
-                 {"Ceil", CEIL, 0, 0}};
+                 {"Ceil", CEIL, 0, 0},
+                 {"Round", ROUND, 0, 0},
+                 {"ThresholdedRelu", THRESHOLDED_RELU, 1, 0},
+                 {"Selu", SELU, 1.67326319f, 1.05070102f},
+                 {"Celu", CELU, 1, 0},
+                 {"Softsign", SOFTSIGN, 0, 0},
+                 {"Mish", MISH, 0, 0},
+                 {"Gelu", GELU, 0, 0},
+                 {"Erf", ERF, 0, 0},
+                 {"Log", LOG, 0, 0},
+                 {"Reciprocal", RECIPROCAL, 0, 0},
+                 {"Sin", SIN, 0, 0},
+                 {"Cos", COS, 0, 0},
+                 {"Sign", SIGN, 0, 0}};
     unary_params *p = params;
 
     (void)opset;
@@ -46,7 +86,12 @@ static pare_status parse(const pri_node *node, int opset, void *params, pri_aren
             continue;
         p->kind = table[i].kind;
         p->alpha = pri_node_attr_float(node, p->kind == CLIP ? "min" : "alpha", table[i].alpha);
-        p->beta = pri_node_attr_float(node, p->kind == CLIP ? "max" : "beta", table[i].beta);
+        p->beta = pri_node_attr_float(node, p->kind == CLIP   ? "max"
+                                            : p->kind == SELU ? "gamma"
+                                                              : "beta",
+                                      table[i].beta);
+        if (p->kind == GELU && strcmp(pri_node_attr_string(node, "approximate", "none"), "tanh") == 0)
+            p->kind = GELU_TANH;
         return PARE_OK;
     }
     return pri_parse_fail(ctx, node, "is no operator of one input");
@@ -68,7 +113,11 @@ static void bounds(const pri_call *call, float *low, float *high)
 
 static pare_status infer(pri_call *call)
 {
-    PRI_TRY(pri_need_float(call, 1));
+    PRI_TRY(pri_need_float(call, 7));
+    for (int k = 1; k < call->n_in; k++) {
+        if (call->in[k].present && pri_shape_count(&call->in[k].shape) != 1)
+            return pri_op_fail(call, PARE_ERROR_SHAPE, "bound %d is not one number", k);
+    }
     return pri_infer_same(call);
 }
 
@@ -85,14 +134,48 @@ static inline float sigmoid(float x)
     return 1.0f / (1.0f + expf(-x));
 }
 
-#define EACH(expression)                                                                           \
-    _Pragma("omp parallel for simd schedule(static) if (n > 16384)") for (int64_t i = 0; i < n;    \
-                                                                          i++)                     \
+static inline float softplus(float x)
+{
+    return fmaxf(x, 0) + log1pf(expf(-fabsf(x)));
+}
+
+/* Distribution function of the normal law, and the cubic that tanh approximates it with. */
+static inline float normal_below(float x)
+{
+    return 0.5f * (1 + erff(x * 0.70710678f));
+}
+
+static inline float gelu_inner(float x)
+{
+    return 0.79788456f * (x + 0.044715f * x * x * x);
+}
+
+static inline float mish_slope(float x)
+{
+    const float t = tanhf(softplus(x));
+
+    return t + x * (1 - t * t) * sigmoid(x);
+}
+
+static inline float gelu_tanh_slope(float x)
+{
+    const float t = tanhf(gelu_inner(x));
+
+    return 0.5f * (1 + t) + 0.5f * x * (1 - t * t) * 0.79788456f * (1 + 0.134145f * x * x);
+}
+
+/* One loop a kind: vectorised where it is arithmetic only, not where it calls the mathematics library. */
+#define EACH_WITH(pragma, expression)                                                              \
+    _Pragma(pragma) for (int64_t i = 0; i < n; i++)                                                \
     {                                                                                              \
         const float v = x[i];                                                                      \
         y[i] = (expression);                                                                       \
     }                                                                                              \
     break
+#define EACH(expression)                                                                           \
+    EACH_WITH("omp parallel for simd schedule(static) if (n > 16384)", expression)
+#define CALL(expression)                                                                           \
+    EACH_WITH("omp parallel for schedule(static) if (n > 16384)", expression)
 
 static pare_status forward(pri_call *call)
 {
@@ -106,38 +189,55 @@ static pare_status forward(pri_call *call)
     case RELU: EACH(v < 0 ? 0 : v);
     case LEAKY_RELU: EACH(v < 0 ? a * v : v);
     case CLIP: EACH(v < a ? a : v > b ? b : v);
-    case SIGMOID: EACH(sigmoid(v));
+    case SIGMOID: CALL(sigmoid(v));
     case HARD_SIGMOID: EACH(fminf(1, fmaxf(0, a * v + b)));
     case HARD_SWISH: EACH(v * fminf(1, fmaxf(0, v / 6 + 0.5f)));
-    case TANH: EACH(tanhf(v));
-    case ELU: EACH(v < 0 ? a * expm1f(v) : v);
-    case SOFTPLUS: EACH(fmaxf(v, 0) + log1pf(expf(-fabsf(v))));
-    case EXP: EACH(expf(v));
+    case TANH: CALL(tanhf(v));
+    case ELU: CALL(v < 0 ? a * expm1f(v) : v);
+    case SOFTPLUS: CALL(softplus(v));
+    case EXP: CALL(expf(v));
     case SQRT: EACH(sqrtf(v));
     case ABS: EACH(fabsf(v));
     case NEG: EACH(-v);
-    case FLOOR: EACH(floorf(v));
-    case CEIL: EACH(ceilf(v));
+    case FLOOR: CALL(floorf(v));
+    case CEIL: CALL(ceilf(v));
+    case ROUND: CALL(rintf(v)); /* halves to even */
+    case THRESHOLDED_RELU: EACH(v > a ? v : 0);
+    case SELU: CALL(b * (v < 0 ? a * expm1f(v) : v));
+    case CELU: CALL(v < 0 ? a * expm1f(v / a) : v);
+    case SOFTSIGN: EACH(v / (1 + fabsf(v)));
+    case MISH: CALL(v * tanhf(softplus(v)));
+    case GELU: CALL(v * normal_below(v));
+    case GELU_TANH: CALL(0.5f * v * (1 + tanhf(gelu_inner(v))));
+    case ERF: CALL(erff(v));
+    case LOG: CALL(logf(v));
+    case RECIPROCAL: EACH(1 / v);
+    case SIN: CALL(sinf(v));
+    case COS: CALL(cosf(v));
+    case SIGN: EACH(v < 0 ? -1.0f : v > 0 ? 1.0f : 0.0f);
     }
     return PARE_OK;
 }
 
 /* Two loops: a load of d that may not happen would keep the compiler from vectors. */
-#define BACK_LOOP(sign, expression)                                                                \
-    _Pragma("omp parallel for simd schedule(static) if (n > 16384)") for (int64_t i = 0; i < n;    \
-                                                                          i++)                     \
+#define BACK_LOOP(pragma, sign, expression)                                                        \
+    _Pragma(pragma) for (int64_t i = 0; i < n; i++)                                                \
     {                                                                                              \
         const float v = x[i];                                                                      \
         (void)v;                                                                                   \
         d[i] sign g[i] * (expression);                                                             \
     }
 
-#define BACK(expression)                                                                           \
+#define BACK_WITH(pragma, expression)                                                              \
     if (is_fresh)                                                                                  \
-        BACK_LOOP(=, expression)                                                                   \
+        BACK_LOOP(pragma, =, expression)                                                           \
     else                                                                                           \
-        BACK_LOOP(+=, expression)                                                                  \
+        BACK_LOOP(pragma, +=, expression)                                                          \
     break
+#define BACK(expression)                                                                           \
+    BACK_WITH("omp parallel for simd schedule(static) if (n > 16384)", expression)
+#define CALL_BACK(expression)                                                                      \
+    BACK_WITH("omp parallel for schedule(static) if (n > 16384)", expression)
 
 PRI_CLONES static void relu_back(const float *y, const float *g, float *d, int64_t n, bool is_fresh)
 {
@@ -193,14 +293,28 @@ static pare_status backward(pri_call *call)
     case HARD_SIGMOID: BACK(a * v + b > 0 && a * v + b < 1 ? a : 0.0f);
     case HARD_SWISH: BACK(v <= -3 ? 0.0f : v >= 3 ? 1.0f : v / 3 + 0.5f);
     case TANH: BACK(1 - v * v);
-    case ELU: BACK(v < 0 ? a * expf(v) : 1.0f);
-    case SOFTPLUS: BACK(sigmoid(v));
+    case ELU: CALL_BACK(v < 0 ? a * expf(v) : 1.0f);
+    case SOFTPLUS: CALL_BACK(sigmoid(v));
     case EXP: BACK(v);
     case SQRT: BACK(0.5f / sqrtf(v));
     case ABS: BACK(v < 0 ? -1.0f : 1.0f);
+    case THRESHOLDED_RELU: BACK(v > a ? 1.0f : 0.0f);
+    case SELU: CALL_BACK(v < 0 ? a * b * expf(v) : b);
+    case CELU: CALL_BACK(v < 0 ? expf(v / a) : 1.0f);
+    case SOFTSIGN: BACK(1 / ((1 + fabsf(v)) * (1 + fabsf(v))));
+    case MISH: CALL_BACK(mish_slope(v));
+    case GELU: CALL_BACK(normal_below(v) + v * 0.39894228f * expf(-0.5f * v * v));
+    case GELU_TANH: CALL_BACK(gelu_tanh_slope(v));
+    case ERF: CALL_BACK(1.12837917f * expf(-v * v));
+    case LOG: CALL_BACK(1 / v);
+    case RECIPROCAL: BACK(-1 / (v * v));
+    case SIN: CALL_BACK(cosf(v));
+    case COS: CALL_BACK(-sinf(v));
     case NEG: BACK(-1.0f);
+    case SIGN:
     case FLOOR:
-    case CEIL: /* flat almost everywhere */
+    case CEIL:
+    case ROUND: /* flat almost everywhere */
         if (is_fresh)
             memset(d, 0, (size_t)n * sizeof *d);
         break;
@@ -269,3 +383,16 @@ UNARY(pri_op_abs, "Abs", "absolute value", 1, PRI_READS_IN0);
 UNARY(pri_op_neg, "Neg", "minus x", 1, PRI_READS_IN0);
 UNARY(pri_op_floor, "Floor", "round down", 1, PRI_READS_IN0);
 UNARY(pri_op_ceil, "Ceil", "round up", 1, PRI_READS_IN0);
+UNARY(pri_op_round, "Round", "round to nearest, halves to even", 1, PRI_READS_IN0);
+UNARY(pri_op_thresholded_relu, "ThresholdedRelu", "x above alpha, else 0", 1, PRI_READS_IN0);
+UNARY(pri_op_selu, "Selu", "scaled exponential linear unit", 1, PRI_READS_IN0);
+UNARY(pri_op_celu, "Celu", "continuously differentiable Elu", 1, PRI_READS_IN0);
+UNARY(pri_op_softsign, "Softsign", "x / (1 + |x|)", 1, PRI_READS_IN0);
+UNARY(pri_op_mish, "Mish", "x tanh(softplus(x))", 1, PRI_READS_IN0);
+UNARY(pri_op_gelu, "Gelu", "x times the normal distribution function", 1, PRI_READS_IN0);
+UNARY(pri_op_erf, "Erf", "error function", 1, PRI_READS_IN0);
+UNARY(pri_op_log, "Log", "natural logarithm", 1, PRI_READS_IN0);
+UNARY(pri_op_reciprocal, "Reciprocal", "1 / x", 1, PRI_READS_IN0);
+UNARY(pri_op_sin, "Sin", "sine", 1, PRI_READS_IN0);
+UNARY(pri_op_cos, "Cos", "cosine", 1, PRI_READS_IN0);
+UNARY(pri_op_sign, "Sign", "-1, 0 or 1", 1, PRI_READS_IN0);
