@@ -86,7 +86,7 @@ static inline float sigmoid(float x)
 }
 
 #define EACH(expression)                                                                           \
-    _Pragma("omp parallel for simd schedule(static) if (n > 16384)") for (int64_t i = 0; i < n;    \
+    _Pragma("omp parallel for schedule(static) if (n > 16384)") for (int64_t i = 0; i < n;         \
                                                                           i++)                     \
     {                                                                                              \
         const float v = x[i];                                                                      \
@@ -124,7 +124,7 @@ static pare_status forward(pri_call *call)
 
 /* Two loops: a load of d that may not happen would keep the compiler from vectors. */
 #define BACK_LOOP(sign, expression)                                                                \
-    _Pragma("omp parallel for simd schedule(static) if (n > 16384)") for (int64_t i = 0; i < n;    \
+    _Pragma("omp parallel for schedule(static) if (n > 16384)") for (int64_t i = 0; i < n;         \
                                                                           i++)                     \
     {                                                                                              \
         const float v = x[i];                                                                      \
