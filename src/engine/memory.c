@@ -12,6 +12,50 @@
 #include <stdlib.h>
 #include <string.h>
 
+int pri_plan_add_block(pri_engine *engine, size_t bytes)
+{
+    if (engine->n_blocks == engine->blocks_capacity) {
+        const int capacity = engine->blocks_capacity > 0 ? 2 * engine->blocks_capacity : 256;
+        pri_block *grown =
+            pri_realloc(engine->ctx, engine->blocks, (size_t)capacity, sizeof *engine->blocks);
+        if (grown == NULL)
+            return -1;
+        engine->blocks = grown;
+        engine->blocks_capacity = capacity;
+    }
+    engine->blocks[engine->n_blocks] =
+        (pri_block){.bytes = bytes, .first = 0, .last = -1, .alias = -1};
+    return engine->n_blocks++;
+}
+
+int pri_plan_add_instance(pri_engine *engine, const pri_value *value, pri_dtype dtype,
+                          const pri_shape *shape, pri_layout layout)
+{
+    const int64_t count = pri_shape_count(shape);
+    const int block = pri_plan_add_block(engine, (size_t)count * pri_dtype_bytes(dtype));
+
+    if (block < 0)
+        return -1;
+    if (engine->n_instances == engine->instances_capacity) {
+        const int capacity =
+            engine->instances_capacity > 0 ? 2 * engine->instances_capacity : 256;
+        pri_instance *grown = pri_realloc(engine->ctx, engine->instances, (size_t)capacity,
+                                          sizeof *engine->instances);
+        if (grown == NULL)
+            return -1;
+        engine->instances = grown;
+        engine->instances_capacity = capacity;
+    }
+    engine->instances[engine->n_instances] = (pri_instance){.value = value,
+                                                            .dtype = dtype,
+                                                            .shape = *shape,
+                                                            .layout = layout,
+                                                            .block = block,
+                                                            .gradient = -1,
+                                                            .producer = -1};
+    return engine->n_instances++;
+}
+
 static int root_of(const pri_engine *engine, int block)
 {
     while (engine->blocks[block].alias >= 0)

@@ -84,9 +84,6 @@ struct pri_engine {
 
 /* plan.c */
 pare_status pri_plan_steps(pri_engine *engine);
-int pri_plan_add_block(pri_engine *engine, size_t bytes);
-int pri_plan_add_instance(pri_engine *engine, const pri_value *value, pri_dtype dtype,
-                          const pri_shape *shape, pri_layout layout);
 /* fuse.c: fused_into[node id] = id of the node whose step computes it (itself when not fused),
  * and position[id] = id of the node in whose place that step runs. */
 typedef struct pri_fusion {
@@ -95,7 +92,10 @@ typedef struct pri_fusion {
     const pri_node **affine, **activation, **sum; /* by node id of the convolution */
 } pri_fusion;
 pare_status pri_fuse(pri_fusion *fusion, pri_engine *engine, const bool *needed);
-/* memory.c: lifetimes, in-place aliases, offsets, the slab itself, pointers of all steps. */
+/* memory.c: blocks and instances, lifetimes, in-place aliases, offsets, the slab itself, pointers of all steps. */
+int pri_plan_add_block(pri_engine *engine, size_t bytes);
+int pri_plan_add_instance(pri_engine *engine, const pri_value *value, pri_dtype dtype,
+                          const pri_shape *shape, pri_layout layout);
 pare_status pri_plan_memory(pri_engine *engine);
 void pri_plan_bind(pri_engine *engine);
 /* engine.c */

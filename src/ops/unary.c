@@ -164,18 +164,13 @@ static inline float gelu_tanh_slope(float x)
     return 0.5f * (1 + t) + 0.5f * x * (1 - t * t) * 0.79788456f * (1 + 0.134145f * x * x);
 }
 
-/* One loop a kind: vectorised where it is arithmetic only, not where it calls the mathematics library. */
-#define EACH_WITH(pragma, expression)                                                              \
-    _Pragma(pragma) for (int64_t i = 0; i < n; i++)                                                \
+#define EACH(expression)                                                                           \
+    _Pragma("omp parallel for schedule(static) if (n > 16384)") for (int64_t i = 0; i < n; i++)    \
     {                                                                                              \
         const float v = x[i];                                                                      \
         y[i] = (expression);                                                                       \
     }                                                                                              \
     break
-#define EACH(expression)                                                                           \
-    EACH_WITH("omp parallel for simd schedule(static) if (n > 16384)", expression)
-#define CALL(expression)                                                                           \
-    EACH_WITH("omp parallel for schedule(static) if (n > 16384)", expression)
 
 static pare_status forward(pri_call *call)
 {
@@ -189,55 +184,51 @@ static pare_status forward(pri_call *call)
     case RELU: EACH(v < 0 ? 0 : v);
     case LEAKY_RELU: EACH(v < 0 ? a * v : v);
     case CLIP: EACH(v < a ? a : v > b ? b : v);
-    case SIGMOID: CALL(sigmoid(v));
+    case SIGMOID: EACH(sigmoid(v));
     case HARD_SIGMOID: EACH(fminf(1, fmaxf(0, a * v + b)));
     case HARD_SWISH: EACH(v * fminf(1, fmaxf(0, v / 6 + 0.5f)));
-    case TANH: CALL(tanhf(v));
-    case ELU: CALL(v < 0 ? a * expm1f(v) : v);
-    case SOFTPLUS: CALL(softplus(v));
-    case EXP: CALL(expf(v));
+    case TANH: EACH(tanhf(v));
+    case ELU: EACH(v < 0 ? a * expm1f(v) : v);
+    case SOFTPLUS: EACH(softplus(v));
+    case EXP: EACH(expf(v));
     case SQRT: EACH(sqrtf(v));
     case ABS: EACH(fabsf(v));
     case NEG: EACH(-v);
-    case FLOOR: CALL(floorf(v));
-    case CEIL: CALL(ceilf(v));
-    case ROUND: CALL(rintf(v)); /* halves to even */
+    case FLOOR: EACH(floorf(v));
+    case CEIL: EACH(ceilf(v));
+    case ROUND: EACH(rintf(v)); /* halves to even */
     case THRESHOLDED_RELU: EACH(v > a ? v : 0);
-    case SELU: CALL(b * (v < 0 ? a * expm1f(v) : v));
-    case CELU: CALL(v < 0 ? a * expm1f(v / a) : v);
+    case SELU: EACH(b * (v < 0 ? a * expm1f(v) : v));
+    case CELU: EACH(v < 0 ? a * expm1f(v / a) : v);
     case SOFTSIGN: EACH(v / (1 + fabsf(v)));
-    case MISH: CALL(v * tanhf(softplus(v)));
-    case GELU: CALL(v * normal_below(v));
-    case GELU_TANH: CALL(0.5f * v * (1 + tanhf(gelu_inner(v))));
-    case ERF: CALL(erff(v));
-    case LOG: CALL(logf(v));
+    case MISH: EACH(v * tanhf(softplus(v)));
+    case GELU: EACH(v * normal_below(v));
+    case GELU_TANH: EACH(0.5f * v * (1 + tanhf(gelu_inner(v))));
+    case ERF: EACH(erff(v));
+    case LOG: EACH(logf(v));
     case RECIPROCAL: EACH(1 / v);
-    case SIN: CALL(sinf(v));
-    case COS: CALL(cosf(v));
+    case SIN: EACH(sinf(v));
+    case COS: EACH(cosf(v));
     case SIGN: EACH(v < 0 ? -1.0f : v > 0 ? 1.0f : 0.0f);
     }
     return PARE_OK;
 }
 
 /* Two loops: a load of d that may not happen would keep the compiler from vectors. */
-#define BACK_LOOP(pragma, sign, expression)                                                        \
-    _Pragma(pragma) for (int64_t i = 0; i < n; i++)                                                \
+#define BACK_LOOP(sign, expression)                                                                \
+    _Pragma("omp parallel for schedule(static) if (n > 16384)") for (int64_t i = 0; i < n; i++)    \
     {                                                                                              \
         const float v = x[i];                                                                      \
         (void)v;                                                                                   \
         d[i] sign g[i] * (expression);                                                             \
     }
 
-#define BACK_WITH(pragma, expression)                                                              \
-    if (is_fresh)                                                                                  \
-        BACK_LOOP(pragma, =, expression)                                                           \
-    else                                                                                           \
-        BACK_LOOP(pragma, +=, expression)                                                          \
-    break
 #define BACK(expression)                                                                           \
-    BACK_WITH("omp parallel for simd schedule(static) if (n > 16384)", expression)
-#define CALL_BACK(expression)                                                                      \
-    BACK_WITH("omp parallel for schedule(static) if (n > 16384)", expression)
+    if (is_fresh)                                                                                  \
+        BACK_LOOP(=, expression)                                                                   \
+    else                                                                                           \
+        BACK_LOOP(+=, expression)                                                                  \
+    break
 
 PRI_CLONES static void relu_back(const float *y, const float *g, float *d, int64_t n, bool is_fresh)
 {
@@ -293,23 +284,23 @@ static pare_status backward(pri_call *call)
     case HARD_SIGMOID: BACK(a * v + b > 0 && a * v + b < 1 ? a : 0.0f);
     case HARD_SWISH: BACK(v <= -3 ? 0.0f : v >= 3 ? 1.0f : v / 3 + 0.5f);
     case TANH: BACK(1 - v * v);
-    case ELU: CALL_BACK(v < 0 ? a * expf(v) : 1.0f);
-    case SOFTPLUS: CALL_BACK(sigmoid(v));
+    case ELU: BACK(v < 0 ? a * expf(v) : 1.0f);
+    case SOFTPLUS: BACK(sigmoid(v));
     case EXP: BACK(v);
     case SQRT: BACK(0.5f / sqrtf(v));
     case ABS: BACK(v < 0 ? -1.0f : 1.0f);
     case THRESHOLDED_RELU: BACK(v > a ? 1.0f : 0.0f);
-    case SELU: CALL_BACK(v < 0 ? a * b * expf(v) : b);
-    case CELU: CALL_BACK(v < 0 ? expf(v / a) : 1.0f);
+    case SELU: BACK(v < 0 ? a * b * expf(v) : b);
+    case CELU: BACK(v < 0 ? expf(v / a) : 1.0f);
     case SOFTSIGN: BACK(1 / ((1 + fabsf(v)) * (1 + fabsf(v))));
-    case MISH: CALL_BACK(mish_slope(v));
-    case GELU: CALL_BACK(normal_below(v) + v * 0.39894228f * expf(-0.5f * v * v));
-    case GELU_TANH: CALL_BACK(gelu_tanh_slope(v));
-    case ERF: CALL_BACK(1.12837917f * expf(-v * v));
-    case LOG: CALL_BACK(1 / v);
+    case MISH: BACK(mish_slope(v));
+    case GELU: BACK(normal_below(v) + v * 0.39894228f * expf(-0.5f * v * v));
+    case GELU_TANH: BACK(gelu_tanh_slope(v));
+    case ERF: BACK(1.12837917f * expf(-v * v));
+    case LOG: BACK(1 / v);
     case RECIPROCAL: BACK(-1 / (v * v));
-    case SIN: CALL_BACK(cosf(v));
-    case COS: CALL_BACK(-sinf(v));
+    case SIN: BACK(cosf(v));
+    case COS: BACK(-sinf(v));
     case NEG: BACK(-1.0f);
     case SIGN:
     case FLOOR:
