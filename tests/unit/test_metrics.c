@@ -290,8 +290,9 @@ static void channels_last_masks_are_scored_alike(void **state)
     enum { AREA = 700 };
     static float planes[3 * AREA], last[3 * AREA];
     static uint8_t mask[AREA];
-    const pri_score_head heads[2] = {{.classes = 3, .height = 7, .width = 100},
-                               {.classes = 3, .height = 7, .width = 100, .is_channels_last = true}};
+    const pri_score_head heads[2] = {
+        {.classes = 3, .height = 7, .width = 100},
+        {.classes = 3, .height = 7, .width = 100, .is_channels_last = true}};
     pri_class_counts counts[2];
     double nll[2];
     pare_context *ctx = test_context();
@@ -335,6 +336,43 @@ static void one_model_may_have_both_heads(void **state)
     assert_int_equal(s.mask_classes, 0);
     assert_near(s.accuracy, 0.5);
     pare_scores_clear(&s);
+    pare_model_free(model);
+    pare_context_free(ctx);
+}
+
+/* ESPNet on the first 16 test images of CamVid; expected: ONNX Runtime and a confusion matrix in
+ * numpy. */
+static void a_real_segmenter_scores_as_elsewhere(void **state)
+{
+    const pare_data_options options = {.ignore_class = 12, .limit = 16};
+    const char *path = test_shared("models/espnet_camvid.onnx");
+    pare_model *model = NULL;
+    pare_data *data = NULL;
+    pare_scores s;
+
+    (void)state;
+    if (path == NULL)
+        skip();
+    pare_context *ctx = test_context();
+    test_ok(ctx, pare_model_load(&model, ctx, path));
+    test_ok(ctx, pare_model_set_preprocess(model, "scale=1,order=bgr,"
+                                                  "mean=110.33134 108.40915 105.03351,"
+                                                  "std=18391.926 18535.5777 17825.16555"));
+    path = test_shared("data/camvid");
+    if (path == NULL) {
+        pare_model_free(model);
+        pare_context_free(ctx);
+        skip();
+    }
+    test_ok(ctx, pare_data_open(&data, ctx, path, &options));
+    test_ok(ctx, pare_evaluate(&s, model, data));
+    assert_int_equal(s.mask_classes, 12);
+    assert_true(fabs(s.miou - 0.668858) < 3e-4);
+    assert_true(fabs(s.pixel_accuracy - 0.866744) < 1e-4);
+    assert_true(fabs(s.class_average_accuracy - 0.792552) < 3e-4);
+    assert_true(fabs(s.mask_nll - 0.422375) < 3e-4);
+    pare_scores_clear(&s);
+    pare_data_free(data);
     pare_model_free(model);
     pare_context_free(ctx);
 }
@@ -479,6 +517,7 @@ int main(void)
         cmocka_unit_test(mask_scores_leave_ignored_pixels_out),
         cmocka_unit_test(channels_last_masks_are_scored_alike),
         cmocka_unit_test(one_model_may_have_both_heads),
+        cmocka_unit_test(a_real_segmenter_scores_as_elsewhere),
         cmocka_unit_test(fixed_batches_and_open_sizes_run),
         cmocka_unit_test(what_cannot_be_scored_is_refused),
         cmocka_unit_test(every_allocation_may_fail),

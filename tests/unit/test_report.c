@@ -171,8 +171,7 @@ static void a_page_is_well_formed_and_says_everything(void **state)
                                        "49.3 %",
                                        "run 3",
                                        "90.00",
-                                       "\xe2\x88\x92"
-                                       "2.00",
+                                       "\xe2\x88\x92\x32.00",
                                        "prefers-color-scheme:dark",
                                        "@media print",
                                        "<th scope=\"row\">",
