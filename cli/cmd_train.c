@@ -245,8 +245,10 @@ static int start(const cli_command *command, const char *in, const arguments *a)
         return cli_usage(command, "--epochs, --batch and --lr must be above 0");
     if (!cli_parse_augment(&options.augment, a->augment))
         return cli_usage(command, "cannot read --augment '%s'", a->augment);
-    if (access(a->out, F_OK) == 0 && !a->force)
-        return cli_usage(command, "'%s' exists; use --force to replace it", a->out);
+    if (access(a->out, F_OK) == 0 && !a->force) {
+        fprintf(stderr, "pare: '%s' exists; use --force to replace it\n", a->out);
+        return EXIT_FAILED;
+    }
     copy_options(&options, a);
     options.checkpoint = a->checkpoint;
     if (a->checkpoint == NULL) {

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* catalog.c - the tables of the library as lists for people. */
-#include <assert.h>
 #include <stddef.h>
 
 #include <pare/catalog.h>
@@ -60,16 +59,6 @@ const char *pare_coupling_summary(pare_coupling coupling)
 
 /* --- Lists --- */
 
-static const char *const strategies[] = {
-    [PARE_RANDOM] = "seeded random order; with draws, the best on the calibration images",
-    [PARE_MAGNITUDE] = "L2 norm of a channel's weights, relative to its group (Fang et al. 2023)",
-    [PARE_BN_SCALE] = "absolute scale of the normalisation (Liu et al. 2017)",
-    [PARE_TAYLOR] = "first-order change of the labels' likelihood (Molchanov et al. 2017)",
-    [PARE_ML] = "group Fisher information of the outputs, no labels (Liu et al. 2021)",
-    [PARE_LOCAL_ML] = "optimal brain surgeon layer by layer (Hassibi, Stork 1993)",
-};
-static_assert(PRI_COUNT(strategies) == PARE_LOCAL_ML + 1, "a summary for every strategy");
-
 static const pare_entry preprocessing[] = {
     {"unit", "pixel / 255"},
     {"none", "pixels 0 .. 255 as they are"},
@@ -92,10 +81,9 @@ static const pare_entry formats[] = {
 
 static bool strategy_at(pare_entry *out, int index)
 {
-    if (index < 0 || index >= (int)PRI_COUNT(strategies))
-        return false;
-    *out = (pare_entry){pare_strategy_name((pare_strategy)index), strategies[index]};
-    return true;
+    *out = (pare_entry){pare_strategy_name((pare_strategy)index),
+                        pare_strategy_summary((pare_strategy)index)};
+    return index >= 0 && out->name != NULL;
 }
 
 static bool architecture_at(pare_entry *out, int index)
