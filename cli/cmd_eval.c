@@ -118,7 +118,7 @@ int cmd_eval(int argc, char **argv)
         {NULL, 0, NULL, NULL, NULL}};
     const char *const examples[] = {
         "pare eval model.onnx --data cifar10/ --preprocess cifar10",
-        "pare eval segmenter.onnx --data camvid/ --ignore-class 11 --per-class", NULL};
+        "pare eval duo.onnx --data data/ --per-class", NULL};
     const cli_command command = {
         "eval",
         "MODEL.onnx",

@@ -21,7 +21,7 @@ static int print(const char *directory, const pare_synth_options *o)
 
 int cmd_synth(int argc, char **argv)
 {
-    pare_synth_options o = {.train = 3000, .val = 500, .test = 1000, .size = 48, .difficulty = 0.5};
+    pare_synth_options o = {.train = 4000, .val = 500, .test = 1000, .size = 48, .difficulty = 0.5};
     int64_t seed = 0;
     bool force = false;
     const cli_option options[] = {

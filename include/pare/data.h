@@ -93,7 +93,7 @@ typedef struct pare_augment {
 /* --- Made images --- */
 
 typedef struct pare_synth_options {
-    int64_t train, val, test; /* images of each split; 0: 3000, 500, 1000 */
+    int64_t train, val, test; /* images of each split; 0: 4000, 500, 1000 */
     int64_t size;             /* height and width; 0: 48 */
     double difficulty;        /* 0 .. 1: noise, clutter, occlusion, contrast; 0 stands for 0.5 */
     uint64_t seed;

@@ -324,7 +324,7 @@ pare_status pare_synth(pare_context *ctx, const char *directory, const pare_synt
     PRI_TRY(check_options(ctx, o));
     o->size = o->size > 0 ? o->size : 48;
     o->difficulty = o->difficulty > 0 ? o->difficulty : 0.5;
-    w.counts[0] = o->train > 0 ? o->train : 3000;
+    w.counts[0] = o->train > 0 ? o->train : 4000;
     w.counts[1] = o->val > 0 ? o->val : 500;
     w.counts[2] = o->test > 0 ? o->test : 1000;
     w.total = w.counts[0] + w.counts[1] + w.counts[2];
