@@ -1,15 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 # A thin face for CMake: see `make help`.
-.PHONY: help all setup build check asan clang install clean
+.PHONY: help all setup build demo check check-long asan clang coverage install clean
 BUILD ?= build/release
 
 all: build
 
 help:
 	@echo "make build    build the library and the command into $(BUILD)"
+	@echo "make demo     build, make images, train, prune with three strategies, compare, report in demo/"
 	@echo "make check    build and run all tests"
+	@echo "make check-long  the same with 3000 random graphs instead of 300"
 	@echo "make asan     the same with address and undefined-behaviour sanitizers"
 	@echo "make clang    the same with clang"
+	@echo "make coverage the same with gcov's instrumentation, in build/coverage"
 	@echo "make install  install (PREFIX=/usr/local)"
 	@echo "make clean    remove build/"
 
@@ -23,6 +26,12 @@ build: setup
 check: build
 	@ctest --test-dir $(BUILD) --output-on-failure
 
+check-long: build
+	@PARE_GRAPHS=3000 ctest --test-dir $(BUILD) --output-on-failure
+
+demo: build
+	@tools/demo.sh $(BUILD)/pare demo
+
 asan: setup
 	@cmake --preset asan > /dev/null
 	@cmake --build build/asan
@@ -32,6 +41,11 @@ clang: setup
 	@cmake --preset release -B build/clang -DCMAKE_C_COMPILER=clang > /dev/null
 	@cmake --build build/clang
 	@ctest --test-dir build/clang --output-on-failure
+
+coverage: setup
+	@cmake --preset coverage > /dev/null
+	@cmake --build build/coverage
+	@ctest --test-dir build/coverage --output-on-failure
 
 install: build
 	@cmake --install $(BUILD) $(if $(PREFIX),--prefix $(PREFIX))

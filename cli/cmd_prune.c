@@ -138,6 +138,7 @@ int cmd_prune(int argc, char **argv)
         {"--distill", 'f', &w.distill, "A", "share of the loss in which the original teaches, 0 to 1"},
         {"--lr", 'f', &w.rate, "X", "peak learning rate"},
         {"--train-batch", 'i', &w.batch, "N", "images a training step (64)"},
+        {"--mask-weight", 'f', &a.recipe.train.mask_weight, "X", "of the mask head's loss (1)"},
         {"--schedule", 's', &w.schedule, "NAME", "cosine, step or constant"},
         {"--augment", 's', &w.augment, "LIST",
          "flip,crop=4,brightness=0.2,contrast=0.2,noise=0.02"},

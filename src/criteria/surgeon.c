@@ -7,6 +7,8 @@
 
 #include "criteria/surgeon_sites.h"
 
+static const double UNPRICED = 1e30;
+
 /* Which layers read which unit. */
 typedef struct link {
     int layer, member;
@@ -64,9 +66,10 @@ static pare_status remove_unit(walk *w, int unit, bool price)
     return PARE_OK;
 }
 
+/* A unit that no measured layer reads (though it may be read otherwise) goes last. */
 static double cost_of_unit(const walk *w, int unit)
 {
-    double cost = 0;
+    double cost = w->first[unit] == w->first[unit + 1] ? UNPRICED : 0;
 
     for (int k = w->first[unit]; k < w->first[unit + 1]; k++) {
         const pri_surgeon_layer *layer = &w->sites.layers[w->links[k].layer];

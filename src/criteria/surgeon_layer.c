@@ -60,15 +60,15 @@ static double moment(const float *gram, int64_t n, int64_t i, int64_t j)
     return i <= j ? gram[i * n + j] : gram[j * n + i];
 }
 
-static void set_weights(pri_surgeon_layer *layer, const float *weights, int64_t column_stride,
-                        int64_t output_stride, const double *root, double *row)
+static void set_weights(pri_surgeon_layer *layer, const float *weights, const double *root,
+                        double *row)
 {
     const int64_t outputs = layer->outputs;
 
     for (int64_t i = 0; i < layer->columns; i++) {
         double *to = layer->weights + i * outputs;
         for (int64_t o = 0; o < outputs; o++)
-            row[o] = weights[o * output_stride + layer->order[i] * column_stride];
+            row[o] = weights[layer->order[i] * outputs + o];
         if (root != NULL)
             cblas_dgemv(CblasRowMajor, CblasTrans, (int)outputs, (int)outputs, 1, root,
                         (int)outputs, row, 1, 0, to, 1);
@@ -126,15 +126,14 @@ static pare_status invert(pri_surgeon_layer *layer)
 }
 
 pare_status pri_surgeon_layer_set(pri_surgeon_layer *layer, const float *gram, int64_t rows,
-                                  const float *weights, int64_t column_stride,
-                                  int64_t output_stride, const double *root)
+                                  const float *weights, const double *root)
 {
     const int64_t k = layer->columns, n = k + 1, outputs = layer->outputs;
     double *row = pri_alloc(layer->ctx, (size_t)outputs, sizeof *row);
 
     if (row == NULL)
         return PARE_ERROR_MEMORY;
-    set_weights(layer, weights, column_stride, output_stride, root, row);
+    set_weights(layer, weights, root, row);
     pri_free(row);
     if (layer->is_diagonal)
         return price_diagonal(layer, gram, rows);

@@ -176,35 +176,52 @@ static pare_status measure_curvature(pri_surgeon *s)
 
 /* --- Moments of the inputs --- */
 
-static pare_status set_layer(pri_surgeon *s, const pri_surgeon_site *at, int group, const pri_call *call,
-                             const pri_product *p)
+/* W[k][o] of one group, dense, and the units its columns belong to. */
+static pare_status gather(int **unit_of, float **dense, const pri_surgeon *s,
+                          const pri_surgeon_site *at, int group, const pri_call *call,
+                          const pri_product *p)
 {
-    const pri_groups *groups = s->groups;
-    pri_surgeon_layer *layer = &s->layers[at->first + group];
-    const int64_t per_group = p->columns / p->block;
     const float *weights = call->in[p->weight_slot].constant->data;
-    int *unit_of = pri_alloc(groups->ctx, (size_t)p->columns, sizeof *unit_of);
-    pri_gram gram = {0};
+    const int64_t per_group = p->columns / p->block;
 
-    if (unit_of == NULL)
+    *unit_of = pri_alloc(s->groups->ctx, (size_t)p->columns, sizeof(int));
+    *dense = pri_alloc(s->groups->ctx, (size_t)p->columns, (size_t)p->outputs * sizeof(float));
+    if (*unit_of == NULL || *dense == NULL)
         return PARE_ERROR_MEMORY;
-    for (int64_t k = 0; k < p->columns; k++)
-        unit_of[k] = pri_groups_unit(groups, at->record, group * per_group + k / p->block);
-    pare_status status = pri_surgeon_layer_new(layer, groups->ctx, p->columns, p->outputs, unit_of);
-    pri_free(unit_of);
+    for (int64_t k = 0; k < p->columns; k++) {
+        (*unit_of)[k] = pri_groups_unit(s->groups, at->record, group * per_group + k / p->block);
+        for (int64_t o = 0; o < p->outputs; o++)
+            (*dense)[k * p->outputs + o] = weights[pri_product_weight(p, group, o, k)];
+    }
+    return PARE_OK;
+}
+
+static pare_status set_layer(pri_surgeon *s, const pri_surgeon_site *at, int group,
+                             const pri_call *call, const pri_product *p)
+{
+    pare_context *ctx = s->groups->ctx;
+    pri_surgeon_layer *layer = &s->layers[at->first + group];
+    const double *root =
+        at->curvature != NULL ? at->curvature + group * at->outputs * at->outputs : NULL;
+    int *unit_of = NULL;
+    float *dense = NULL;
+    pri_gram gram = {0};
+    pare_status status = gather(&unit_of, &dense, s, at, group, call, p);
+
+    if (status == PARE_OK)
+        status = pri_surgeon_layer_new(layer, ctx, p->columns, p->outputs, unit_of);
     if (status == PARE_OK)
         status = pri_gram_make(&gram, call, p, group, NULL, MOST_ROWS);
     if (status == PARE_OK)
-        status = pri_surgeon_layer_set(
-            layer, gram.gram, gram.rows, weights + group * p->group_stride, p->column_stride,
-            p->output_stride,
-            at->curvature != NULL ? at->curvature + group * at->outputs * at->outputs : NULL);
+        status = pri_surgeon_layer_set(layer, gram.gram, gram.rows, dense, root);
     if (status == PARE_ERROR_NUMERIC)
-        status = pri_fail(groups->ctx, status, "the inputs of '%s' have no usable second moments",
+        status = pri_fail(ctx, status, "the inputs of '%s' have no usable second moments",
                           call->node->name);
-    if (status == PARE_OK)
-        layer->scale = at->curvature != NULL ? 1 : 1 / (layer->energy > 0 ? layer->energy : 1);
+    if (status == PARE_OK && root == NULL)
+        layer->scale = 1 / (layer->energy > 0 ? layer->energy : 1);
     pri_gram_clear(&gram);
+    pri_free(unit_of);
+    pri_free(dense);
     return status;
 }
 

@@ -319,6 +319,7 @@ static bool product(const pri_call *call, pri_product *out)
                          .column_stride = 1,
                          .block = pri_shape_span(w, 2, w->rank)};
     out->rows = y->dims[0] * out->positions;
+    out->block_stride = out->block;
     out->output_stride = out->columns;
     out->group_stride = out->columns * out->outputs;
     return true;

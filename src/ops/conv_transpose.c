@@ -190,6 +190,76 @@ static int consumed_axis(const pri_call *call, int slot)
     return slot == 1 && call->in[0].shape.dims[1] > p->group ? 0 : -1;
 }
 
+/* Output position by position: every tap (input channel, kernel offset) that reaches it. */
+static bool product(const pri_call *call, pri_product *out)
+{
+    const pri_conv_params *p = call->params;
+    const pri_shape *w = &call->in[1].shape, *y = &call->out[0].shape;
+    const int64_t area = pri_shape_span(w, 2, w->rank);
+
+    *out = (pri_product){.groups = (int)p->group,
+                         .positions = pri_shape_span(y, 2, y->rank),
+                         .columns = w->dims[0] / p->group * area,
+                         .outputs = w->dims[1],
+                         .weight_slot = 1,
+                         .column_stride = 1,
+                         .block_stride = w->dims[1] * area,
+                         .output_stride = area,
+                         .group_stride = w->dims[0] / p->group * w->dims[1] * area,
+                         .block = area};
+    out->rows = y->dims[0] * out->positions;
+    return true;
+}
+
+/* Index of the input element that reaches output position `at` through kernel offset k, or -1. */
+static int64_t source_of(const pri_window *window, const pri_shape *x, const int64_t at[3], int64_t k)
+{
+    int64_t index = 0, rest = k, offset[3] = {0, 0, 0};
+
+    for (int a = window->spatial - 1; a >= 0; a--) {
+        offset[a] = rest % window->kernel[a];
+        rest /= window->kernel[a];
+    }
+    for (int a = 0; a < window->spatial; a++) {
+        const int64_t i = at[a] + window->pad_begin[a] - offset[a] * window->dilation[a];
+        if (i < 0 || i % window->stride[a] != 0 || i / window->stride[a] >= x->dims[2 + a])
+            return -1;
+        index = index * x->dims[2 + a] + i / window->stride[a];
+    }
+    return index;
+}
+
+static void columns(const pri_call *call, int group, int64_t from, int64_t to, float *rows)
+{
+    const pri_conv_params *p = call->params;
+    const pri_shape *x = &call->in[0].shape, *y = &call->out[0].shape;
+    const pri_channels ch = pri_channels_of(x, call->in[0].layout);
+    const int64_t area = pri_shape_span(&call->in[1].shape, 2, x->rank);
+    const int64_t per_group = x->dims[1] / p->group, positions = pri_shape_span(y, 2, y->rank);
+    pri_window window;
+    int64_t out[3];
+
+    if (window_of(call, &window, out) != PARE_OK)
+        return;
+#pragma omp parallel for schedule(static)
+    for (int64_t r = from; r < to; r++) {
+        const float *sample = (const float *)call->in[0].data + r / positions * ch.channels * ch.inner;
+        float *row = rows + (r - from) * per_group * area;
+        int64_t at[3], rest = r % positions;
+        for (int a = window.spatial - 1; a >= 0; a--) {
+            at[a] = rest % y->dims[2 + a];
+            rest /= y->dims[2 + a];
+        }
+        for (int64_t k = 0; k < area; k++) {
+            const int64_t source = source_of(&window, x, at, k);
+            for (int64_t c = 0; c < per_group; c++)
+                row[c * area + k] = source < 0 ? 0
+                                               : sample[(group * per_group + c) * ch.channel_stride +
+                                                        source * ch.inner_stride];
+        }
+    }
+}
+
 const pri_op pri_op_conv_transpose = {
     .name = "ConvTranspose",
     .summary = "transposed convolution",
@@ -212,4 +282,6 @@ const pri_op pri_op_conv_transpose = {
     .cost = cost,
     .consumed_axis = consumed_axis,
     .bias_slot = 2,
+    .product = product,
+    .columns = columns,
 };

@@ -192,6 +192,7 @@ static bool gemm_product(const pri_call *call, pri_product *out)
                          .outputs = n,
                          .weight_slot = 1,
                          .column_stride = p->trans_b ? 1 : n,
+                         .block_stride = p->trans_b ? 1 : n,
                          .output_stride = p->trans_b ? k : 1,
                          .block = 1};
     return !p->trans_a && p->alpha == 1.0f && p->beta == 1.0f;
@@ -404,6 +405,7 @@ static bool matmul_product(const pri_call *call, pri_product *out)
                          .outputs = n,
                          .weight_slot = 1,
                          .column_stride = n,
+                         .block_stride = n,
                          .output_stride = 1,
                          .block = 1};
     return true;

@@ -126,11 +126,19 @@ typedef struct pri_product {
     int64_t columns;       /* K: inputs of one output, in the order of the weight's elements */
     int64_t outputs;       /* of one group */
     int weight_slot;
-    int64_t column_stride; /* of W[o][k] in the weight tensor, elements */
+    int64_t column_stride; /* of W[o][k] in the weight tensor, elements; within a block ... */
+    int64_t block_stride;  /* ... and from block to block */
     int64_t output_stride;
     int64_t group_stride;
     int64_t block;         /* columns that belong to one input channel, consecutive (kernel area) */
 } pri_product;
+
+/* Where W[o][k] of a group stands in the weight tensor. */
+static inline int64_t pri_product_weight(const pri_product *p, int group, int64_t o, int64_t k)
+{
+    return group * p->group_stride + o * p->output_stride + k / p->block * p->block_stride +
+           k % p->block * p->column_stride;
+}
 
 struct pri_op {
     const char *name;     /* ONNX op_type */

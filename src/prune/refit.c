@@ -102,10 +102,10 @@ static pare_status update(pri_node *node, const pri_product *p, int group, const
     pri_value *weight = node->inputs[p->weight_slot];
 
     PRI_TRY(pri_tensor_own(weight->constant));
-    float *w = (float *)weight->constant->data + group * p->group_stride;
+    float *w = weight->constant->data;
     for (int64_t k = 0; k < p->columns; k++) {
         for (int64_t o = 0; o < p->outputs; o++)
-            w[o * p->output_stride + k * p->column_stride] += (float)x[k * p->outputs + o];
+            w[pri_product_weight(p, group, o, k)] += (float)x[k * p->outputs + o];
     }
     weight->is_changed = true;
     if (intercept == NULL)
