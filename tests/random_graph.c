@@ -516,6 +516,42 @@ static map lrn_block(drawing *d, map x)
     return layer(d, x, width(d));
 }
 
+/* Channels to pixels and back to channels; one of the two alone where the size does not allow both. */
+static map depth_block(drawing *d, map x)
+{
+    if (x.h > 8 && (x.h % 2 != 0 || x.w % 2 != 0))
+        return plain_block(d, x);
+    if (x.h > 8 || (x.h % 2 == 0 && x.w % 2 == 0 && flip(d))) {
+        x.value = test_op(d->graph, "SpaceToDepth", "blocksize=2", TEST_LIST(x.value));
+        return (map){x.value, 4 * x.c, x.h / 2, x.w / 2};
+    }
+    x = layer(d, x, 4 * (1 + draw(d, 4)));
+    x.value = test_op(d->graph, "DepthToSpace", flip(d) ? "blocksize=2" : "blocksize=2 mode=CRD",
+                      TEST_LIST(x.value));
+    return (map){x.value, x.c / 4, 2 * x.h, 2 * x.w};
+}
+
+static map instance_block(drawing *d, map x)
+{
+    x.value = test_op(d->graph, "InstanceNormalization", "",
+                      TEST_LIST(x.value, near_one(d, 1, &x.c), weight(d, 1, &x.c, 8)));
+    return x;
+}
+
+/* Every channel twice, then one of two by a comparison. */
+static map tile_block(drawing *d, map x)
+{
+    const int64_t repeats[4] = {1, 2, 1, 1};
+    pri_value *limit = test_floats(d->graph, 1, (const float[]){0.1f});
+
+    x.value = test_op(d->graph, "Tile", "", TEST_LIST(x.value, ints(d, 4, repeats)));
+    x.c *= 2;
+    pri_value *condition = test_op(d->graph, "Greater", "", TEST_LIST(x.value, limit));
+    pri_value *other = conv(d, x, x.c, 1, 1, 1).value;
+    x.value = test_op(d->graph, "Where", "", TEST_LIST(condition, x.value, other));
+    return x;
+}
+
 static const struct {
     const char *name;
     map (*draw)(drawing *d, map x);
@@ -533,6 +569,8 @@ static const struct {
     {"token", token_block},           {"attention", attention_block},
     {"expand", expand_block},         {"shared", shared_block},
     {"lrn", lrn_block},               {"residual", residual_block},
+    {"depth", depth_block},           {"instance", instance_block},
+    {"tile", tile_block},
 };
 
 /* --- Heads --- */

@@ -207,14 +207,26 @@ static int64_t join_slabs(const pri_tensor *labels, int axis, int64_t n_labels, 
     return classes;
 }
 
-/* The output axis that keeps most classes apart; -1 when every axis joins all of them. */
-static int choose_axis(const pri_tensor *labels, int64_t n_labels, int64_t *parent, int64_t *seen)
+static bool is_pinned_output(const pri_rules *rules, int output, int axis)
+{
+    for (int i = 0; i < rules->n_notes; i++) {
+        const pri_axis_note *note = &rules->notes[i];
+        if (note->slot == PRI_OUT(output) && note->axis == axis && note->count < 0)
+            return true;
+    }
+    return false;
+}
+
+/* The output axis that keeps most classes apart, of those the node can do without a part of; -1 when
+ * every axis joins all of them. */
+static int choose_axis(const pri_rules *rules, const pri_tensor *labels, int output,
+                       int64_t n_labels, int64_t *parent, int64_t *seen)
 {
     int64_t best_classes = 1;
     int best = -1;
 
     for (int j = 0; j < labels->shape.rank; j++) {
-        if (labels->shape.dims[j] < 2)
+        if (labels->shape.dims[j] < 2 || is_pinned_output(rules, output, j))
             continue;
         const int64_t classes = join_slabs(labels, j, n_labels, parent, seen);
         if (classes > best_classes) {
@@ -284,7 +296,7 @@ static pare_status tie_output(pri_rules *rules, const pri_tensor *labels, int ou
     int64_t *seen = pri_arena_alloc(rules->arena, (size_t)longest, sizeof *seen);
     if (parent == NULL || seen == NULL)
         return PARE_ERROR_MEMORY;
-    const int best = choose_axis(labels, n, parent, seen);
+    const int best = choose_axis(rules, labels, output, n, parent, seen);
     if (best < 0)
         return pri_rules_pin(rules, slot, axis, "spreads these channels over several axes");
     return tie_to_axis(rules, labels, output, slot, axis, best, parent, seen);

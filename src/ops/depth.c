@@ -147,7 +147,20 @@ static pare_status backward(pri_call *call)
     return run(call, true);
 }
 
-#define REARRANGE(symbol, text, words, first, most)                                                \
+/* Channels may go, single rows and columns of a block may not. */
+static pare_status depth_couple(const pri_call *call, pri_rules *rules)
+{
+    static const char reason[] = "interleaves channels with rows and columns";
+
+    (void)call;
+    for (int a = 2; a < 4; a++) {
+        PRI_TRY(pri_rules_pin(rules, 0, a, reason));
+        PRI_TRY(pri_rules_pin(rules, PRI_OUT(0), a, reason));
+    }
+    return PARE_OK;
+}
+
+#define REARRANGE(symbol, text, words, first, most, couple_hook)                                   \
     const pri_op symbol = {.name = text,                                                           \
                            .summary = words,                                                       \
                            .min_opset = first,                                                     \
@@ -158,8 +171,11 @@ static pare_status backward(pri_call *call)
                            .is_movement = true,                                                    \
                            .infer = infer,                                                         \
                            .forward = forward,                                                     \
-                           .backward = backward}
+                           .backward = backward,                                                   \
+                           .couple = couple_hook}
 
-REARRANGE(pri_op_depth_to_space, "DepthToSpace", "blocks of channels become blocks of pixels", 1, 1);
-REARRANGE(pri_op_space_to_depth, "SpaceToDepth", "blocks of pixels become channels", 1, 1);
-REARRANGE(pri_op_tile, "Tile", "repeats the input along its axes", 6, 2);
+REARRANGE(pri_op_depth_to_space, "DepthToSpace", "blocks of channels become blocks of pixels", 1, 1,
+          depth_couple);
+REARRANGE(pri_op_space_to_depth, "SpaceToDepth", "blocks of pixels become channels", 1, 1,
+          depth_couple);
+REARRANGE(pri_op_tile, "Tile", "repeats the input along its axes", 6, 2, NULL);

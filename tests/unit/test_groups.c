@@ -255,6 +255,31 @@ static void a_computed_reshape_keeps_its_batch_open(void **state)
     finish(&n);
 }
 
+/* Labels survive along rows there, but the operator cannot leave out rows of a block. */
+static void channels_that_become_rows_stay(void **state)
+{
+    network n = begin(13);
+
+    (void)state;
+    pri_value *four = conv(n.graph, n.x, C, 4, 2);
+    end(&n, test_op(n.graph, "DepthToSpace", "blocksize=2", TEST_LIST(four)), 1);
+    const int axis = pri_groups_axis(n.groups, four, 1);
+    assert_true(n.groups->units[pri_groups_unit(n.groups, axis, 0)].pin >= 0);
+    pare_model_free(cut(&n, 1, (const int64_t[]){0}));
+    finish(&n);
+}
+
+static void blocks_of_channels_go_together(void **state)
+{
+    network n = begin(13);
+
+    (void)state;
+    end(&n, test_op(n.graph, "DepthToSpace", "blocksize=2", TEST_LIST(n.x)), 2);
+    assert_true(are_tied(&n, 0, 2) && are_tied(&n, 0, 6) && !are_tied(&n, 0, 1));
+    pare_model_free(cut(&n, 1, (const int64_t[]){1}));
+    finish(&n);
+}
+
 /* --- Sums over channels --- */
 
 static void a_mean_over_channels_keeps_them(void **state)
@@ -393,6 +418,8 @@ int main(void)
         cmocka_unit_test(stated_sizes_of_expand_follow_a_cut),
         cmocka_unit_test(equal_parts_become_unequal),
         cmocka_unit_test(a_computed_reshape_keeps_its_batch_open),
+        cmocka_unit_test(channels_that_become_rows_stay),
+        cmocka_unit_test(blocks_of_channels_go_together),
         cmocka_unit_test(a_mean_over_channels_keeps_them),
         cmocka_unit_test(a_mean_over_positions_does_not),
         cmocka_unit_test(a_product_of_two_activations_keeps_what_it_sums),
