@@ -84,11 +84,9 @@ static rows_of view(const float *data, const pri_call *call, pri_layout layout,
     const pri_shape *shape = &call->out[0].shape;
     rows_of rows = {data, p->outputs, 1, 0, 1};
 
-    if (data == NULL || shape->rank < 3 || p->positions == 0)
+    if (data == NULL || !p->is_image)
         return rows;
     const pri_channels ch = pri_channels_of(shape, layout);
-    if (ch.channels != p->outputs * p->groups)
-        return rows;
     return (rows_of){data + group * p->outputs * ch.channel_stride, ch.channels * ch.inner,
                      ch.inner, ch.inner_stride, ch.channel_stride};
 }

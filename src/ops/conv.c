@@ -312,6 +312,7 @@ static bool product(const pri_call *call, pri_product *out)
     const pri_shape *w = &call->in[1].shape, *y = &call->out[0].shape;
 
     *out = (pri_product){.groups = (int)p->group,
+                         .is_image = true,
                          .positions = pri_shape_span(y, 2, y->rank),
                          .columns = pri_shape_span(w, 1, w->rank),
                          .outputs = w->dims[0] / p->group,

@@ -198,6 +198,7 @@ static bool product(const pri_call *call, pri_product *out)
     const int64_t area = pri_shape_span(w, 2, w->rank);
 
     *out = (pri_product){.groups = (int)p->group,
+                         .is_image = true,
                          .positions = pri_shape_span(y, 2, y->rank),
                          .columns = w->dims[0] / p->group * area,
                          .outputs = w->dims[1],

@@ -123,6 +123,7 @@ typedef struct pri_product {
     int groups;
     int64_t rows;          /* samples x positions */
     int64_t positions;     /* per sample */
+    bool is_image;         /* outputs are axis 1 of out[0], positions what follows; else the last axis */
     int64_t columns;       /* K: inputs of one output, in the order of the weight's elements */
     int64_t outputs;       /* of one group */
     int weight_slot;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* classes.c - what became of each class; folded, because there may be a thousand. */
+/* class_tables.c - what became of each class; folded, because there may be a thousand. */
 #include <math.h>
 
 #include "report/page.h"

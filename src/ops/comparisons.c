@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* compare.c - comparisons and logic with broadcasting, Not, and Where. */
+/* comparisons.c - comparisons and logic with broadcasting, Not, and Where. */
 #include <string.h>
 
 #include "kernels/strided.h"
