@@ -103,12 +103,3 @@ pare_status pri_seed_gradients(pri_engine *engine, const pare_model *model, pare
     }
     return PARE_OK;
 }
-
-int64_t pri_batch_for(const pare_model *model, int64_t count, int64_t most)
-{
-    const pri_value *input = model->graph->n_inputs > 0 ? model->graph->inputs[0] : NULL;
-
-    if (input != NULL && input->has_shape && input->shape.rank > 0 && input->shape.dims[0] > 0)
-        return input->shape.dims[0];
-    return pri_min_i64(count, most);
-}

@@ -10,6 +10,8 @@
 
 /* Images taken at once by passes that need gradients. */
 enum { PRI_FISHER_BATCH = 64 };
+/* Bytes of activations and gradients such a pass may use. */
+#define PRI_FISHER_BYTES 2e9
 
 /* Writes the gradients to send back from all float outputs after a forward pass of images
  * from .. from + count - 1 (the rest of the batch gets zero):
@@ -21,8 +23,5 @@ enum { PRI_FISHER_BATCH = 64 };
 pare_status pri_seed_gradients(pri_engine *engine, const pare_model *model, pare_fisher kind,
                                const pare_data *data, int64_t from, int64_t count,
                                uint64_t seed, uint64_t draw);
-
-/* The batch to run `count` images in: the model's declared one, else at most `most`. */
-int64_t pri_batch_for(const pare_model *model, int64_t count, int64_t most);
 
 #endif

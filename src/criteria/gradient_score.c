@@ -56,7 +56,7 @@ static pare_status insert_identities(edges *e, const pri_groups *groups)
     return pri_model_bind(e->copy);
 }
 
-static pare_status open_edges(edges *e, const pri_scoring *scoring, int64_t batch)
+static pare_status open_edges(edges *e, const pri_scoring *scoring)
 {
     const pri_groups *groups = scoring->groups;
     const size_t room = (size_t)groups->n_consumers + 1;
@@ -68,8 +68,9 @@ static pare_status open_edges(edges *e, const pri_scoring *scoring, int64_t batc
     if (e->taps == NULL || e->record == NULL)
         return PARE_ERROR_MEMORY;
     PRI_TRY(insert_identities(e, groups));
-    const pri_engine_options options = {
-        .batch = batch, .backward = true, .taps = e->taps, .n_taps = e->n};
+    pri_engine_options options = {.backward = true, .taps = e->taps, .n_taps = e->n};
+    options.batch = pri_min_i64(PRI_FISHER_BATCH, scoring->data->count);
+    PRI_TRY(pri_batch_within(&options.batch, e->copy, options, PRI_FISHER_BYTES));
     return pri_engine_new(&e->engine, e->copy, &options);
 }
 
@@ -137,15 +138,14 @@ static pare_status run_batches(double *scores, double *sums, edges *e, const pri
 pare_status pri_score_gradient(double *scores, const pri_scoring *scoring, bool is_taylor)
 {
     const pri_groups *groups = scoring->groups;
-    const int64_t batch =
-        pri_batch_for(scoring->masked, scoring->data->count, PRI_FISHER_BATCH);
     edges e;
     double *sums = NULL;
-    pare_status status = open_edges(&e, scoring, batch);
+    pare_status status = open_edges(&e, scoring);
 
     memset(scores, 0, (size_t)groups->n_units * sizeof *scores);
     if (status == PARE_OK) {
-        sums = pri_alloc(groups->ctx, (size_t)batch * (size_t)groups->n_units, sizeof *sums);
+        sums = pri_alloc(groups->ctx, (size_t)pri_engine_batch(e.engine),
+                         (size_t)groups->n_units * sizeof *sums);
         status = sums != NULL ? run_batches(scores, sums, &e, scoring, is_taylor)
                               : PARE_ERROR_MEMORY;
     }

@@ -5,7 +5,6 @@
 #include <cblas.h>
 #include <string.h>
 
-#include "criteria/fisher.h"
 
 enum { CHUNK = 1024 };
 
@@ -41,12 +40,17 @@ pare_status pri_step_call(pri_call *call, pri_operand *in, pri_operand *out,
     return PARE_OK;
 }
 
-pare_status pri_batch_within(int64_t *batch, pare_model *model, double bytes)
+pare_status pri_batch_within(int64_t *batch, pare_model *model, pri_engine_options options,
+                             double bytes)
 {
+    const pri_value *input = model->graph->n_inputs > 0 ? model->graph->inputs[0] : NULL;
     pri_engine *engine = NULL;
-    const pri_engine_options options = {.batch = 1, .no_fusion = true};
 
-    *batch = pri_batch_for(model, *batch, *batch);
+    if (input != NULL && input->has_shape && input->shape.rank > 0 && input->shape.dims[0] > 0) {
+        *batch = input->shape.dims[0];
+        return PARE_OK;
+    }
+    options.batch = 1;
     PRI_TRY(pri_engine_new(&engine, model, &options));
     const double one = (double)pri_engine_slab_bytes(engine) + 1;
     pri_engine_free(engine);

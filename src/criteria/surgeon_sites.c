@@ -14,6 +14,7 @@
 
 enum { MOST_ROWS = 65536, MOST_IMAGES = 512, PROJECTIONS = 2 };
 static const double SLAB_BUDGET = 2e9; /* bytes of activations a pass may use */
+static const double CURVATURE_DAMPING = 1e-4; /* of the mean of its diagonal: few images span little */
 
 void pri_surgeon_close(pri_surgeon *s)
 {
@@ -131,7 +132,7 @@ static pare_status factor_curvature(const pri_surgeon *s, int64_t images)
             for (int64_t r = 0; r < o; r++) {
                 for (int64_t c = r; c < o; c++)
                     m[c * o + r] = m[r * o + c] /= (double)(images * PROJECTIONS);
-                m[r * o + r] += 1e-6 * mean / (double)images + 1e-300;
+                m[r * o + r] += CURVATURE_DAMPING * mean / (double)(images * PROJECTIONS) + 1e-300;
             }
             if (LAPACKE_dpotrf(LAPACK_ROW_MAJOR, 'L', (int)o, m, (int)o) != 0)
                 return pri_fail(s->groups->ctx, PARE_ERROR_NUMERIC,
@@ -158,13 +159,14 @@ static pare_status measure_curvature(pri_surgeon *s)
                                   (size_t)at->outputs * sizeof(double));
         status = at->curvature != NULL ? PARE_OK : PARE_ERROR_MEMORY;
     }
-    if (status == PARE_OK)
-        status = pri_engine_new(
-            &engine, a->masked,
-            &(pri_engine_options){.batch = pri_batch_for(a->masked, count, PRI_FISHER_BATCH),
+    pri_engine_options options = {.batch = pri_min_i64(count, PRI_FISHER_BATCH),
                                   .backward = true,
                                   .taps = taps,
-                                  .n_taps = s->n_sites});
+                                  .n_taps = s->n_sites};
+    if (status == PARE_OK)
+        status = pri_batch_within(&options.batch, a->masked, options, PRI_FISHER_BYTES);
+    if (status == PARE_OK)
+        status = pri_engine_new(&engine, a->masked, &options);
     if (status == PARE_OK)
         status = run_gradients(s, engine, count);
     if (status == PARE_OK)
@@ -234,9 +236,11 @@ static pare_status measure_inputs(pri_surgeon *s)
     pri_product product;
     int64_t batch = pri_min_i64(a->data->count, MOST_IMAGES);
 
-    PRI_TRY(pri_batch_within(&batch, a->masked, SLAB_BUDGET));
-    PRI_TRY(pri_engine_new(&engine, a->masked,
-                           &(pri_engine_options){.batch = batch, .no_fusion = true}));
+    pri_engine_options options = {.no_fusion = true};
+
+    PRI_TRY(pri_batch_within(&batch, a->masked, options, SLAB_BUDGET));
+    options.batch = batch;
+    PRI_TRY(pri_engine_new(&engine, a->masked, &options));
     pare_status status = pri_fill_input(engine, a->data, a->preprocess, 0);
     const int steps = status == PARE_OK ? pri_engine_steps(engine) : 0;
     for (int k = 0; k < steps && status == PARE_OK; k++) {

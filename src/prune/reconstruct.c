@@ -7,6 +7,7 @@
 
 #include "base/random.h"
 #include "criteria/fisher.h"
+#include "criteria/gram.h"
 #include "engine/engine.h"
 
 static const double PEAK_RATE = 5e-4, BETA1 = 0.9, BETA2 = 0.999, EPSILON = 1e-8;
@@ -76,18 +77,21 @@ static pare_status find_pairs(state *s)
 static pare_status open_engines(state *s)
 {
     pri_value *taps[2][MOST_TAPS];
-    pri_engine_options options = {
-        .batch = pri_batch_for(s->model, s->data->count, PRI_FISHER_BATCH), .n_taps = s->n_pairs};
+    pri_engine_options options = {.n_taps = s->n_pairs};
 
     for (int i = 0; i < s->n_pairs; i++) {
         taps[0][i] = s->pairs[i].own;
         taps[1][i] = s->pairs[i].original;
     }
-    options.taps = taps[1];
-    PRI_TRY(pri_engine_new(&s->teacher, s->original, &options));
     options.taps = taps[0];
     options.backward = options.weight_gradients = true;
-    return pri_engine_new(&s->engine, s->model, &options);
+    int64_t batch = pri_min_i64(s->data->count, PRI_FISHER_BATCH);
+    PRI_TRY(pri_batch_within(&batch, s->model, options, PRI_FISHER_BYTES));
+    options.batch = batch;
+    PRI_TRY(pri_engine_new(&s->engine, s->model, &options));
+    options.taps = taps[1];
+    options.backward = options.weight_gradients = false;
+    return pri_engine_new(&s->teacher, s->original, &options);
 }
 
 /* Weights that a gradient reaches, but running statistics of normalisations. */

@@ -278,8 +278,9 @@ static pare_status open_pass(pass *run, pare_model *original, const pare_data *d
     run->step_of = pri_alloc(run->groups->ctx, (size_t)n_nodes + 1, sizeof(int));
     if (run->step_of == NULL)
         return PARE_ERROR_MEMORY;
-    PRI_TRY(pri_batch_within(&batch, run->masked, SLAB_BUDGET));
-    const pri_engine_options options = {.batch = batch, .no_fusion = true};
+    pri_engine_options options = {.no_fusion = true};
+    PRI_TRY(pri_batch_within(&batch, run->masked, options, SLAB_BUDGET));
+    options.batch = batch;
     PRI_TRY(pri_engine_new(&run->engines[0], original, &options));
     PRI_TRY(pri_engine_new(&run->engines[1], run->masked, &options));
     for (int k = 0; k < 2; k++)
