@@ -179,6 +179,13 @@ pare_status pri_gram_make(pri_gram *gram, const pri_call *call, const pri_produc
     return is_whole ? PARE_OK : PARE_ERROR_MEMORY;
 }
 
+double pri_ridge(int64_t rows, int64_t columns)
+{
+    const double scarce = 0.3 * (double)columns / (double)pri_max_i64(rows, 1);
+
+    return scarce > 1e-3 ? scarce : 1e-3;
+}
+
 void pri_gram_clear(pri_gram *gram)
 {
     pri_free(gram->gram);

@@ -46,5 +46,8 @@ typedef struct pri_gram {
 pare_status pri_gram_make(pri_gram *gram, const pri_call *call, const pri_product *product,
                           int group, const pri_wanted *wanted, int64_t max_rows);
 void pri_gram_clear(pri_gram *gram);
+/* The ridge for a problem of so many rows, as a share of the mean of the moments' diagonal: 1e-3, and
+ * more where there are few rows for the columns, since least squares would then fit what is chance. */
+double pri_ridge(int64_t rows, int64_t columns);
 
 #endif

@@ -7,8 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const double DAMPING = 1e-3; /* of the mean of H's diagonal */
-
 /* Columns sorted by unit (stable), and the distinct units. */
 static pare_status sort_columns(pri_surgeon_layer *layer, const int *unit_of)
 {
@@ -106,7 +104,7 @@ static double measure_energy(const pri_surgeon_layer *layer, const double *h, do
     return cblas_ddot((n - 1) * outputs, hw, 1, layer->weights, 1);
 }
 
-static pare_status invert(pri_surgeon_layer *layer)
+static pare_status invert(pri_surgeon_layer *layer, double ridge)
 {
     const int64_t n = layer->columns + 1;
     double *h = layer->inverse, mean = 0;
@@ -114,7 +112,7 @@ static pare_status invert(pri_surgeon_layer *layer)
     for (int64_t i = 0; i < n - 1; i++)
         mean += h[i * n + i] / (double)(n - 1);
     for (int64_t i = 0; i < n; i++)
-        h[i * n + i] += i < n - 1 ? DAMPING * mean + 1e-30 : 1e-12;
+        h[i * n + i] += i < n - 1 ? ridge * mean + 1e-30 : 1e-12;
     if (LAPACKE_dpotrf(LAPACK_ROW_MAJOR, 'U', (int)n, h, (int)n) != 0 ||
         LAPACKE_dpotri(LAPACK_ROW_MAJOR, 'U', (int)n, h, (int)n) != 0)
         return PARE_ERROR_NUMERIC;
@@ -126,7 +124,7 @@ static pare_status invert(pri_surgeon_layer *layer)
 }
 
 pare_status pri_surgeon_layer_set(pri_surgeon_layer *layer, const float *gram, int64_t rows,
-                                  const float *weights, const double *root)
+                                  const float *weights, const double *root, double ridge)
 {
     const int64_t k = layer->columns, n = k + 1, outputs = layer->outputs;
     double *row = pri_alloc(layer->ctx, (size_t)outputs, sizeof *row);
@@ -151,7 +149,7 @@ pare_status pri_surgeon_layer_set(pri_surgeon_layer *layer, const float *gram, i
     }
     layer->energy = measure_energy(layer, layer->inverse, hw);
     pri_free(hw);
-    PRI_TRY(invert(layer));
+    PRI_TRY(invert(layer, ridge));
     return pri_surgeon_layer_price(layer);
 }
 

@@ -35,10 +35,11 @@ enum { PRI_SURGEON_MOST_COLUMNS = 6000 };
 pare_status pri_surgeon_layer_new(pri_surgeon_layer *layer, pare_context *ctx, int64_t columns,
                                   int64_t outputs, const int *unit_of);
 /* Takes in `gram` (upper triangle, columns + 1 square, of `rows` rows) and weights (columns x
- * outputs), multiplied from the right by `root` (outputs square, or NULL).
+ * outputs), multiplied from the right by `root` (outputs square, or NULL); `ridge` times the mean of
+ * the diagonal is added to the moments.
  * PARE_ERROR_NUMERIC when the moments cannot be inverted. */
 pare_status pri_surgeon_layer_set(pri_surgeon_layer *layer, const float *gram, int64_t rows,
-                                  const float *weights, const double *root);
+                                  const float *weights, const double *root, double ridge);
 /* Costs of all members anew. */
 pare_status pri_surgeon_layer_price(pri_surgeon_layer *layer);
 /* Index of a unit among the members, or -1. */

@@ -215,7 +215,8 @@ static pare_status set_layer(pri_surgeon *s, const pri_surgeon_site *at, int gro
     if (status == PARE_OK)
         status = pri_gram_make(&gram, call, p, group, NULL, MOST_ROWS);
     if (status == PARE_OK)
-        status = pri_surgeon_layer_set(layer, gram.gram, gram.rows, dense, root);
+        status = pri_surgeon_layer_set(layer, gram.gram, gram.rows, dense, root,
+                                       pri_ridge(gram.rows, p->columns));
     if (status == PARE_ERROR_NUMERIC)
         status = pri_fail(ctx, status, "the inputs of '%s' have no usable second moments",
                           call->node->name);

@@ -10,7 +10,6 @@
 
 enum { MOST_ROWS = 200000, LEAST_ROWS = 4096, MOST_COLUMNS = 8192 };
 static const double SLAB_BUDGET = 3e9; /* bytes of activations each of two engines may use */
-static const double RIDGE = 1e-3;      /* of the mean diagonal */
 
 /* The pass over one model pair. */
 typedef struct pass {
@@ -88,7 +87,7 @@ static bool solve(double *x, double *h, const pri_gram *gram, const bool *gone, 
         if (skip_i)
             h[i * n + i] = 1;
         else if (i + 1 < n)
-            h[i * n + i] += RIDGE * trace + 1e-12;
+            h[i * n + i] += pri_ridge(gram->rows, n - 1) * trace + 1e-12;
         for (int64_t o = 0; o < gram->outputs; o++)
             x[i * gram->outputs + o] = skip_i ? 0 : gram->cross[i * gram->outputs + o];
     }

@@ -110,7 +110,7 @@ static void check_costs(bool with_root)
     pare_context *ctx = test_context();
     test_ok(ctx, pri_surgeon_layer_new(&layer, ctx, COLUMNS, OUTPUTS, p->unit_of));
     test_ok(ctx, pri_surgeon_layer_set(&layer, p->gram, ROWS, &p->w[0][0],
-                                       with_root ? &p->root[0][0] : NULL));
+                                       with_root ? &p->root[0][0] : NULL, 1e-3));
     assert_int_equal(layer.n_members, UNITS);
     /* greedily all units but one: after each removal the costs of the others are those of removing
      * them on top */
@@ -161,7 +161,7 @@ static void moments_that_cannot_be_inverted_are_an_error(void **state)
         p->gram[i] = NAN;
     pare_context *ctx = test_context();
     test_ok(ctx, pri_surgeon_layer_new(&layer, ctx, COLUMNS, OUTPUTS, p->unit_of));
-    assert_int_equal(pri_surgeon_layer_set(&layer, p->gram, ROWS, &p->w[0][0], NULL),
+    assert_int_equal(pri_surgeon_layer_set(&layer, p->gram, ROWS, &p->w[0][0], NULL, 1e-3),
                      PARE_ERROR_NUMERIC);
     pri_surgeon_layer_clear(&layer);
     pare_context_free(ctx);
