@@ -55,6 +55,22 @@ pare_status pri_close_shape(pare_model **out, pare_model *model, const pare_data
     return status;
 }
 
+void pri_reopen_shape(pare_model *model, const pare_model *like)
+{
+    for (int k = 0; k < model->graph->n_inputs && k < like->graph->n_inputs; k++) {
+        pri_value *input = model->graph->inputs[k];
+        const pri_value *other = like->graph->inputs[k];
+        if (!other->has_shape || input->shape.rank != other->shape.rank)
+            continue;
+        for (int a = 0; a < input->shape.rank; a++) {
+            if (other->shape.dims[a] >= 0 || input->shape.dims[a] < 0)
+                continue;
+            input->shape.dims[a] = other->shape.dims[a];
+            input->is_changed = true;
+        }
+    }
+}
+
 /* A graph that states its batch in a Reshape may run at another one and fold images together; the
  * first dimension of what it gives then is not the batch. */
 static bool keeps_batch(const pri_engine *engine, const pare_model *model, int64_t batch)

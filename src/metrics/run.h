@@ -11,6 +11,8 @@
 pare_status pri_check_input(pare_model *model, const pare_data *data);
 /* A copy whose open channels, height and width are those of the images (pare_model_free). */
 pare_status pri_close_shape(pare_model **out, pare_model *model, const pare_data *data);
+/* Opens the input dimensions of `model` again that are open in `like`. */
+void pri_reopen_shape(pare_model *model, const pare_model *like);
 /* An engine at options.batch, or at the model's declared batch where the graph is made for that. */
 pare_status pri_batch_engine(pri_engine **out, pare_model *model, pri_engine_options options);
 

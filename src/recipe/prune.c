@@ -194,6 +194,11 @@ static pare_status set_goal(job *j)
     j->goal.whole = pri_goal_measure(&j->goal, j->groups, j->removed, kept);
     j->goal.keep = o->target.is_share ? o->target.value * j->goal.whole : o->target.value;
     pri_free(kept);
+    if (j->goal.whole <= 0)
+        return pri_fail(j->ctx, PARE_ERROR_SHAPE,
+                        "what the model costs is unknown because an input leaves its size open; state "
+                        "it, for example with --input %s:1x3x224x224, or give images",
+                        j->model->graph->n_inputs > 0 ? j->model->graph->inputs[0]->name : "NAME");
     if (!(j->goal.keep > 0) || j->goal.keep >= j->goal.whole)
         return pri_fail(j->ctx, PARE_ERROR_TARGET,
                         "the target keeps %.4g of %.4g: there is nothing to prune", j->goal.keep,

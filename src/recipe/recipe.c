@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "data/data.h"
-#include "model/model.h"
+#include "metrics/run.h"
 #include "recipe/run_state.h"
 
 typedef struct run {
@@ -233,15 +233,29 @@ pare_status pare_run_recipe(pare_model **out, const pare_model *model, const par
              .result = result,
              .rounds = recipe->rounds > 0 ? recipe->rounds : 1};
 
+    pare_model *closed = NULL; /* with the size of the images where the model leaves it open */
+    pare_status status = PARE_OK;
+
     *out = NULL;
     memset(result, 0, sizeof *result);
-    pare_status status = start(&r);
+    if (train != NULL) {
+        status = pare_model_clone(&closed, model);
+        if (status == PARE_OK) {
+            pare_model *copy = closed;
+            status = pri_close_shape(&closed, copy, train);
+            pare_model_free(copy);
+            r.original = closed;
+        }
+    }
+    if (status == PARE_OK)
+        status = start(&r);
     for (int round = r.state.round; status == PARE_OK && round <= r.rounds; round++)
         status = do_round(&r, round);
     if (status == PARE_OK) {
         result->pruning.before = r.whole;
         status = pare_model_costs(r.state.model, &result->pruning.after);
     }
+    pare_model_free(closed);
     if (status != PARE_OK) {
         pare_model_free(r.state.model);
         pare_recipe_result_clear(result);
@@ -250,6 +264,7 @@ pare_status pare_run_recipe(pare_model **out, const pare_model *model, const par
     if (recipe->state != NULL)
         pri_run_remove(r.ctx, recipe->state);
     *out = r.state.model;
+    pri_reopen_shape(*out, model);
     result->seconds = result->pruning.seconds = pri_clock_s() - begin;
     return PARE_OK;
 }
