@@ -54,6 +54,9 @@ PARE_API PARE_NODISCARD pare_status pare_data_open(pare_data **out, pare_context
 /* The images from .. from + count - 1 (clipped to what there is) as a set of its own. */
 PARE_API PARE_NODISCARD pare_status pare_data_slice(pare_data **out, const pare_data *data,
                                                     int64_t from, int64_t count);
+/* `count` images (all where there are fewer) drawn at random, without repetition, in random order. */
+PARE_API PARE_NODISCARD pare_status pare_data_sample(pare_data **out, const pare_data *data,
+                                                     int64_t count, uint64_t seed);
 PARE_API void pare_data_free(pare_data *data); /* NULL is fine */
 
 PARE_API int64_t pare_data_count(const pare_data *data);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/random.h"
 
 int64_t pare_data_count(const pare_data *data)
 {
@@ -108,15 +109,15 @@ pare_status pri_data_append(pare_data *data, const uint8_t *pixels, bool planar,
     return PARE_OK;
 }
 
-/* A copy of items from .. from + count - 1, `size` bytes each; NULL of NULL. */
-static void *copy_range(bool *ok, pare_context *ctx, const void *items, int64_t from, int64_t count,
-                        int64_t size)
+/* A copy of items chosen[0 .. count-1], `size` bytes each; NULL of NULL. */
+static void *copy_items(bool *ok, pare_context *ctx, const void *items, const int64_t *chosen,
+                        int64_t count, int64_t size)
 {
     if (items == NULL)
         return NULL;
-    void *copy = pri_alloc(ctx, (size_t)count, (size_t)size);
-    if (copy != NULL)
-        memcpy(copy, (const char *)items + from * size, (size_t)(count * size));
+    char *copy = pri_alloc(ctx, (size_t)count, (size_t)size);
+    for (int64_t i = 0; copy != NULL && i < count; i++)
+        memcpy(copy + i * size, (const char *)items + chosen[i] * size, (size_t)size);
     *ok = *ok && copy != NULL;
     return copy;
 }
@@ -138,29 +139,26 @@ static pare_status copy_names(char ***out, pare_context *ctx, char *const *names
     return PARE_OK;
 }
 
-static pare_status copy_part(pare_data *part, const pare_data *data, int64_t from)
+static pare_status copy_part(pare_data *part, const pare_data *data, const int64_t *chosen)
 {
     const int64_t area = data->height * data->width, n = part->count;
     pare_context *ctx = data->ctx;
     bool ok = true;
 
-    part->pixels = copy_range(&ok, ctx, data->pixels, from, n, area * data->channels);
-    part->labels = copy_range(&ok, ctx, data->labels, from, n, (int64_t)sizeof *data->labels);
-    part->masks = copy_range(&ok, ctx, data->masks, from, n, area);
+    part->pixels = copy_items(&ok, ctx, data->pixels, chosen, n, area * data->channels);
+    part->labels = copy_items(&ok, ctx, data->labels, chosen, n, (int64_t)sizeof *data->labels);
+    part->masks = copy_items(&ok, ctx, data->masks, chosen, n, area);
     if (!ok)
         return PARE_ERROR_MEMORY;
     PRI_TRY(copy_names(&part->class_names, ctx, data->class_names, data->classes));
     return copy_names(&part->mask_class_names, ctx, data->mask_class_names, data->mask_classes);
 }
 
-pare_status pare_data_slice(pare_data **out, const pare_data *data, int64_t from, int64_t count)
+static pare_status make_part(pare_data **out, const pare_data *data, const int64_t *chosen,
+                             int64_t count)
 {
-    *out = NULL;
-    from = pri_max_i64(0, pri_min_i64(from, data->count));
-    count = pri_min_i64(count, data->count - from);
-    if (count <= 0)
-        return pri_fail(data->ctx, PARE_ERROR_DATA, "no images are left in this part of the set");
     pare_data *part = pri_alloc(data->ctx, 1, sizeof *part);
+
     if (part == NULL)
         return PARE_ERROR_MEMORY;
     *part = (pare_data){.ctx = data->ctx,
@@ -170,11 +168,43 @@ pare_status pare_data_slice(pare_data **out, const pare_data *data, int64_t from
                         .width = data->width,
                         .classes = data->classes,
                         .mask_classes = data->mask_classes};
-    const pare_status status = copy_part(part, data, from);
+    const pare_status status = copy_part(part, data, chosen);
     if (status != PARE_OK) {
         pare_data_free(part);
         return status;
     }
     *out = part;
     return PARE_OK;
+}
+
+pare_status pare_data_slice(pare_data **out, const pare_data *data, int64_t from, int64_t count)
+{
+    *out = NULL;
+    from = pri_max_i64(0, pri_min_i64(from, data->count));
+    count = pri_min_i64(count, data->count - from);
+    if (count <= 0)
+        return pri_fail(data->ctx, PARE_ERROR_DATA, "no images are left in this part of the set");
+    int64_t *chosen = pri_alloc(data->ctx, (size_t)count, sizeof *chosen);
+    if (chosen == NULL)
+        return PARE_ERROR_MEMORY;
+    for (int64_t i = 0; i < count; i++)
+        chosen[i] = from + i;
+    const pare_status status = make_part(out, data, chosen, count);
+    pri_free(chosen);
+    return status;
+}
+
+pare_status pare_data_sample(pare_data **out, const pare_data *data, int64_t count, uint64_t seed)
+{
+    *out = NULL;
+    count = pri_min_i64(count, data->count);
+    if (count <= 0)
+        return pri_fail(data->ctx, PARE_ERROR_DATA, "a sample of no images was asked for");
+    int64_t *order = pri_alloc(data->ctx, (size_t)data->count, sizeof *order);
+    if (order == NULL)
+        return PARE_ERROR_MEMORY;
+    pri_random_permutation(order, data->count, seed, PRI_STREAM_SPLIT);
+    const pare_status status = make_part(out, data, order, count);
+    pri_free(order);
+    return status;
 }

@@ -240,8 +240,8 @@ static pare_status open_job(job *j, const pare_data *calibration)
     PRI_TRY(pare_model_clone(&j->original, j->model));
     if (calibration != NULL) {
         PRI_TRY(pri_preprocess_of(&j->preprocess, j->model));
-        PRI_TRY(pare_data_slice(&j->data, calibration, 0,
-                                o->calibration > 0 ? o->calibration : CALIBRATION));
+        PRI_TRY(pare_data_sample(&j->data, calibration,
+                                 o->calibration > 0 ? o->calibration : CALIBRATION, o->seed));
     }
     PRI_TRY(pare_model_costs(j->model, &j->result->before));
     PRI_TRY(pri_groups_new(&j->groups, j->model));

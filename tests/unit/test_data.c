@@ -226,6 +226,35 @@ static void slices_are_sets_of_their_own(void **state)
     test_files_clear(&files);
 }
 
+static void samples_are_drawn_without_repetition(void **state)
+{
+    test_files files;
+    pare_data *a = NULL, *b = NULL, *c = NULL, *none = NULL;
+    bool seen[256] = {false};
+
+    (void)state;
+    test_files_init(&files);
+    write_list(&files);
+    pare_data *all = open_as(&files, &(pare_data_options){.test_fraction = 1});
+    const int64_t count = pare_data_count(all), area = 48;
+    test_ok(files.ctx, pare_data_sample(&a, all, 1000, 1));
+    test_ok(files.ctx, pare_data_sample(&b, all, 1000, 1));
+    test_ok(files.ctx, pare_data_sample(&c, all, 1000, 2));
+    assert_int_equal(pare_data_count(a), count);
+    assert_memory_equal(a->labels, b->labels, (size_t)count * sizeof *a->labels);
+    assert_true(memcmp(a->pixels, c->pixels, (size_t)(count * area)) != 0);
+    for (int64_t i = 0; i < count; i++) {
+        assert_false(seen[a->pixels[i * area]]); /* each image has a gray level of its own */
+        seen[a->pixels[i * area]] = true;
+    }
+    assert_int_equal(pare_data_sample(&none, all, 0, 1), PARE_ERROR_DATA);
+    pare_data_free(a);
+    pare_data_free(b);
+    pare_data_free(c);
+    pare_data_free(all);
+    test_files_clear(&files);
+}
+
 /* --- The shared sets --- */
 
 typedef struct shared_set {
@@ -296,6 +325,7 @@ int main(void)
         cmocka_unit_test(images_are_cropped_and_scaled_with_their_masks),
         cmocka_unit_test(files_of_two_sizes_want_a_size),
         cmocka_unit_test(slices_are_sets_of_their_own),
+        cmocka_unit_test(samples_are_drawn_without_repetition),
         cmocka_unit_test(shared_sets_are_as_documented),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
