@@ -3,6 +3,7 @@
 #include "criteria/fisher.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/random.h"
@@ -14,6 +15,7 @@ typedef struct head {
     int64_t classes, positions;
     const int32_t *labels; /* of the data, or NULL */
     const uint8_t *masks;
+    int64_t offset; /* of labels */
     uint64_t seed;
 } head;
 
@@ -56,6 +58,14 @@ static void likelihood(const head *h, float *g, const float *logits, int64_t lab
     g[label * stride] -= weight;
 }
 
+/* Metadata of models whose output 0 is a class the data does not have. */
+static int64_t class_offset(const pare_model *model)
+{
+    const char *text = pri_graph_metadata(model->graph, "pare.class_offset");
+
+    return text != NULL ? strtoll(text, NULL, 10) : 0;
+}
+
 static void seed_image(const head *h, pare_fisher kind, int64_t n, int64_t image)
 {
     const float *logits = h->logits + n * h->classes * h->positions;
@@ -75,7 +85,7 @@ static void seed_image(const head *h, pare_fisher kind, int64_t n, int64_t image
         if (h->positions > 1 && h->masks != NULL)
             label = h->masks[image * h->positions + p];
         else if (h->positions == 1 && h->labels != NULL)
-            label = h->labels[image];
+            label = h->labels[image] + h->offset;
         if (label >= 0 && label < h->classes)
             likelihood(h, g + p, logits + p, label, index, 1 / (float)h->positions);
     }
@@ -85,21 +95,32 @@ pare_status pri_seed_gradients(pri_engine *engine, const pare_model *model, pare
                                const pare_data *data, int64_t from, int64_t count,
                                uint64_t seed, uint64_t draw)
 {
+    int with_truth = 0;
+
     for (int k = 0; k < model->graph->n_outputs; k++) {
         const pri_shape shape = pri_engine_output_shape(engine, k);
-        head h = {.gradient = pri_engine_output_gradient(engine, k), .seed = seed + draw * 1000003};
+        head h = {.gradient = pri_engine_output_gradient(engine, k),
+                  .seed = seed + draw * 1000003 + (uint64_t)k * 7919,
+                  .offset = class_offset(model)};
         if (h.gradient == NULL || shape.rank < 1 || pri_engine_output_dtype(engine, k) != PRI_F32)
             continue;
+        memset(h.gradient, 0, (size_t)pri_shape_count(&shape) * sizeof(float));
+        if (shape.dims[0] != pri_engine_batch(engine))
+            return pri_fail(model->ctx, PARE_ERROR_UNSUPPORTED,
+                            "output '%s' does not have the images as its first axis",
+                            model->graph->outputs[k]->name);
         h.logits = pri_engine_output(engine, k);
         h.classes = shape.rank > 1 ? shape.dims[1] : 1;
         h.positions = shape.rank > 2 ? pri_shape_span(&shape, 2, shape.rank) : 1;
-        h.seed += (uint64_t)k * 7919;
-        h.labels = data->labels;
+        h.labels = h.positions == 1 ? data->labels : NULL;
         h.masks = h.positions == data->height * data->width ? data->masks : NULL;
-        memset(h.gradient, 0, (size_t)pri_shape_count(&shape) * sizeof(float));
+        with_truth += h.labels != NULL || (h.positions > 1 && h.masks != NULL);
 #pragma omp parallel for schedule(static)
         for (int64_t n = 0; n < count; n++)
             seed_image(&h, kind, n, from + n);
     }
+    if (kind == PARE_FISHER_EMPIRICAL && with_truth == 0)
+        return pri_fail(model->ctx, PARE_ERROR_DATA,
+                        "no output of the model fits the labels or masks of the images");
     return PARE_OK;
 }

@@ -68,6 +68,7 @@ static pare_status open_edges(edges *e, const pri_scoring *scoring)
     if (e->taps == NULL || e->record == NULL)
         return PARE_ERROR_MEMORY;
     PRI_TRY(insert_identities(e, groups));
+    PRI_TRY(pri_model_expose_logits(e->copy));
     pri_engine_options options = {.backward = true, .taps = e->taps, .n_taps = e->n};
     options.batch = pri_min_i64(PRI_FISHER_BATCH, scoring->data->count);
     PRI_TRY(pri_batch_within(&options.batch, e->copy, options, PRI_FISHER_BYTES));
@@ -78,14 +79,19 @@ static pare_status open_edges(edges *e, const pri_scoring *scoring)
 static pare_status add_edge(double *sums, const edges *e, int k, const pri_groups *groups)
 {
     const pri_axis_use *use = &groups->axes[e->record[k]];
+    const int64_t images = pri_engine_batch(e->engine);
     int64_t strides[PRI_MAX_RANK];
     pri_tap tap;
 
     PRI_TRY(pri_engine_tap(e->engine, k, &tap));
     pri_layout_strides(strides, &tap.shape, tap.layout);
-    const int64_t images = tap.shape.dims[0], channels = tap.shape.dims[use->axis];
-    const int64_t per_image = pri_shape_span(&tap.shape, 1, tap.shape.rank);
-    const int64_t stride = strides[use->axis];
+    if (use->axis == 0 || tap.shape.dims[0] % images != 0)
+        return pri_fail(groups->ctx, PARE_ERROR_UNSUPPORTED,
+                        "'%s' does not keep images apart along its first axis, so its channels have no "
+                        "sensitivity; use ml, local-ml or magnitude",
+                        use->value->name);
+    const int64_t channels = tap.shape.dims[use->axis], stride = strides[use->axis];
+    const int64_t per_image = pri_shape_count(&tap.shape) / images;
 #pragma omp parallel for schedule(static)
     for (int64_t n = 0; n < images; n++) {
         double *of_image = sums + n * groups->n_units;

@@ -14,7 +14,8 @@ bool pri_is_fittable(const pri_call *call, pri_product *product)
         !call->op->product(call, product))
         return false;
     const pri_value *weight = call->node->inputs[product->weight_slot];
-    return weight != NULL && weight->constant != NULL && weight->n_uses == 1;
+    return weight != NULL && weight->constant != NULL && weight->constant->dtype == PRI_F32 &&
+           weight->n_uses == 1 && !weight->is_output;
 }
 
 pare_status pri_step_call(pri_call *call, pri_operand *in, pri_operand *out,
@@ -40,21 +41,49 @@ pare_status pri_step_call(pri_call *call, pri_operand *in, pri_operand *out,
     return PARE_OK;
 }
 
+/* Bytes an image takes in an engine with these options, tried at options.batch. */
+static pare_status bytes_an_image(double *out, pare_model *model, const pri_engine_options *options)
+{
+    pri_engine *engine = NULL;
+
+    PRI_TRY(pri_engine_new(&engine, model, options));
+    *out = ((double)pri_engine_slab_bytes(engine) + 1) / (double)options->batch;
+    pri_engine_free(engine);
+    return PARE_OK;
+}
+
+static bool runs_at(pare_model *model, const pri_engine_options *options)
+{
+    pri_engine *engine = NULL;
+    const bool does = pri_engine_new(&engine, model, options) == PARE_OK &&
+                      pri_engine_keeps_batch(engine);
+
+    if (!does)
+        pri_forget(model->ctx);
+    pri_engine_free(engine);
+    return does;
+}
+
 pare_status pri_batch_within(int64_t *batch, pare_model *model, pri_engine_options options,
                              double bytes)
 {
     const pri_value *input = model->graph->n_inputs > 0 ? model->graph->inputs[0] : NULL;
-    pri_engine *engine = NULL;
+    const int64_t declared = input != NULL && input->has_shape && input->shape.rank > 0 &&
+                                     input->shape.dims[0] > 0
+                                 ? input->shape.dims[0]
+                                 : 0;
+    double one = 0;
 
-    if (input != NULL && input->has_shape && input->shape.rank > 0 && input->shape.dims[0] > 0) {
-        *batch = input->shape.dims[0];
-        return PARE_OK;
-    }
-    options.batch = 1;
-    PRI_TRY(pri_engine_new(&engine, model, &options));
-    const double one = (double)pri_engine_slab_bytes(engine) + 1;
-    pri_engine_free(engine);
+    options.batch = declared > 0 ? declared : 1;
+    PRI_TRY(bytes_an_image(&one, model, &options));
     *batch = pri_max_i64(1, pri_min_i64(*batch, (int64_t)(bytes / one)));
+    options.batch = *batch;
+    if (declared > 0 && declared != *batch && !runs_at(model, &options)) {
+        *batch = declared;
+        pri_log(model->ctx, PARE_LOG_WARNING,
+                "the model is made for batches of %lld: only so many images can be looked at at once",
+                (long long)declared);
+    }
     return PARE_OK;
 }
 
@@ -177,6 +206,31 @@ pare_status pri_gram_make(pri_gram *gram, const pri_call *call, const pri_produc
     if (!is_whole)
         pri_gram_clear(gram);
     return is_whole ? PARE_OK : PARE_ERROR_MEMORY;
+}
+
+pare_status pri_column_squares(double *squares, int64_t *rows, const pri_call *call,
+                               const pri_product *product, int group, int64_t max_rows)
+{
+    const int64_t k = product->columns, chunk = 64;
+    const int64_t chunks = (product->rows + chunk - 1) / chunk;
+    const int64_t step = pri_max_i64(1, (chunks * chunk + max_rows - 1) / max_rows);
+    float *some = pri_alloc(call->ctx, (size_t)chunk, (size_t)k * sizeof *some);
+
+    if (some == NULL)
+        return PARE_ERROR_MEMORY;
+    memset(squares, 0, (size_t)k * sizeof *squares);
+    *rows = 0;
+    for (int64_t c = 0; c < chunks; c += step) {
+        const int64_t from = c * chunk, count = pri_min_i64(chunk, product->rows - from);
+        call->op->columns(call, group, from, from + count, some);
+        for (int64_t r = 0; r < count; r++) {
+            for (int64_t i = 0; i < k; i++)
+                squares[i] += (double)some[r * k + i] * some[r * k + i];
+        }
+        *rows += count;
+    }
+    pri_free(some);
+    return PARE_OK;
 }
 
 double pri_ridge(int64_t rows, int64_t columns)

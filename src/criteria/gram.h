@@ -6,8 +6,9 @@
 #include "data/data.h"
 #include "engine/engine.h"
 
-/* Lowers *batch to the model's declared one, or to what keeps the activations of an engine with these
- * options (their batch is of no account) within `bytes`. */
+/* Lowers *batch to what keeps the activations of an engine with these options (their batch is of no
+ * account) within `bytes`; it becomes the declared batch, with a warning, where the graph runs at no
+ * other. */
 pare_status pri_batch_within(int64_t *batch, pare_model *model, pri_engine_options options,
                              double bytes);
 /* Fills an engine's first input with images from, from + 1, ... of a set (the last again where it
@@ -45,6 +46,9 @@ typedef struct pri_gram {
 } pri_gram;
 pare_status pri_gram_make(pri_gram *gram, const pri_call *call, const pri_product *product,
                           int group, const pri_wanted *wanted, int64_t max_rows);
+/* Sums of squares of each column over at most `max_rows` rows, for layers too wide for a gram. */
+pare_status pri_column_squares(double *squares, int64_t *rows, const pri_call *call,
+                               const pri_product *product, int group, int64_t max_rows);
 void pri_gram_clear(pri_gram *gram);
 /* The ridge for a problem of so many rows, as a share of the mean of the moments' diagonal: 1e-3, and
  * more where there are few rows for the columns, since least squares would then fit what is chance. */

@@ -101,6 +101,27 @@ static int choose(const walk *w)
     return unit;
 }
 
+/* Units still there follow in the order of what they would cost for what they would save. */
+static void order_rest(double *scores, const walk *w, int place)
+{
+    const pri_groups *groups = w->sites.groups;
+    double largest = 0;
+
+    for (int pass = 0; pass < 2; pass++) {
+        for (int u = 0; u < groups->n_units; u++) {
+            if (w->gone[u] || groups->units[u].pin >= 0)
+                continue;
+            const double cost = cost_of_unit(w, u);
+            const double share =
+                cost / (w->sites.asked->goal.ignore_cost ? 1 : fmax(w->saving[u], 1));
+            if (pass == 0 && cost < UNPRICED)
+                largest = fmax(largest, share);
+            else if (pass == 1)
+                scores[u] = place + (cost >= UNPRICED ? 2 : share / (largest > 0 ? largest : 1));
+        }
+    }
+}
+
 static pare_status walk_down(double *scores, walk *w)
 {
     const pri_groups *groups = w->sites.groups;
@@ -125,13 +146,7 @@ static pare_status walk_down(double *scores, walk *w)
         if (place % 16 == 0)
             PRI_TRY(pri_check_cancel(groups->ctx, "ordering channels"));
     }
-    double largest = 0;
-    for (int u = 0; u < groups->n_units; u++)
-        largest = fmax(largest, cost_of_unit(w, u));
-    for (int u = 0; u < groups->n_units; u++) {
-        if (!w->gone[u])
-            scores[u] = place + cost_of_unit(w, u) / (largest > 0 ? largest : 1);
-    }
+    order_rest(scores, w, place);
     return PARE_OK;
 }
 

@@ -53,11 +53,6 @@ pare_status pri_surgeon_layer_new(pri_surgeon_layer *layer, pare_context *ctx, i
     return sort_columns(layer, unit_of);
 }
 
-static double moment(const float *gram, int64_t n, int64_t i, int64_t j)
-{
-    return i <= j ? gram[i * n + j] : gram[j * n + i];
-}
-
 static void set_weights(pri_surgeon_layer *layer, const float *weights, const double *root,
                         double *row)
 {
@@ -75,23 +70,9 @@ static void set_weights(pri_surgeon_layer *layer, const float *weights, const do
     }
 }
 
-/* Members priced by their own moments alone: cost = tr(W_q' H_qq W_q). */
-static pare_status price_diagonal(pri_surgeon_layer *layer, const float *gram, int64_t rows)
+static double moment(const float *gram, int64_t n, int64_t i, int64_t j)
 {
-    const int64_t outputs = layer->outputs, n = layer->columns + 1;
-
-    for (int m = 0; m < layer->n_members; m++) {
-        double cost = 0;
-        for (int64_t i = layer->start[m]; i < layer->start[m + 1]; i++) {
-            for (int64_t j = layer->start[m]; j < layer->start[m + 1]; j++)
-                cost += moment(gram, n, layer->order[i], layer->order[j]) / (double)rows *
-                        cblas_ddot((int)outputs, layer->weights + i * outputs, 1,
-                                   layer->weights + j * outputs, 1);
-        }
-        layer->cost[m] = cost;
-        layer->energy += cost;
-    }
-    return PARE_OK;
+    return i <= j ? gram[i * n + j] : gram[j * n + i];
 }
 
 /* tr(W' H W) without the constant. */
@@ -133,8 +114,6 @@ pare_status pri_surgeon_layer_set(pri_surgeon_layer *layer, const float *gram, i
         return PARE_ERROR_MEMORY;
     set_weights(layer, weights, root, row);
     pri_free(row);
-    if (layer->is_diagonal)
-        return price_diagonal(layer, gram, rows);
     double *hw = pri_alloc(layer->ctx, (size_t)k, (size_t)outputs * sizeof *hw);
     layer->inverse = pri_alloc(layer->ctx, (size_t)n, (size_t)n * sizeof(double));
     if (layer->inverse == NULL || hw == NULL) {
@@ -151,6 +130,28 @@ pare_status pri_surgeon_layer_set(pri_surgeon_layer *layer, const float *gram, i
     pri_free(hw);
     PRI_TRY(invert(layer, ridge));
     return pri_surgeon_layer_price(layer);
+}
+
+pare_status pri_surgeon_layer_set_diagonal(pri_surgeon_layer *layer, const double *squares,
+                                           int64_t rows, const float *weights, const double *root)
+{
+    const int64_t outputs = layer->outputs;
+    double *row = pri_alloc(layer->ctx, (size_t)outputs, sizeof *row);
+
+    if (row == NULL)
+        return PARE_ERROR_MEMORY;
+    set_weights(layer, weights, root, row);
+    pri_free(row);
+    for (int m = 0; m < layer->n_members; m++) {
+        layer->cost[m] = 0;
+        for (int64_t i = layer->start[m]; i < layer->start[m + 1]; i++) {
+            const double *w = layer->weights + i * outputs;
+            layer->cost[m] += squares[layer->order[i]] / (double)rows *
+                              cblas_ddot((int)outputs, w, 1, w, 1);
+        }
+        layer->energy += layer->cost[m];
+    }
+    return PARE_OK;
 }
 
 /* inv(H)_qq of a member, and inv(inv(H)_qq) times `rows` (b x width) in place; false when singular. */
@@ -179,8 +180,11 @@ pare_status pri_surgeon_layer_price(pri_surgeon_layer *layer)
 {
     const int64_t outputs = layer->outputs, b = widest(layer);
 
-    if (layer->is_diagonal)
+    if (layer->is_diagonal) {
+        for (int m = 0; m < layer->n_members; m++)
+            layer->cost[m] = layer->is_gone[m] ? 0 : layer->cost[m];
         return PARE_OK;
+    }
     double *block = pri_alloc(layer->ctx, (size_t)b, (size_t)b * sizeof *block);
     double *rows = pri_alloc(layer->ctx, (size_t)b, (size_t)outputs * sizeof *rows);
     if (block == NULL || rows == NULL) {
@@ -191,11 +195,12 @@ pare_status pri_surgeon_layer_price(pri_surgeon_layer *layer)
     for (int m = 0; m < layer->n_members; m++) {
         const double *own = layer->weights + layer->start[m] * outputs;
         const int64_t count = (layer->start[m + 1] - layer->start[m]) * outputs;
-        layer->cost[m] = 0;
-        if (layer->is_gone[m])
+        if (layer->is_gone[m]) {
+            layer->cost[m] = 0;
             continue;
+        }
         memcpy(rows, own, (size_t)count * sizeof *rows);
-        if (solve_block(layer, m, block, rows, outputs))
+        if (solve_block(layer, m, block, rows, outputs)) /* otherwise the last price stands */
             layer->cost[m] = cblas_ddot((int)count, rows, 1, own, 1);
     }
     pri_free(block);

@@ -26,7 +26,7 @@ typedef struct pri_surgeon_layer {
     double *cost;     /* by member, current */
     double scale;     /* costs are multiplied by this */
     double energy;    /* tr(W' H W) before anything went: the layer's output energy */
-    bool is_diagonal; /* too large to invert: members do not compensate for one another */
+    bool is_diagonal; /* too wide for moments: set_diagonal is to be used, nothing compensates */
 } pri_surgeon_layer;
 
 enum { PRI_SURGEON_MOST_COLUMNS = 6000 };
@@ -40,6 +40,9 @@ pare_status pri_surgeon_layer_new(pri_surgeon_layer *layer, pare_context *ctx, i
  * PARE_ERROR_NUMERIC when the moments cannot be inverted. */
 pare_status pri_surgeon_layer_set(pri_surgeon_layer *layer, const float *gram, int64_t rows,
                                   const float *weights, const double *root, double ridge);
+/* The same for a wide layer from each column's sum of squares: cost = tr(W_q' diag(H_qq) W_q). */
+pare_status pri_surgeon_layer_set_diagonal(pri_surgeon_layer *layer, const double *squares,
+                                           int64_t rows, const float *weights, const double *root);
 /* Costs of all members anew. */
 pare_status pri_surgeon_layer_price(pri_surgeon_layer *layer);
 /* Index of a unit among the members, or -1. */

@@ -5,7 +5,6 @@
 #include <cblas.h>
 #include <lapacke.h>
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "criteria/fisher.h"
@@ -61,6 +60,7 @@ static pare_status find_sites(pri_surgeon *s)
                                         .record = record,
                                         .first = s->n_layers,
                                         .n_layers = p.groups,
+                                        .is_image = p.is_image,
                                         .outputs = p.outputs};
         s->n_layers += p.groups;
     }
@@ -70,30 +70,36 @@ static pare_status find_sites(pri_surgeon *s)
 
 /* --- Curvature of the outputs: E sum over positions of g g' --- */
 
-static void add_curvature(const pri_tap *tap, const pri_surgeon_site *at, int64_t images)
+static pare_status add_curvature(pare_context *ctx, const pri_tap *tap, const pri_surgeon_site *at,
+                                 int64_t batch, int64_t images)
 {
-    const pri_channels ch = pri_channels_of(&tap->shape, tap->layout);
-    const int o = (int)at->outputs, all = (int)ch.channels;
+    const int64_t o = at->outputs, per_image = pri_shape_count(&tap->shape) / batch;
+    const pri_channels ch = at->is_image ? pri_channels_of(&tap->shape, tap->layout)
+                                         : (pri_channels){.channels = o, .inner = per_image / o,
+                                                          .channel_stride = 1};
     const bool is_last = ch.channel_stride == 1;
+    float *sum = pri_alloc(ctx, (size_t)o, (size_t)o * sizeof *sum);
 
+    if (sum == NULL)
+        return PARE_ERROR_MEMORY;
     for (int g = 0; g < at->n_layers; g++) {
         double *to = at->curvature + (int64_t)g * o * o;
-        float *sum = calloc((size_t)o * (size_t)o, sizeof *sum);
-        if (sum == NULL)
-            return;
+        memset(sum, 0, (size_t)(o * o) * sizeof *sum);
         for (int64_t n = 0; n < images; n++) {
-            const float *rows = tap->gradient + n * ch.channels * ch.inner +
-                                (int64_t)g * o * ch.channel_stride;
-            cblas_ssyrk(CblasRowMajor, CblasUpper, is_last ? CblasTrans : CblasNoTrans, o,
-                        (int)ch.inner, 1, rows, is_last ? all : (int)ch.inner, 1, sum, o);
+            const float *rows = tap->gradient + n * per_image + g * o * ch.channel_stride;
+            cblas_ssyrk(CblasRowMajor, CblasUpper, is_last ? CblasTrans : CblasNoTrans, (int)o,
+                        (int)ch.inner, 1, rows, is_last ? (int)ch.channels : (int)ch.inner, 1, sum,
+                        (int)o);
         }
-        for (int64_t i = 0; i < (int64_t)o * o; i++)
+        for (int64_t i = 0; i < o * o; i++)
             to[i] += sum[i];
-        free(sum);
     }
+    pri_free(sum);
+    return PARE_OK;
 }
 
-static pare_status run_gradients(pri_surgeon *s, pri_engine *engine, int64_t count)
+static pare_status run_gradients(pri_surgeon *s, pri_engine *engine, const pare_model *model,
+                                 int64_t count)
 {
     const pri_scoring *a = s->asked;
     const int64_t batch = pri_engine_batch(engine);
@@ -104,13 +110,13 @@ static pare_status run_gradients(pri_surgeon *s, pri_engine *engine, int64_t cou
         PRI_TRY(pri_fill_input(engine, a->data, a->preprocess, at));
         for (int draw = 0; draw < PROJECTIONS; draw++) {
             PRI_TRY(pri_engine_forward(engine));
-            PRI_TRY(pri_seed_gradients(engine, a->masked, a->fisher, a->data, at, images,
+            PRI_TRY(pri_seed_gradients(engine, model, a->fisher, a->data, at, images,
                                        a->seed, (uint64_t)draw));
             PRI_TRY(pri_engine_backward(engine));
             for (int i = 0; i < s->n_sites; i++) {
                 pri_tap tap;
                 PRI_TRY(pri_engine_tap(engine, i, &tap));
-                add_curvature(&tap, &s->sites[i], images);
+                PRI_TRY(add_curvature(s->groups->ctx, &tap, &s->sites[i], batch, images));
             }
         }
         pri_progress(s->groups->ctx,
@@ -149,12 +155,15 @@ static pare_status measure_curvature(pri_surgeon *s)
     const pri_scoring *a = s->asked;
     const int64_t count = pri_min_i64(a->data->count, MOST_IMAGES);
     pri_value **taps = pri_alloc(s->groups->ctx, (size_t)s->n_sites + 1, sizeof *taps);
+    pare_model *copy = NULL;
     pri_engine *engine = NULL;
-    pare_status status = taps != NULL ? PARE_OK : PARE_ERROR_MEMORY;
+    pare_status status = taps != NULL ? pare_model_clone(&copy, a->masked) : PARE_ERROR_MEMORY;
 
+    if (status == PARE_OK)
+        status = pri_model_expose_logits(copy);
     for (int i = 0; i < s->n_sites && status == PARE_OK; i++) {
         pri_surgeon_site *at = &s->sites[i];
-        taps[i] = a->masked->graph->nodes[at->consumer->node->id]->outputs[0];
+        taps[i] = copy->graph->nodes[at->consumer->node->id]->outputs[0];
         at->curvature = pri_alloc(s->groups->ctx, (size_t)(at->n_layers * at->outputs),
                                   (size_t)at->outputs * sizeof(double));
         status = at->curvature != NULL ? PARE_OK : PARE_ERROR_MEMORY;
@@ -164,14 +173,15 @@ static pare_status measure_curvature(pri_surgeon *s)
                                   .taps = taps,
                                   .n_taps = s->n_sites};
     if (status == PARE_OK)
-        status = pri_batch_within(&options.batch, a->masked, options, PRI_FISHER_BYTES);
+        status = pri_batch_within(&options.batch, copy, options, PRI_FISHER_BYTES);
     if (status == PARE_OK)
-        status = pri_engine_new(&engine, a->masked, &options);
+        status = pri_engine_new(&engine, copy, &options);
     if (status == PARE_OK)
-        status = run_gradients(s, engine, count);
+        status = run_gradients(s, engine, copy, count);
     if (status == PARE_OK)
         status = factor_curvature(s, count);
     pri_engine_free(engine);
+    pare_model_free(copy);
     pri_free(taps);
     return status;
 }
@@ -198,6 +208,22 @@ static pare_status gather(int **unit_of, float **dense, const pri_surgeon *s,
     return PARE_OK;
 }
 
+/* Second moments of each column alone, where all of them would take too much memory. */
+static pare_status set_wide_layer(pri_surgeon_layer *layer, int group, const pri_call *call,
+                                  const pri_product *p, const float *dense, const double *root)
+{
+    int64_t rows = 0;
+    double *squares = pri_alloc(call->ctx, (size_t)p->columns, sizeof *squares);
+    pare_status status = squares != NULL ? pri_column_squares(squares, &rows, call, p, group,
+                                                              MOST_ROWS)
+                                         : PARE_ERROR_MEMORY;
+
+    if (status == PARE_OK)
+        status = pri_surgeon_layer_set_diagonal(layer, squares, rows, dense, root);
+    pri_free(squares);
+    return status;
+}
+
 static pare_status set_layer(pri_surgeon *s, const pri_surgeon_site *at, int group,
                              const pri_call *call, const pri_product *p)
 {
@@ -212,9 +238,11 @@ static pare_status set_layer(pri_surgeon *s, const pri_surgeon_site *at, int gro
 
     if (status == PARE_OK)
         status = pri_surgeon_layer_new(layer, ctx, p->columns, p->outputs, unit_of);
-    if (status == PARE_OK)
+    if (status == PARE_OK && layer->is_diagonal)
+        status = set_wide_layer(layer, group, call, p, dense, root);
+    else if (status == PARE_OK)
         status = pri_gram_make(&gram, call, p, group, NULL, MOST_ROWS);
-    if (status == PARE_OK)
+    if (status == PARE_OK && !layer->is_diagonal)
         status = pri_surgeon_layer_set(layer, gram.gram, gram.rows, dense, root,
                                        pri_ridge(gram.rows, p->columns));
     if (status == PARE_ERROR_NUMERIC)

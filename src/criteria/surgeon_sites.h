@@ -12,6 +12,7 @@ typedef struct pri_surgeon_site {
     int first, n_layers; /* one layer a group of the convolution */
     double *curvature;  /* n_layers x outputs x outputs, or NULL */
     int64_t outputs;
+    bool is_image;      /* outputs are axis 1 of what the node gives */
 } pri_surgeon_site;
 
 typedef struct pri_surgeon {

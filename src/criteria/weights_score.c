@@ -60,6 +60,9 @@ pare_status pri_score_magnitude(double *scores, const pri_scoring *scoring)
     return PARE_OK;
 }
 
+/* Units without normalisation say nothing about themselves: they go last. */
+static const double UNSCALED = 1e30;
+
 /* Whether a value is the scale of a BatchNormalization. */
 static bool is_bn_scale(const pri_value *value)
 {
@@ -88,7 +91,7 @@ pare_status pri_score_bn_scale(double *scores, const pri_scoring *scoring)
             scores[u] += fabsf(((const float *)weight->data)[unit->elements[e] - use->first]);
             count++;
         }
-        scores[u] /= count > 0 ? count : 1;
+        scores[u] = count > 0 ? scores[u] / count : UNSCALED;
         any = any || count > 0;
     }
     return any ? PARE_OK

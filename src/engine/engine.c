@@ -233,6 +233,16 @@ int64_t pri_engine_batch(const pri_engine *engine)
     return shape->rank > 0 ? shape->dims[0] : 1;
 }
 
+bool pri_engine_keeps_batch(const pri_engine *engine)
+{
+    for (int k = 0; k < engine->model->graph->n_outputs; k++) {
+        const pri_shape *shape = &engine->instances[engine->outputs[k]].shape;
+        if (shape->rank > 0 && shape->dims[0] != pri_engine_batch(engine))
+            return false;
+    }
+    return true;
+}
+
 void *pri_engine_input(pri_engine *engine, int k)
 {
     const int block = engine->instances[engine->inputs[k]].block;

@@ -32,6 +32,9 @@ pare_status pri_engine_new(pri_engine **out, pare_model *model, const pri_engine
 void pri_engine_free(pri_engine *engine); /* NULL is fine */
 
 int64_t pri_engine_batch(const pri_engine *engine);
+/* Whether all outputs have the batch as first dimension: a graph that states its batch in a Reshape may
+ * run at another one and fold images together. */
+bool pri_engine_keeps_batch(const pri_engine *engine);
 /* Where to write input k: plain float (or the input's type), shape as given. */
 void *pri_engine_input(pri_engine *engine, int k);
 pri_shape pri_engine_input_shape(const pri_engine *engine, int k);

@@ -257,13 +257,37 @@ static bool is_consumed(const pri_groups *groups, const pri_value *value, int ax
     return false;
 }
 
+static bool is_normalised(const pri_node *node)
+{
+    const pri_value *out = node->n_outputs > 0 ? node->outputs[0] : NULL;
+
+    return out != NULL && out->n_uses == 1 && out->uses[0].node->op != NULL &&
+           out->uses[0].node->op->updates != 0;
+}
+
+/* Running statistics stay, and so do weights in front of a normalisation: its own scale and shift do
+ * what is wanted. */
+static bool keeps_weakened(const pri_value *value)
+{
+    for (int u = 0; u < value->n_uses; u++) {
+        const pri_use *use = &value->uses[u];
+        if (use->node->op == NULL || use->slot < 0)
+            continue;
+        if ((use->node->op->updates >> use->slot & 1u) != 0 ||
+            (use->node->op->updates == 0 && is_normalised(use->node)))
+            return true;
+    }
+    return false;
+}
+
 pare_status pri_groups_scale_producers(const pri_groups *groups, pare_model *model,
                                        const bool *removed, float factor)
 {
     for (int r = 0; r < groups->n_axes; r++) {
         const pri_axis_use *use = &groups->axes[r];
         pri_value *value = model->graph->values[use->value->id];
-        if (value->constant == NULL || is_consumed(groups, use->value, use->axis))
+        if (value->constant == NULL || is_consumed(groups, use->value, use->axis) ||
+            (factor > 0 && keeps_weakened(value)))
             continue;
         PRI_TRY(scale_slabs(groups, value, r, removed, factor));
     }

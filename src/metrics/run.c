@@ -71,18 +71,6 @@ void pri_reopen_shape(pare_model *model, const pare_model *like)
     }
 }
 
-/* A graph that states its batch in a Reshape may run at another one and fold images together; the
- * first dimension of what it gives then is not the batch. */
-static bool keeps_batch(const pri_engine *engine, const pare_model *model, int64_t batch)
-{
-    for (int k = 0; k < model->graph->n_outputs; k++) {
-        const pri_shape shape = pri_engine_output_shape(engine, k);
-        if (shape.rank > 0 && shape.dims[0] != batch)
-            return false;
-    }
-    return true;
-}
-
 pare_status pri_batch_engine(pri_engine **out, pare_model *model, pri_engine_options options)
 {
     pare_status status = pri_engine_new(out, model, &options);
@@ -93,7 +81,7 @@ pare_status pri_batch_engine(pri_engine **out, pare_model *model, pri_engine_opt
     const pri_shape *shape = &graph->inputs[0]->shape;
     if (shape->rank == 0 || shape->dims[0] <= 0 || options.batch == shape->dims[0])
         return status;
-    if (status == PARE_OK && keeps_batch(*out, model, options.batch))
+    if (status == PARE_OK && pri_engine_keeps_batch(*out))
         return PARE_OK;
     if (status == PARE_OK)
         pri_engine_free(*out);

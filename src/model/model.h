@@ -63,6 +63,12 @@ void pri_facts_free(pri_facts *facts); /* NULL is fine */
  * hold as constant when `facts` is given. */
 void pri_model_needed(bool *needed, const pare_model *model, const pri_facts *facts);
 
+/* The value before a Softmax or LogSoftmax over classes that ends in `output`, or `output` itself. The
+ * likelihood of logits is steadier than that of probabilities, and has the same optimum. */
+pri_value *pri_logits_of(pri_value *output, const pri_facts *facts, int opset);
+/* Makes such values the outputs of a model (a clone that is only run). */
+pare_status pri_model_expose_logits(pare_model *model);
+
 /* A call of `node` at these facts, without data: in and out must hold PRI_MAX_OPERANDS each. */
 void pri_call_of(pri_call *call, pri_operand *in, pri_operand *out, const pare_model *model,
                  const pri_node *node, const pri_facts *facts);

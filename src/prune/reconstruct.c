@@ -51,10 +51,12 @@ static pare_status find_pairs(state *s)
 
     if (status == PARE_OK)
         status = pri_facts_infer(&facts[1], s->original, 0, true);
-    for (int v = 0; status == PARE_OK && v < s->model->graph->n_values; v++) {
-        pri_value *own = s->model->graph->values[v];
+    const int n_values = s->model->graph->n_values;
+    for (int k = 0; status == PARE_OK && k < 2 * n_values; k++) { /* outputs, then sums */
+        pri_value *own = s->model->graph->values[k % n_values];
         pri_value *other = pri_graph_find_value(s->original->graph, own->name);
-        if (other == NULL || s->n_pairs == MOST_TAPS || !(own->is_output || is_sum(own)))
+        if (other == NULL || s->n_pairs == MOST_TAPS ||
+            !(k < n_values ? own->is_output : !own->is_output && is_sum(own)))
             continue;
         const pri_fact *a = &facts[0]->of[own->id], *b = &facts[1]->of[other->id];
         if (!a->known || !b->known || a->dtype != PRI_F32 || b->dtype != PRI_F32 ||
@@ -85,7 +87,7 @@ static pare_status open_engines(state *s)
     }
     options.taps = taps[0];
     options.backward = options.weight_gradients = true;
-    int64_t batch = pri_min_i64(s->data->count, PRI_FISHER_BATCH);
+    int64_t batch = pri_max_i64(1, pri_min_i64(s->data->count / 8, PRI_FISHER_BATCH));
     PRI_TRY(pri_batch_within(&batch, s->model, options, PRI_FISHER_BYTES));
     options.batch = batch;
     PRI_TRY(pri_engine_new(&s->engine, s->model, &options));
@@ -299,7 +301,11 @@ pare_status pri_reconstruct(pare_model *model, pare_model *original, const pare_
     s.order = pri_alloc(model->ctx, (size_t)data->count + 1, sizeof *s.order);
     if (status == PARE_OK && s.order == NULL)
         status = PARE_ERROR_MEMORY;
-    if (status == PARE_OK && s.n_train >= batch && s.n_train + batch <= data->count) {
+    const bool is_enough = s.n_train >= batch && s.n_train + batch <= data->count;
+    if (status == PARE_OK && !is_enough)
+        pri_log(model->ctx, PARE_LOG_WARNING, "too few images to reconstruct with (%lld)",
+                (long long)data->count);
+    if (status == PARE_OK && is_enough) {
         pri_random_permutation(s.order, data->count, seed, PRI_STREAM_SPLIT);
         status = list_weights(&s);
         if (status == PARE_OK)

@@ -91,8 +91,14 @@ static bool solve(double *x, double *h, const pri_gram *gram, const bool *gone, 
         for (int64_t o = 0; o < gram->outputs; o++)
             x[i * gram->outputs + o] = skip_i ? 0 : gram->cross[i * gram->outputs + o];
     }
-    return LAPACKE_dposv(LAPACK_ROW_MAJOR, 'U', (int)n, (int)gram->outputs, h, (int)n, x,
-                         (int)gram->outputs) == 0;
+    if (LAPACKE_dposv(LAPACK_ROW_MAJOR, 'U', (int)n, (int)gram->outputs, h, (int)n, x,
+                      (int)gram->outputs) != 0)
+        return false;
+    for (int64_t i = 0; i < n * gram->outputs; i++) {
+        if (!isfinite(x[i]))
+            return false;
+    }
+    return true;
 }
 
 static pare_status update(pri_node *node, const pri_product *p, int group, const double *x,
@@ -191,7 +197,7 @@ static pare_status reciprocal_scale(float **out, const pass *run, const pri_node
 
 /* Fills in the shortcut a layer's output is added to, when it has been computed already. */
 static pare_status find_shortcut(pri_wanted *wanted, float **scale, const pass *run,
-                                 const pri_node *node, int64_t channels, int step)
+                                 const pri_node *node, const pri_operand *out, int step)
 {
     const pri_node *affine = NULL, *next = only_reader(node);
     const pri_value *own = node->outputs[0];
@@ -207,17 +213,17 @@ static pare_status find_shortcut(pri_wanted *wanted, float **scale, const pass *
         return PARE_OK;
     const int slot = next->inputs[0] == own ? 1 : 0;
     const pri_value *other = next->inputs[slot];
-    const int sum_step = run->step_of[next->id];
-    if (other == NULL || other == own || other->constant != NULL || sum_step < 0 ||
-        (other->producer != NULL && (run->step_of[other->producer->id] < 0 ||
-                                     run->step_of[other->producer->id] >= step)))
+    if (other == NULL || other == own || other->constant != NULL || other->producer == NULL)
         return PARE_OK;
-    PRI_TRY(pri_engine_operand(run->engines[0], sum_step, slot, &original));
-    PRI_TRY(pri_engine_operand(run->engines[1], sum_step, slot, &now));
-    const pri_fact *fact = &run->groups->facts->of[node->outputs[0]->id];
-    if (now.constant != NULL || now.dtype != PRI_F32 || now.shape.rank != fact->shape.rank ||
-        now.shape.rank < 3 || now.shape.dims[1] != channels)
+    /* read where it was made: what the sum reads may be a copy in another layout, made later */
+    const int made = run->step_of[other->producer->id], from = PRI_OUT(other->producer_slot);
+    if (made < 0 || made >= step)
         return PARE_OK;
+    PRI_TRY(pri_engine_operand(run->engines[0], made, from, &original));
+    PRI_TRY(pri_engine_operand(run->engines[1], made, from, &now));
+    if (now.dtype != PRI_F32 || !pri_shape_equal(&now.shape, &out->shape) || now.shape.rank < 3)
+        return PARE_OK;
+    const int64_t channels = out->shape.dims[1];
     wanted->shortcut = now.data;
     wanted->shortcut_layout = now.layout;
     wanted->original_shortcut = original.data;
@@ -245,7 +251,7 @@ static pare_status refit_step(pass *run, int step)
     if (node == NULL)
         return PARE_OK;
     PRI_TRY(pri_step_call(&call, in, out, run->engines[1], run->masked, step));
-    if (!pri_is_fittable(&call, &product) || product.columns > MOST_COLUMNS)
+    if (!pri_is_fittable(&call, &product))
         return PARE_OK;
     bool *gone = pri_alloc(run->groups->ctx, (size_t)product.columns, sizeof *gone);
     if (gone == NULL)
@@ -253,13 +259,15 @@ static pare_status refit_step(pass *run, int step)
     for (int g = 0; g < product.groups && !run->is_touched; g++)
         run->is_touched = mark_gone(gone, run, node, &product, g);
     pri_free(gone);
-    if (!run->is_touched)
+    if (!run->is_touched || product.columns > MOST_COLUMNS)
         return PARE_OK;
     PRI_TRY(pri_engine_operand(run->engines[0], step, PRI_OUT(0), &original));
     wanted.data = original.data;
     wanted.layout = original.layout;
-    pare_status status = find_shortcut(&wanted, &scale, run, run->masked->graph->nodes[node->id],
-                                       product.outputs * product.groups, step);
+    pare_status status = product.is_image
+                             ? find_shortcut(&wanted, &scale, run,
+                                             run->masked->graph->nodes[node->id], &out[0], step)
+                             : PARE_OK;
     for (int g = 0; g < product.groups && status == PARE_OK; g++)
         status = fit_group(run, &call, &product, g, &wanted);
     pri_free(scale);

@@ -10,7 +10,7 @@
 
 #include "criteria/criteria.h"
 #include "criteria/surgeon.h"
-#include "model/model.h"
+#include "metrics/run.h"
 #include "prune/reconstruct.h"
 #include "prune/refit.h"
 #include "prune/select.h"
@@ -108,11 +108,16 @@ static pare_status repair(job *j, pare_model *model)
         PRI_TRY(pri_reconstruct(model, j->original, j->data, &j->preprocess,
                                 o->reconstruct > 0 ? o->reconstruct : RECONSTRUCT_PASSES,
                                 o->seed));
+    pare_status status = PARE_OK;
     if (!o->no_recalibrate)
-        PRI_TRY(pare_recalibrate(model, j->data, j->data, j->original,
-                                 &j->result->was_recalibrated));
+        status = pare_recalibrate(model, j->data, j->data, j->original,
+                                  &j->result->was_recalibrated);
+    if (status == PARE_ERROR_UNSUPPORTED) { /* nothing to re-estimate, or outputs that are no heads */
+        pri_forget(j->ctx);
+        status = PARE_OK;
+    }
     j->result->reconstruct_seconds += pri_clock_s() - start;
-    return PARE_OK;
+    return status;
 }
 
 static pare_status make(pare_model **out, job *j, uint64_t seed)
@@ -239,6 +244,7 @@ static pare_status open_job(job *j, const pare_data *calibration)
     PRI_TRY(check_options(j, calibration));
     PRI_TRY(pare_model_clone(&j->original, j->model));
     if (calibration != NULL) {
+        PRI_TRY(pri_check_input(j->original, calibration));
         PRI_TRY(pri_preprocess_of(&j->preprocess, j->model));
         PRI_TRY(pare_data_sample(&j->data, calibration,
                                  o->calibration > 0 ? o->calibration : CALIBRATION, o->seed));

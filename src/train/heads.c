@@ -4,35 +4,6 @@
 
 #include <string.h>
 
-/* The Softmax or LogSoftmax an output comes from (Identities may stand between), or NULL. */
-static const pri_node *softmax_of(const pri_value *output)
-{
-    const pri_node *node = output->producer;
-
-    while (node != NULL && strcmp(node->op_type, "Identity") == 0 && node->n_inputs == 1)
-        node = node->inputs[0]->producer;
-    if (node == NULL || node->n_inputs != 1 || node->inputs[0] == NULL ||
-        (strcmp(node->op_type, "Softmax") != 0 && strcmp(node->op_type, "LogSoftmax") != 0))
-        return NULL;
-    return node;
-}
-
-/* The value before a Softmax over classes, or the output itself. The cross-entropy of logits is
- * steadier than that of probabilities, and has the same minimum. */
-static pri_value *logits_of(pri_value *output, const pri_facts *facts, int opset)
-{
-    const pri_node *node = softmax_of(output);
-
-    if (node == NULL)
-        return output;
-    const pri_shape *shape = &facts->of[node->inputs[0]->id].shape;
-    const int axis = pri_axis(pri_node_attr_int(node, "axis", opset < 13 ? 1 : -1), shape->rank);
-    /* before opset 13 it ran over all axes from its own on */
-    const bool is_over_classes =
-        axis == 1 && (opset >= 13 || pri_shape_span(shape, 2, shape->rank) == 1);
-    return is_over_classes ? node->inputs[0] : output;
-}
-
 static bool head_of(pri_head *head, const pri_fact *fact)
 {
     const pri_shape *shape = &fact->shape;
@@ -56,7 +27,7 @@ static void trim_outputs(pri_view *view, const pri_facts *facts)
         pri_value *output = graph->outputs[k];
         pri_head head;
         output->is_output = false;
-        output = logits_of(output, facts, graph->opset);
+        output = pri_logits_of(output, facts, graph->opset);
         if (!head_of(&head, &facts->of[output->id]) || view->n_heads == 2 ||
             (view->n_heads == 1 && view->heads[0].is_mask == head.is_mask))
             continue;
