@@ -74,7 +74,7 @@ typedef struct cli_images {
     {"--data", 's', &(images).path, "PATH", "labelled images (required)"},                         \
         {"--split", 's', &(images).split, "NAME", "train, val, test or all"},                      \
         {"--val-fraction", 'f', &(images).val_fraction, "F",                                       \
-         "share of the training images that is val where the data has none"},                      \
+         "share of the training images that is val where the data has none;\nval chooses the best epoch; 0: none"},                      \
         {"--limit", 'i', &(images).limit, "N", "the first N images only"},                         \
         {"--size", 's', &(images).size, "HxW",                                                     \
          "resize images and masks; default: what the model\n"                                      \
@@ -89,7 +89,7 @@ typedef struct cli_images {
         {"--class-offset", 's', &(images).class_offset, "N",                                       \
          "output number of label 0; 1 where output 0 is a background\nclass without label"},       \
     {                                                                                              \
-        "--seed", 'i', &(images).seed, "N", "of splits that the data does not have"                \
+        "--seed", 'i', &(images).seed, "N", "of everything random, splits that the data lacks included"                \
     }
 
 /* Checks what needs no model; EXIT_USAGE after a message, otherwise 0. */

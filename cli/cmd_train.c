@@ -10,11 +10,11 @@
 #include "cli.h"
 
 typedef struct arguments {
-    const char *out, *data, *preprocess, *teacher, *augment, *schedule, *log;
+    const char *out, *teacher, *augment, *schedule, *log;
     const char *checkpoint;
-    int64_t epochs, batch, seed, limit;
+    cli_images images; /* split: the one trained on */
+    int64_t epochs, batch;
     double rate, momentum, decay, warmup, smoothing, mask_weight, clip, distill, temperature;
-    double val_fraction;
     bool resume, keep_last, force;
 } arguments;
 
@@ -124,27 +124,22 @@ static int print(const pare_train_result *r, const arguments *a, const pare_cost
         a->out, "epochs", r->epochs, "best_epoch", r->best_epoch, "best_val_nll",
         number(r->best_val_nll), "best_val_accuracy", number(r->best_val_accuracy), "best_val_miou",
         number(r->best_val_miou), "images_per_second", number(r->images_per_second), "seconds",
-        number(r->seconds), "seed", (json_int_t)a->seed, "costs", cli_costs_json(costs));
+        number(r->seconds), "seed", (json_int_t)a->images.seed, "costs", cli_costs_json(costs));
     return cli_print_json(root);
 }
 
 /* Training images and, unless the fraction is 0 and the data has none of its own, validation ones. */
 static pare_status open_data(pare_data **train, pare_data **val, pare_context *ctx,
-                             const pare_model *model, const arguments *a)
+                             pare_model *model, const arguments *a)
 {
-    pare_data_options options = {.split = "train",
-                                 .val_fraction = a->val_fraction,
-                                 .limit = a->limit,
-                                 .seed = (uint64_t)a->seed};
-    pare_status status = pare_data_fit_options(&options, model);
+    cli_images images = a->images;
+    const pare_status status = cli_open_images(train, ctx, &images, &model, 1);
 
-    if (status == PARE_OK)
-        status = pare_data_open(train, ctx, a->data, &options);
-    if (status != PARE_OK || a->val_fraction <= 0)
+    if (status != PARE_OK || a->images.val_fraction <= 0)
         return status;
-    options.split = "val";
-    options.limit = 0;
-    return pare_data_open(val, ctx, a->data, &options);
+    images.split = "val";
+    images.limit = 0;
+    return cli_open_images(val, ctx, &images, &model, 1);
 }
 
 typedef struct parts {
@@ -156,8 +151,6 @@ static pare_status open_parts(parts *p, pare_context *ctx, const char *in, const
 {
     pare_status status = pare_model_load(&p->model, ctx, in);
 
-    if (status == PARE_OK && a->preprocess != NULL)
-        status = pare_model_set_preprocess(p->model, a->preprocess);
     if (status == PARE_OK && a->teacher != NULL)
         status = pare_model_load(&p->teacher, ctx, a->teacher);
     if (status == PARE_OK)
@@ -231,7 +224,7 @@ static void copy_options(pare_train_options *to, const arguments *a)
     to->temperature = a->temperature;
     to->resume = a->resume;
     to->keep_last = a->keep_last;
-    to->seed = (uint64_t)a->seed;
+    to->seed = (uint64_t)a->images.seed;
 }
 
 static int start(const cli_command *command, const char *in, const arguments *a)
@@ -239,8 +232,11 @@ static int start(const cli_command *command, const char *in, const arguments *a)
     pare_train_options options = {0};
     char checkpoint[4096];
 
-    if (a->out == NULL || a->data == NULL)
-        return cli_usage(command, "%s is missing", a->out == NULL ? "-o" : "--data");
+    if (a->out == NULL)
+        return cli_usage(command, "-o is missing");
+    const int unusable = cli_check_images(command, &a->images);
+    if (unusable != 0)
+        return unusable;
     if (a->epochs < 1 || a->epochs > 1000000 || a->batch < 1 || !(a->rate > 0))
         return cli_usage(command, "--epochs, --batch and --lr must be above 0");
     if (!cli_parse_augment(&options.augment, a->augment))
@@ -265,10 +261,9 @@ int cmd_train(int argc, char **argv)
 {
     arguments a = {.epochs = 10, .batch = 64, .rate = 0.05, .momentum = 0.9, .decay = 5e-4,
                    .schedule = "cosine", .mask_weight = 1, .distill = 0.7, .temperature = 4,
-                   .val_fraction = 0.1};
+                   .images = {.split = "train", .val_fraction = 0.1}};
     const cli_option list[] = {
         {"-o", 's', &a.out, "OUT.onnx", "the file to write (required)"},
-        {"--data", 's', &a.data, "PATH", "labelled images (required)"},
         {"--epochs", 'i', &a.epochs, "N", "passes over the training images"},
         {"--batch", 'i', &a.batch, "N", "images of a step"},
         {"--lr", 'f', &a.rate, "X", "peak learning rate"},
@@ -284,18 +279,12 @@ int cmd_train(int argc, char **argv)
         {"--teacher", 's', &a.teacher, "BIG.onnx", "learn from this model's outputs too"},
         {"--distill", 'f', &a.distill, "X", "share of the teacher, 0 to 1"},
         {"--temperature", 'f', &a.temperature, "X", "of the distillation"},
-        {"--preprocess", 's', &a.preprocess, "TEXT",
-         "cifar10, imagenet, none, unit or scale=..,mean=..,std=..;\ndefault: what the model says"},
-        {"--val-fraction", 'f', &a.val_fraction, "X",
-         "of the training images, to choose the best epoch by\nwhere the data has no validation "
-         "split; 0: none, keep the last epoch"},
-        {"--limit", 'i', &a.limit, "N", "use only the first N training images"},
+        CLI_IMAGE_OPTIONS(a.images),
         {"--checkpoint", 's', &a.checkpoint, "FILE",
          "state of the run, removed after success;\ndefault: OUT.onnx.checkpoint"},
         {"--resume", 'b', &a.resume, NULL, "go on from the checkpoint if there is one"},
         {"--keep-last", 'b', &a.keep_last, NULL, "write the last epoch, not the best"},
         {"--log", 's', &a.log, "FILE", "one JSON line an epoch"},
-        {"--seed", 'i', &a.seed, "N", "of everything random"},
         {"--force", 'b', &a.force, NULL, "replace an existing file"},
         {NULL, 0, NULL, NULL, NULL}};
     const cli_command command = {
