@@ -25,8 +25,9 @@ typedef enum pare_strategy {
                        input moments and output gradients (Martens, Grosse 2015), greedily with
                        downdates */
     PARE_LOCAL_ML   /* local maximum likelihood: the same for each layer's own outputs, Gaussian about
-                       what they were, relative to their energy (Frantar, Alistarh 2022, algorithm 1,
-                       in blocks); one inverse a layer */
+                       what they were as the next layer sees them (behind the normalisation, relative
+                       to the energy of the residual sum they go into); one inverse a layer (Frantar,
+                       Alistarh 2022, algorithm 1, in blocks) */
 } pare_strategy;
 
 /* "random", "magnitude", ... ; false when unknown. */

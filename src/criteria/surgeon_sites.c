@@ -186,6 +186,77 @@ static pare_status measure_curvature(pri_surgeon *s)
     return status;
 }
 
+/* --- Outputs as the next layer sees them --- */
+
+/* curvature = diag(scale of the normalisation behind the layer), where there is one. */
+static pare_status set_scale(pri_surgeon *s, pri_surgeon_site *at)
+{
+    const pri_passage passage = pri_passage_of(at->consumer->node);
+    const int64_t o = at->outputs, all = o * at->n_layers;
+    float *scale = pri_alloc(s->groups->ctx, 2 * (size_t)all, sizeof *scale);
+
+    if (scale == NULL)
+        return PARE_ERROR_MEMORY;
+    if (pri_passage_scale(scale, scale + all, s->asked->masked, &passage, s->groups->facts)) {
+        at->curvature = pri_alloc(s->groups->ctx, (size_t)all, (size_t)o * sizeof(double));
+        for (int64_t c = 0; c < all && at->curvature != NULL; c++)
+            at->curvature[c * o + c % o] = fabs(scale[c]);
+    }
+    const bool failed = passage.affine != NULL && at->curvature == NULL;
+    pri_free(scale);
+    return failed ? PARE_ERROR_MEMORY : PARE_OK;
+}
+
+/* Mean square over rows, summed over channels, of the sums that layers' outputs go into. */
+static pare_status measure_sums(pri_surgeon *s, pri_value *const *sums)
+{
+    const pri_scoring *a = s->asked;
+    pri_engine_options options = {.taps = sums, .n_taps = s->n_sites, .no_fusion = true};
+    pri_engine *engine = NULL;
+    int64_t batch = pri_min_i64(a->data->count, PRI_FISHER_BATCH);
+
+    PRI_TRY(pri_batch_within(&batch, a->masked, options, SLAB_BUDGET));
+    options.batch = batch;
+    PRI_TRY(pri_engine_new(&engine, a->masked, &options));
+    pare_status status = pri_fill_input(engine, a->data, a->preprocess, 0);
+    if (status == PARE_OK)
+        status = pri_engine_forward(engine);
+    for (int i = 0; i < s->n_sites && status == PARE_OK; i++) {
+        pri_tap tap;
+        double sum = 0;
+        status = pri_engine_tap(engine, i, &tap);
+        if (status != PARE_OK || !s->sites[i].is_image || tap.shape.rank < 3)
+            continue;
+        const int64_t count = pri_shape_count(&tap.shape);
+        for (int64_t k = 0; k < count; k++)
+            sum += (double)tap.data[k] * tap.data[k];
+        s->sites[i].energy = sum / (double)(count / tap.shape.dims[1]);
+    }
+    pri_engine_free(engine);
+    return status;
+}
+
+static pare_status measure_scales(pri_surgeon *s)
+{
+    pri_graph *graph = s->asked->masked->graph;
+    pri_value **sums = pri_alloc(s->groups->ctx, (size_t)s->n_sites + 1, sizeof *sums);
+    pare_status status = sums != NULL ? PARE_OK : PARE_ERROR_MEMORY;
+
+    for (int i = 0; i < s->n_sites && status == PARE_OK; i++) {
+        const pri_node *layer = s->sites[i].consumer->node;
+        const pri_passage passage = pri_passage_of(layer);
+        const pri_node *last = passage.sum != NULL      ? passage.sum
+                               : passage.affine != NULL ? passage.affine
+                                                        : layer;
+        sums[i] = graph->nodes[last->id]->outputs[0];
+        status = set_scale(s, &s->sites[i]);
+    }
+    if (status == PARE_OK)
+        status = measure_sums(s, sums);
+    pri_free(sums);
+    return status;
+}
+
 /* --- Moments of the inputs --- */
 
 /* W[k][o] of one group, dense, and the units its columns belong to. */
@@ -248,8 +319,10 @@ static pare_status set_layer(pri_surgeon *s, const pri_surgeon_site *at, int gro
     if (status == PARE_ERROR_NUMERIC)
         status = pri_fail(ctx, status, "the inputs of '%s' have no usable second moments",
                           call->node->name);
-    if (status == PARE_OK && root == NULL)
-        layer->scale = 1 / (layer->energy > 0 ? layer->energy : 1);
+    if (status == PARE_OK && !s->by_outputs) {
+        const double energy = at->energy > 0 ? at->energy : layer->energy;
+        layer->scale = 1 / (energy > 0 ? energy : 1);
+    }
     pri_gram_clear(&gram);
     pri_free(unit_of);
     pri_free(dense);
@@ -294,9 +367,9 @@ static pare_status measure_inputs(pri_surgeon *s)
 
 pare_status pri_surgeon_open(pri_surgeon *surgeon, const pri_scoring *scoring, bool by_outputs)
 {
-    *surgeon = (pri_surgeon){.asked = scoring, .groups = scoring->groups};
+    *surgeon = (pri_surgeon){
+        .asked = scoring, .groups = scoring->groups, .by_outputs = by_outputs};
     PRI_TRY(find_sites(surgeon));
-    if (by_outputs)
-        PRI_TRY(measure_curvature(surgeon));
+    PRI_TRY(by_outputs ? measure_curvature(surgeon) : measure_scales(surgeon));
     return measure_inputs(surgeon);
 }

@@ -10,7 +10,8 @@ typedef struct pri_surgeon_site {
     const pri_consumer *consumer;
     int record;         /* followed axis of the input */
     int first, n_layers; /* one layer a group of the convolution */
-    double *curvature;  /* n_layers x outputs x outputs, or NULL */
+    double *curvature;  /* n_layers x outputs x outputs: square root of the outputs' weight, or NULL */
+    double energy;      /* of the sum the outputs go into; 0: unknown, their own counts */
     int64_t outputs;
     bool is_image;      /* outputs are axis 1 of what the node gives */
 } pri_surgeon_site;
@@ -18,14 +19,16 @@ typedef struct pri_surgeon_site {
 typedef struct pri_surgeon {
     const pri_scoring *asked;
     const pri_groups *groups;
+    bool by_outputs;
     pri_surgeon_site *sites;
     int n_sites;
     pri_surgeon_layer *layers;
     int n_layers;
 } pri_surgeon;
 
-/* Finds the layers of the model and measures input moments and, with `by_outputs`, the curvature of
- * what they give. Clear it also after a failure. */
+/* Finds the layers of the model and measures the moments of their inputs and how their outputs count:
+ * with `by_outputs` by the curvature of the network's outputs; otherwise as the next layer sees them,
+ * behind the normalisation and relative to the energy of the sum they go into. Clear it also after a failure. */
 pare_status pri_surgeon_open(pri_surgeon *surgeon, const pri_scoring *scoring, bool by_outputs);
 void pri_surgeon_close(pri_surgeon *surgeon);
 

@@ -69,6 +69,18 @@ pri_value *pri_logits_of(pri_value *output, const pri_facts *facts, int opset);
 /* Makes such values the outputs of a model (a clone that is only run). */
 pare_status pri_model_expose_logits(pare_model *model);
 
+/* What a layer's output passes next, each the only reader of what stands before; NULL where absent. */
+typedef struct pri_passage {
+    const pri_node *affine; /* a normalisation with fixed statistics */
+    const pri_node *sum;    /* of a residual connection, behind affine or the layer itself ... */
+    const pri_value *other; /* ... and what is added there */
+} pri_passage;
+pri_passage pri_passage_of(const pri_node *layer);
+/* Scale and shift of each channel in passage->affine with the weights `model` has now (same ids as the
+ * passage's graph); false when there is none. */
+bool pri_passage_scale(float *scale, float *shift, const pare_model *model,
+                       const pri_passage *passage, const pri_facts *facts);
+
 /* A call of `node` at these facts, without data: in and out must hold PRI_MAX_OPERANDS each. */
 void pri_call_of(pri_call *call, pri_operand *in, pri_operand *out, const pare_model *model,
                  const pri_node *node, const pri_facts *facts);

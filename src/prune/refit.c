@@ -158,33 +158,19 @@ static pare_status fit_group(pass *run, const pri_call *call, const pri_product 
 
 /* --- Shortcuts --- */
 
-/* The node behind `node` when it is the only reader of its output. */
-static const pri_node *only_reader(const pri_node *node)
-{
-    const pri_value *out = node->outputs[0];
-
-    return out != NULL && out->n_uses == 1 && !out->is_output && out->uses[0].slot >= 0
-               ? out->uses[0].node
-               : NULL;
-}
-
-/* Reciprocals of what each output channel is multiplied by in `affine`; channels that hardly count
- * get 0. */
-static pare_status reciprocal_scale(float **out, const pass *run, const pri_node *affine,
+/* Reciprocals of what each output channel is multiplied by on its way; channels that hardly count
+ * get 0. NULL: nothing is. */
+static pare_status reciprocal_scale(float **out, const pass *run, const pri_passage *passage,
                                     int64_t channels)
 {
-    pri_operand in[PRI_MAX_OPERANDS], outputs[PRI_MAX_OPERANDS];
-    pri_call call;
     float largest = 0;
 
+    if (passage->affine == NULL)
+        return PARE_OK;
     *out = pri_alloc(run->groups->ctx, (size_t)(2 * channels), sizeof(float));
     if (*out == NULL)
         return PARE_ERROR_MEMORY;
-    const pri_node *node = run->masked->graph->nodes[affine->id];
-    pri_call_of(&call, in, outputs, run->masked, node, run->groups->facts);
-    for (int k = 1; k < call.n_in; k++)
-        in[k].constant = node->inputs[k] != NULL ? node->inputs[k]->constant : NULL;
-    if (!node->op->as_affine(&call, *out, *out + channels)) {
+    if (!pri_passage_scale(*out, *out + channels, run->masked, passage, run->groups->facts)) {
         memset(*out, 0, (size_t)channels * sizeof(float));
         return PARE_OK;
     }
@@ -199,21 +185,11 @@ static pare_status reciprocal_scale(float **out, const pass *run, const pri_node
 static pare_status find_shortcut(pri_wanted *wanted, float **scale, const pass *run,
                                  const pri_node *node, const pri_operand *out, int step)
 {
-    const pri_node *affine = NULL, *next = only_reader(node);
-    const pri_value *own = node->outputs[0];
+    const pri_passage passage = pri_passage_of(node);
+    const pri_value *other = passage.other;
     pri_operand original, now;
 
-    if (next != NULL && next->op != NULL && next->op->as_affine != NULL &&
-        next->inputs[0] == own) {
-        affine = next;
-        own = affine->outputs[0];
-        next = only_reader(affine);
-    }
-    if (next == NULL || next->op == NULL || !next->op->is_sum || next->n_inputs != 2)
-        return PARE_OK;
-    const int slot = next->inputs[0] == own ? 1 : 0;
-    const pri_value *other = next->inputs[slot];
-    if (other == NULL || other == own || other->constant != NULL || other->producer == NULL)
+    if (other == NULL || other->producer == NULL)
         return PARE_OK;
     /* read where it was made: what the sum reads may be a copy in another layout, made later */
     const int made = run->step_of[other->producer->id], from = PRI_OUT(other->producer_slot);
@@ -228,9 +204,7 @@ static pare_status find_shortcut(pri_wanted *wanted, float **scale, const pass *
     wanted->shortcut_layout = now.layout;
     wanted->original_shortcut = original.data;
     wanted->original_layout = original.layout;
-    if (affine == NULL)
-        return PARE_OK;
-    PRI_TRY(reciprocal_scale(scale, run, affine, channels));
+    PRI_TRY(reciprocal_scale(scale, run, &passage, channels));
     wanted->scale = *scale;
     return PARE_OK;
 }
