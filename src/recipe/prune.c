@@ -177,6 +177,19 @@ static pare_status draw(pare_model **out, job *j)
 
 /* --- The job --- */
 
+/* What the model costs by pare_model_costs, which counts one sample; the goal counts the declared
+ * batch, and a stated number is of one sample. */
+static double stated_whole(const job *j)
+{
+    switch (j->goal.quantity) {
+    case PARE_MACS: return (double)j->result->before.macs;
+    case PARE_PARAMETERS: return (double)j->result->before.parameters;
+    case PARE_BYTES:
+    case PARE_CHANNELS: break;
+    }
+    return j->goal.whole;
+}
+
 static pare_status set_goal(job *j)
 {
     const pare_prune_options *o = j->options;
@@ -192,7 +205,10 @@ static pare_status set_goal(job *j)
                          .ignore_cost = o->ignore_cost,
                          .align = o->align > 1 ? o->align : 1};
     j->goal.whole = pri_goal_measure(&j->goal, j->groups, j->removed, kept);
-    j->goal.keep = o->target.is_share ? o->target.value * j->goal.whole : o->target.value;
+    const double stated = stated_whole(j);
+    j->goal.keep = o->target.is_share ? o->target.value * j->goal.whole
+                   : stated > 0       ? o->target.value * j->goal.whole / stated
+                                      : o->target.value;
     pri_free(kept);
     if (j->goal.whole <= 0)
         return pri_fail(j->ctx, PARE_ERROR_SHAPE,

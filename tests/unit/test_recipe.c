@@ -145,6 +145,37 @@ static void targets_are_met_within_a_percent(void **state)
     pare_context_free(ctx);
 }
 
+/* Costs are of one sample, whatever batch the model declares. */
+static void a_fixed_batch_changes_no_target(void **state)
+{
+    static const int64_t dims[] = {8, 1, 16, 16};
+
+    (void)state;
+    for (int rounds = 0; rounds < 3; rounds++) { /* 0: pare_prune with an absolute number */
+        pare_context *ctx = test_context();
+        pare_model *model = make_model(ctx, "resnet20"), *pruned = NULL;
+        pare_recipe recipe = {.prune = {.strategy = PARE_MAGNITUDE,
+                                        .target = {PARE_MACS, 0.5, true}},
+                              .rounds = rounds};
+        pare_recipe_result result = {0};
+        pare_costs whole;
+        test_ok(ctx, pare_model_set_input_shape(model, 0, 4, dims));
+        test_ok(ctx, pare_model_costs(model, &whole));
+        if (rounds == 0) {
+            recipe.prune.target = (pare_target){PARE_MACS, 0.5 * (double)whole.macs, false};
+            test_ok(ctx, pare_prune(&pruned, model, NULL, &recipe.prune, &result.pruning));
+        } else {
+            test_ok(ctx, pare_run_recipe(&pruned, model, NULL, NULL, &recipe, &result));
+        }
+        const double share = achieved(&result.pruning, PARE_MACS);
+        assert_true(share > 0.495 && share < 0.505);
+        pare_recipe_result_clear(&result);
+        pare_model_free(pruned);
+        pare_model_free(model);
+        pare_context_free(ctx);
+    }
+}
+
 static void aligned_counts_are_multiples(void **state)
 {
     pare_context *ctx = test_context();
@@ -378,6 +409,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(targets_are_read),
         cmocka_unit_test(targets_are_met_within_a_percent),
+        cmocka_unit_test(a_fixed_batch_changes_no_target),
         cmocka_unit_test(aligned_counts_are_multiples),
         cmocka_unit_test(masking_computes_what_deleting_does),
         cmocka_unit_test(repairs_bring_outputs_back),
