@@ -198,6 +198,44 @@ static void aligned_counts_are_multiples(void **state)
     pare_context_free(ctx);
 }
 
+/* What is reported of several draws is of the one that is kept, here the first of three. */
+static void the_kept_draw_is_reported(void **state)
+{
+    int n_kept_first = 0;
+
+    (void)state;
+    for (uint64_t seed = 1; seed < 7; seed++) {
+        pare_context *ctx = test_context();
+        pare_data *data = make_data(ctx, 64, 1);
+        pare_model *model = make_model(ctx, "lenet5"), *models[2] = {NULL, NULL};
+        pare_prune_result results[2];
+        for (int k = 0; k < 2; k++) {
+            const pare_prune_options options = {.strategy = PARE_RANDOM,
+                                                .target = {PARE_MACS, 0.5, true},
+                                                .draws = k == 0 ? 1 : 3,
+                                                .no_refit = true,
+                                                .no_recalibrate = true,
+                                                .seed = seed};
+            test_ok(ctx, pare_prune(&models[k], model, data, &options, &results[k]));
+        }
+        if (output_error(ctx, models[0], models[1], data) == 0) {
+            n_kept_first++;
+            assert_int_equal(results[0].removed, results[1].removed);
+            assert_true(results[0].oracle == results[1].oracle);
+            for (int g = 0; g < results[0].n_groups; g++)
+                assert_int_equal(results[0].groups[g].after, results[1].groups[g].after);
+        }
+        for (int k = 0; k < 2; k++) {
+            pare_prune_result_clear(&results[k]);
+            pare_model_free(models[k]);
+        }
+        pare_model_free(model);
+        pare_data_free(data);
+        pare_context_free(ctx);
+    }
+    assert_true(n_kept_first > 0);
+}
+
 static void masking_computes_what_deleting_does(void **state)
 {
     pare_context *ctx = test_context();
@@ -285,6 +323,10 @@ static void strategies_without_images_say_what_they_need(void **state)
     data->labels = NULL;
     const pare_prune_options taylor = {.strategy = PARE_TAYLOR, .target = {PARE_MACS, 0.5, true}};
     assert_int_equal(pare_prune(&pruned, model, data, &taylor, &result), PARE_ERROR_DATA);
+    const pare_prune_options draws = {
+        .strategy = PARE_RANDOM, .target = {PARE_MACS, 0.5, true}, .draws = 2};
+    assert_int_equal(pare_prune(&pruned, model, data, &draws, &result), PARE_ERROR_DATA);
+    assert_non_null(strstr(pare_context_message(ctx), "draws"));
     const pare_prune_options ml = {.strategy = PARE_ML, .target = {PARE_MACS, 0.5, true}};
     test_ok(ctx, pare_prune(&pruned, model, data, &ml, &result)); /* needs no labels */
     pare_prune_result_clear(&result);
@@ -411,6 +453,7 @@ int main(void)
         cmocka_unit_test(targets_are_met_within_a_percent),
         cmocka_unit_test(a_fixed_batch_changes_no_target),
         cmocka_unit_test(aligned_counts_are_multiples),
+        cmocka_unit_test(the_kept_draw_is_reported),
         cmocka_unit_test(masking_computes_what_deleting_does),
         cmocka_unit_test(repairs_bring_outputs_back),
         cmocka_unit_test(strategies_without_images_say_what_they_need),
