@@ -78,8 +78,7 @@ typedef struct pare_prune_options {
     bool ignore_cost;     /* do not divide scores by what a unit saves of the target's quantity */
     int64_t align;        /* channels kept in a group are a multiple of this where possible; 0: 1 */
     int draws;            /* of random, others have one; more than one needs labels or masks; 0: 1 */
-    int steps;            /* scoring, cutting a part and re-fitting are repeated; 0: chosen by the
-                             strategy */
+    int steps;            /* scoring, cutting a part and re-fitting are repeated; 0: 1 */
     int64_t calibration;  /* images used at most; 0: 1024 */
     bool no_fold;         /* do not add the mean of removed channels to their consumers' biases */
     bool no_refit;        /* no least-squares re-fit */
