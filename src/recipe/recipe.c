@@ -123,12 +123,13 @@ static pare_status prune_round(run *r, int round)
     pare_prune_result result = {0};
     pare_model *pruned = NULL;
 
-    if (options.action == PARE_WEAKEN && round < r->rounds) {
+    const bool weakens = options.action == PARE_WEAKEN && r->rounds > 1;
+    if (weakens && round < r->rounds) {
         options.factor = 1 - (double)round / r->rounds;
         options.target = target_of(r, r->rounds);
     } else {
         options.target = target_of(r, round);
-        if (options.action == PARE_WEAKEN)
+        if (weakens)
             options.action = PARE_DELETE;
     }
     if (epochs_of(r, round) > 0)

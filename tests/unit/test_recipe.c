@@ -430,6 +430,33 @@ static void weakening_ends_in_a_cut(void **state)
     pri_free(bytes);
 }
 
+static void weakening_in_one_round_keeps_shapes(void **state)
+{
+    pare_context *ctx = test_context();
+    pare_data *data = make_data(ctx, 64, 1);
+    pare_model *model = make_model(ctx, "resnet20"), *models[2] = {NULL, NULL};
+    pare_recipe_result results[2];
+
+    (void)state;
+    for (int k = 0; k < 2; k++) {
+        const pare_recipe recipe = {.prune = {.strategy = PARE_MAGNITUDE,
+                                              .action = PARE_WEAKEN,
+                                              .factor = k == 0 ? 0.25 : 0.75,
+                                              .target = {PARE_MACS, 0.5, true}}};
+        test_ok(ctx, pare_run_recipe(&models[k], model, NULL, NULL, &recipe, &results[k]));
+        assert_int_equal(results[k].pruning.after.macs, results[k].pruning.before.macs);
+    }
+    assert_true(output_error(ctx, models[0], model, data) >
+                output_error(ctx, models[1], model, data));
+    for (int k = 0; k < 2; k++) {
+        pare_recipe_result_clear(&results[k]);
+        pare_model_free(models[k]);
+    }
+    pare_model_free(model);
+    pare_data_free(data);
+    pare_context_free(ctx);
+}
+
 static void masking_in_rounds_is_refused(void **state)
 {
     pare_context *ctx = test_context();
@@ -459,6 +486,7 @@ int main(void)
         cmocka_unit_test(strategies_without_images_say_what_they_need),
         cmocka_unit_test(an_interrupted_run_ends_with_the_same_bytes),
         cmocka_unit_test(weakening_ends_in_a_cut),
+        cmocka_unit_test(weakening_in_one_round_keeps_shapes),
         cmocka_unit_test(masking_in_rounds_is_refused),
     };
 
