@@ -194,7 +194,8 @@ static pare_status check_recipe(const run *r)
                         recipe->rounds, recipe->epochs);
     if ((recipe->epochs > 0 || recipe->final_epochs > 0) && r->train == NULL)
         return pri_fail(r->ctx, PARE_ERROR_ARGUMENT, "training between rounds needs --data");
-    if (recipe->prune.action == PARE_MASK && (r->rounds > 1 || recipe->epochs > 0))
+    if (recipe->prune.action == PARE_MASK &&
+        (r->rounds > 1 || recipe->epochs > 0 || recipe->final_epochs > 0))
         return pri_fail(r->ctx, PARE_ERROR_ARGUMENT,
                         "masking takes one round without training, since training would fill the "
                         "masked channels again; use delete or weaken");

@@ -457,18 +457,25 @@ static void weakening_in_one_round_keeps_shapes(void **state)
     pare_context_free(ctx);
 }
 
-static void masking_in_rounds_is_refused(void **state)
+static void masking_in_rounds_or_with_training_is_refused(void **state)
 {
     pare_context *ctx = test_context();
+    pare_data *data = make_data(ctx, 16, 1);
     pare_model *model = make_model(ctx, "lenet5"), *pruned = NULL;
-    const pare_recipe recipe = {.prune = {.action = PARE_MASK, .target = {PARE_MACS, 0.5, true}},
-                                .rounds = 2};
     pare_recipe_result result;
 
     (void)state;
-    assert_int_equal(pare_run_recipe(&pruned, model, NULL, NULL, &recipe, &result),
-                     PARE_ERROR_ARGUMENT);
-    assert_non_null(strstr(pare_context_message(ctx), "weaken"));
+    for (int k = 0; k < 3; k++) {
+        const pare_recipe recipe = {
+            .prune = {.action = PARE_MASK, .target = {PARE_MACS, 0.5, true}},
+            .rounds = k == 0 ? 2 : 1,
+            .epochs = k == 1,
+            .final_epochs = k == 2};
+        assert_int_equal(pare_run_recipe(&pruned, model, data, NULL, &recipe, &result),
+                         PARE_ERROR_ARGUMENT);
+        assert_non_null(strstr(pare_context_message(ctx), "weaken"));
+    }
+    pare_data_free(data);
     pare_model_free(model);
     pare_context_free(ctx);
 }
@@ -487,7 +494,7 @@ int main(void)
         cmocka_unit_test(an_interrupted_run_ends_with_the_same_bytes),
         cmocka_unit_test(weakening_ends_in_a_cut),
         cmocka_unit_test(weakening_in_one_round_keeps_shapes),
-        cmocka_unit_test(masking_in_rounds_is_refused),
+        cmocka_unit_test(masking_in_rounds_or_with_training_is_refused),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
