@@ -151,7 +151,7 @@ int cmd_prune(int argc, char **argv)
         {"--no-recalibrate", 'b', &p->no_recalibrate, NULL,
          "do not try to re-estimate normalisation statistics"},
         {"--reconstruct", 'i', &w.reconstruct, "N",
-         "passes of joint reconstruction without training (10); -1: none"},
+         "passes of joint reconstruction (10; 0 where training follows);\n-1: none"},
         CLI_IMAGE_OPTIONS(a.images),
         {"--require", 'l', &w.required, "CONDITION",
          "such as 'accuracy>=-1%'; exit code 3 when not met"},

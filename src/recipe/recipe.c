@@ -132,8 +132,8 @@ static pare_status prune_round(run *r, int round)
         if (weakens)
             options.action = PARE_DELETE;
     }
-    if (epochs_of(r, round) > 0)
-        options.reconstruct = -1; /* training does more */
+    if (epochs_of(r, round) > 0 && options.reconstruct == 0)
+        options.reconstruct = -1; /* training does more; a stated number stands */
     PRI_TRY(pare_prune(&pruned, from, r->train, &options, &result));
     merge_groups(&r->result->pruning, &result);
     pare_model_free(r->state.model);
