@@ -116,6 +116,14 @@ static int epochs_of(const run *r, int round)
                                                               : r->recipe->epochs;
 }
 
+static pare_status save_state(const run *r)
+{
+    if (r->recipe->state == NULL)
+        return PARE_OK;
+    return pri_run_save(&r->state, r->recipe->state, r->fingerprint, r->result->points,
+                        r->result->n_points);
+}
+
 static pare_status prune_round(run *r, int round)
 {
     pare_prune_options options = r->recipe->prune;
@@ -140,10 +148,7 @@ static pare_status prune_round(run *r, int round)
     r->state.model = pruned;
     r->state.round = round;
     r->state.is_pruned = true;
-    if (r->recipe->state == NULL)
-        return PARE_OK;
-    return pri_run_save(&r->state, r->recipe->state, r->fingerprint, r->result->points,
-                        r->result->n_points);
+    return save_state(r);
 }
 
 static pare_status train_round(run *r, int round)
@@ -172,17 +177,18 @@ static pare_status train_round(run *r, int round)
 
 static pare_status do_round(run *r, int round)
 {
-    if (!r->state.is_pruned)
+    if (!r->state.is_pruned) {
+        if (r->recipe->state != NULL) /* a training state there is of another round or run */
+            pri_run_remove_training(r->ctx, r->recipe->state);
         PRI_TRY(prune_round(r, round));
+    }
     PRI_TRY(train_round(r, round));
     r->state.is_pruned = false;
     PRI_TRY(add_point(r, round));
     if (r->recipe->state == NULL || round == r->rounds)
         return PARE_OK;
-    pri_run_remove(r->ctx, r->recipe->state); /* the training state is of the round before */
     r->state.round = round + 1;
-    return pri_run_save(&r->state, r->recipe->state, r->fingerprint, r->result->points,
-                        r->result->n_points);
+    return save_state(r);
 }
 
 static pare_status check_recipe(const run *r)

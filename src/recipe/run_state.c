@@ -166,14 +166,22 @@ pare_status pri_run_save(const pri_run_state *state, const char *prefix, const c
     return status;
 }
 
+static void remove_file(pare_context *ctx, const char *prefix, const char *suffix)
+{
+    char *path = pri_run_path(ctx, prefix, suffix);
+
+    if (path != NULL)
+        (void)unlink(path);
+    pri_free(path);
+}
+
+void pri_run_remove_training(pare_context *ctx, const char *prefix)
+{
+    remove_file(ctx, prefix, ".train");
+}
+
 void pri_run_remove(pare_context *ctx, const char *prefix)
 {
-    static const char *const suffixes[] = {".round", ".train"};
-
-    for (size_t i = 0; i < PRI_COUNT(suffixes); i++) {
-        char *path = pri_run_path(ctx, prefix, suffixes[i]);
-        if (path != NULL)
-            (void)unlink(path);
-        pri_free(path);
-    }
+    remove_file(ctx, prefix, ".round");
+    remove_file(ctx, prefix, ".train");
 }

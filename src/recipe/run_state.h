@@ -24,6 +24,8 @@ pare_status pri_run_load(pri_run_state *out, pare_context *ctx, const char *pref
                          const char *fingerprint, pare_round *points, int *n_points, int rounds);
 pare_status pri_run_save(const pri_run_state *state, const char *prefix, const char *fingerprint,
                          const pare_round *points, int n_points);
+/* Removes PREFIX.train. */
+void pri_run_remove_training(pare_context *ctx, const char *prefix);
 /* Removes PREFIX.round and PREFIX.train. */
 void pri_run_remove(pare_context *ctx, const char *prefix);
 /* PREFIX followed by `suffix` in new memory. */

@@ -419,6 +419,38 @@ static void an_interrupted_run_ends_with_the_same_bytes(void **state)
     test_remove_folder(folder);
 }
 
+static void a_training_state_of_another_run_is_no_obstacle(void **state)
+{
+    pare_context *ctx = test_context();
+    pare_data *train = make_data(ctx, 64, 1), *val = make_data(ctx, 16, 2);
+    pare_model *model = make_model(ctx, "lenet5");
+    const char *folder = test_folder();
+    char prefix[600], file[640];
+
+    (void)state;
+    snprintf(prefix, sizeof prefix, "%s/run", folder);
+    snprintf(file, sizeof file, "%s.train", prefix);
+    for (int k = 0; k < 2; k++) { /* without rounds of the other run, and with */
+        const pare_recipe recipe = {.prune = {.strategy = PARE_MAGNITUDE,
+                                              .target = {PARE_MACS, 0.5, true},
+                                              .seed = (uint64_t)k},
+                                    .epochs = 1,
+                                    .train = {.batch = 16, .learning_rate = 0.01},
+                                    .state = prefix};
+        pare_recipe_result result;
+        pare_model *pruned = NULL;
+        test_ok(ctx, pri_file_write(ctx, file, "stale", 5, true));
+        test_ok(ctx, pare_run_recipe(&pruned, model, train, val, &recipe, &result));
+        pare_recipe_result_clear(&result);
+        pare_model_free(pruned);
+    }
+    pare_model_free(model);
+    pare_data_free(train);
+    pare_data_free(val);
+    pare_context_free(ctx);
+    test_remove_folder(folder);
+}
+
 static void weakening_ends_in_a_cut(void **state)
 {
     size_t size = 0;
@@ -492,6 +524,7 @@ int main(void)
         cmocka_unit_test(repairs_bring_outputs_back),
         cmocka_unit_test(strategies_without_images_say_what_they_need),
         cmocka_unit_test(an_interrupted_run_ends_with_the_same_bytes),
+        cmocka_unit_test(a_training_state_of_another_run_is_no_obstacle),
         cmocka_unit_test(weakening_ends_in_a_cut),
         cmocka_unit_test(weakening_in_one_round_keeps_shapes),
         cmocka_unit_test(masking_in_rounds_or_with_training_is_refused),
