@@ -94,6 +94,33 @@ static void on_round(void *user, const pare_round *round)
     fputc('\n', stderr);
 }
 
+/* Where strategy k's rounds are kept, new; NULL: out of memory. */
+static char *state_path(const prune_arguments *a, int k)
+{
+    const size_t size = strlen(a->out) + 32;
+    char *path = malloc(size);
+
+    if (path != NULL)
+        snprintf(path, size, "%s.%s", a->out, pare_strategy_name(a->strategies[k]));
+    return path;
+}
+
+static bool has_state(const pare_recipe *recipe)
+{
+    return recipe->rounds > 1 || recipe->epochs > 0;
+}
+
+/* Only when everything is written: until then, the same line typed again repeats no round. */
+static void remove_states(const job *j)
+{
+    for (int k = 0; k < j->a->n_strategies && has_state(&j->a->recipe); k++) {
+        char *path = state_path(j->a, k);
+        if (path != NULL)
+            pare_recipe_state_remove(j->ctx, path);
+        free(path);
+    }
+}
+
 static pare_status run_strategy(job *j, int k)
 {
     const prune_arguments *a = j->a;
@@ -108,13 +135,10 @@ static pare_status run_strategy(job *j, int k)
     recipe.train.on_epoch = on_epoch;
     recipe.on_round = on_round;
     recipe.user = run;
-    if (recipe.rounds > 1 || recipe.epochs > 0) {
-        const size_t size = strlen(a->out) + 32;
-        state = malloc(size);
+    if (has_state(&recipe)) {
+        recipe.state = state = state_path(a, k);
         if (state == NULL)
             return PARE_ERROR_MEMORY;
-        snprintf(state, size, "%s.%s", a->out, run->name);
-        recipe.state = state;
     }
     pare_status status =
         pare_run_recipe(&run->model, j->model, j->train, j->val, &recipe, &run->result);
@@ -374,6 +398,8 @@ int prune_run(const prune_arguments *arguments, const char *target)
         status = pare_model_save(j.runs[0].model, a.out, a.force);
     if (status == PARE_OK && (a.report != NULL || a.plot != NULL))
         status = write_report(&j);
+    if (status == PARE_OK)
+        remove_states(&j);
     cli_end_progress();
     code = status == PARE_OK ? print_all(&j) : cli_fail(j.ctx, status);
     close_job(&j);

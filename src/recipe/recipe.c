@@ -185,8 +185,6 @@ static pare_status do_round(run *r, int round)
     PRI_TRY(train_round(r, round));
     r->state.is_pruned = false;
     PRI_TRY(add_point(r, round));
-    if (r->recipe->state == NULL || round == r->rounds)
-        return PARE_OK;
     r->state.round = round + 1;
     return save_state(r);
 }
@@ -269,12 +267,15 @@ pare_status pare_run_recipe(pare_model **out, const pare_model *model, const par
         pare_recipe_result_clear(result);
         return status;
     }
-    if (recipe->state != NULL)
-        pri_run_remove(r.ctx, recipe->state);
     *out = r.state.model;
     pri_reopen_shape(*out, model);
     result->seconds = result->pruning.seconds = pri_clock_s() - begin;
     return PARE_OK;
+}
+
+void pare_recipe_state_remove(pare_context *ctx, const char *state)
+{
+    pri_run_remove(ctx, state);
 }
 
 void pare_recipe_result_clear(pare_recipe_result *result)

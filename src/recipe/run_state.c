@@ -93,8 +93,8 @@ static bool read_text(pri_run_state *out, const char *text, const char *fingerpr
     int pruned = 0, used = 0;
 
     if (sscanf(text, "%31s %d %d %d%n", found, &out->round, &pruned, n_points, &used) != 4 ||
-        strcmp(found, fingerprint) != 0 || out->round < 1 || out->round > rounds ||
-        *n_points < 0 || *n_points > rounds + 1)
+        strcmp(found, fingerprint) != 0 || out->round < 1 || out->round > rounds + 1 ||
+        (out->round > rounds && pruned != 0) || *n_points < 0 || *n_points > rounds + 1)
         return false;
     out->is_pruned = pruned != 0;
     for (int i = 0; i < *n_points; i++) {
@@ -133,8 +133,11 @@ pare_status pri_run_load(pri_run_state *out, pare_context *ctx, const char *pref
     pri_free(path);
     if (status == PARE_OK && out->model != NULL) {
         status = pare_model_set_metadata(out->model, KEY, NULL);
-        pri_log(ctx, PARE_LOG_INFO, "going on with round %d of %d%s", out->round, rounds,
-                out->is_pruned ? ", training" : "");
+        if (out->round > rounds)
+            pri_log(ctx, PARE_LOG_INFO, "all rounds are done already");
+        else
+            pri_log(ctx, PARE_LOG_INFO, "going on with round %d of %d%s", out->round, rounds,
+                    out->is_pruned ? ", training" : "");
     }
     return status;
 }

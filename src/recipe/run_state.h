@@ -9,7 +9,7 @@
 
 /* Where a run stands. */
 typedef struct pri_run_state {
-    int round;          /* 1 .. rounds: the round under way; 0: nothing done yet */
+    int round;          /* 1 .. rounds: the round under way; 0: nothing done yet; rounds + 1: all done */
     bool is_pruned;     /* this round's pruning is done: `model` waits for its training */
     pare_model *model;  /* owned; NULL: start from the original */
 } pri_run_state;
