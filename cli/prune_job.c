@@ -107,7 +107,7 @@ static char *state_path(const prune_arguments *a, int k)
 
 static bool has_state(const pare_recipe *recipe)
 {
-    return recipe->rounds > 1 || recipe->epochs > 0;
+    return recipe->rounds > 1 || recipe->epochs > 0 || recipe->final_epochs > 0;
 }
 
 /* Only when everything is written: until then, the same line typed again repeats no round. */
