@@ -86,20 +86,38 @@ static pare_target target_of(const run *r, int round)
     return target;
 }
 
-/* Group sizes of the whole run: `before` of the first round, `after` of the last, by name. */
-static void merge_groups(pare_prune_result *all, pare_prune_result *now)
+/* The group of the whole run that `now` goes on with: the first of its name, which may stand for
+ * several since names are cut, that has its size and that no other went on with. */
+static pare_pruned_group *find_group(const pare_prune_result *all, const pare_pruned_group *now,
+                                     const bool *is_matched)
+{
+    for (int i = 0; i < all->n_groups; i++) {
+        pare_pruned_group *group = &all->groups[i];
+        if (!is_matched[i] && group->after == now->before && strcmp(group->name, now->name) == 0)
+            return group;
+    }
+    return NULL;
+}
+
+/* Group sizes of the whole run: `before` of the first round, `after` of the last. */
+static pare_status merge_groups(pare_prune_result *all, pare_prune_result *now, pare_context *ctx)
 {
     if (all->groups == NULL) {
         *all = *now;
         now->groups = NULL;
-        return;
+        return PARE_OK;
     }
-    for (int i = 0; i < all->n_groups; i++) {
-        for (int k = 0; k < now->n_groups; k++) {
-            if (strcmp(all->groups[i].name, now->groups[k].name) == 0)
-                all->groups[i].after = now->groups[k].after;
-        }
+    bool *is_matched = pri_alloc(ctx, (size_t)all->n_groups + 1, sizeof *is_matched);
+    if (is_matched == NULL)
+        return PARE_ERROR_MEMORY;
+    for (int k = 0; k < now->n_groups; k++) {
+        pare_pruned_group *group = find_group(all, &now->groups[k], is_matched);
+        if (group == NULL)
+            continue;
+        is_matched[group - all->groups] = true;
+        group->after = now->groups[k].after;
     }
+    pri_free(is_matched);
     all->removed += now->removed;
     all->oracle = fmax(all->oracle, now->oracle);
     all->after = now->after;
@@ -107,7 +125,15 @@ static void merge_groups(pare_prune_result *all, pare_prune_result *now)
     all->refit_seconds += now->refit_seconds;
     all->reconstruct_seconds += now->reconstruct_seconds;
     all->was_recalibrated = now->was_recalibrated;
-    pare_prune_result_clear(now);
+    return PARE_OK;
+}
+
+/* Weakened channels are all there still. */
+static void forget_removed(pare_prune_result *result)
+{
+    for (int g = 0; g < result->n_groups; g++)
+        result->groups[g].after = result->groups[g].before;
+    result->removed = 0;
 }
 
 static int epochs_of(const run *r, int round)
@@ -120,8 +146,7 @@ static pare_status save_state(const run *r)
 {
     if (r->recipe->state == NULL)
         return PARE_OK;
-    return pri_run_save(&r->state, r->recipe->state, r->fingerprint, r->result->points,
-                        r->result->n_points);
+    return pri_run_save(&r->state, r->recipe->state, r->fingerprint, r->result);
 }
 
 static pare_status prune_round(run *r, int round)
@@ -143,9 +168,13 @@ static pare_status prune_round(run *r, int round)
     if (epochs_of(r, round) > 0 && options.reconstruct == 0)
         options.reconstruct = -1; /* training does more; a stated number stands */
     PRI_TRY(pare_prune(&pruned, from, r->train, &options, &result));
-    merge_groups(&r->result->pruning, &result);
     pare_model_free(r->state.model);
     r->state.model = pruned;
+    if (weakens && round < r->rounds)
+        forget_removed(&result);
+    const pare_status status = merge_groups(&r->result->pruning, &result, r->ctx);
+    pare_prune_result_clear(&result);
+    PRI_TRY(status);
     r->state.round = round;
     r->state.is_pruned = true;
     return save_state(r);
@@ -217,8 +246,8 @@ static pare_status start(run *r)
     PRI_TRY(pare_model_costs(r->original, &r->whole));
     if (r->recipe->state != NULL) {
         PRI_TRY(pri_run_fingerprint(r->fingerprint, r->original, r->recipe, r->train, r->val));
-        PRI_TRY(pri_run_load(&r->state, r->ctx, r->recipe->state, r->fingerprint,
-                             r->result->points, &r->result->n_points, r->rounds));
+        PRI_TRY(pri_run_load(&r->state, r->ctx, r->recipe->state, r->fingerprint, r->result,
+                             r->rounds));
     }
     if (r->state.model != NULL)
         return PARE_OK;

@@ -2,8 +2,8 @@
 /*
  * run_state.c - see run_state.h.
  *
- * The state is the model itself as an ONNX file, with fingerprint, stage and points in its metadata;
- * it is replaced atomically, so a kill at any moment leaves the stage before or after.
+ * The state is the model itself as an ONNX file, with fingerprint, stage, points and what was pruned in
+ * its metadata; it is replaced atomically, so a kill at any moment leaves the stage before or after.
  */
 #include "recipe/run_state.h"
 
@@ -85,47 +85,100 @@ char *pri_run_path(pare_context *ctx, const char *prefix, const char *suffix)
     return path;
 }
 
-/* "FINGERPRINT ROUND PRUNED N_POINTS round rounds macs parameters accuracy miou nll ..." */
-static bool read_text(pri_run_state *out, const char *text, const char *fingerprint,
-                      pare_round *points, int *n_points, int rounds)
+/* "FINGERPRINT ROUND PRUNED N_POINTS" and the points, "round rounds macs parameters accuracy miou nll"
+ * each; returns what follows them, NULL when the text is of another run. */
+static const char *read_points(pri_run_state *out, const char *text, const char *fingerprint,
+                               pare_recipe_result *result, int rounds)
 {
     char found[32];
-    int pruned = 0, used = 0;
+    int pruned = 0, used = 0, n = 0;
 
-    if (sscanf(text, "%31s %d %d %d%n", found, &out->round, &pruned, n_points, &used) != 4 ||
+    if (sscanf(text, "%31s %d %d %d%n", found, &out->round, &pruned, &n, &used) != 4 ||
         strcmp(found, fingerprint) != 0 || out->round < 1 || out->round > rounds + 1 ||
-        (out->round > rounds && pruned != 0) || *n_points < 0 || *n_points > rounds + 1)
-        return false;
+        (out->round > rounds && pruned != 0) || n < 0 || n > rounds + 1)
+        return NULL;
     out->is_pruned = pruned != 0;
-    for (int i = 0; i < *n_points; i++) {
-        pare_round *p = &points[i];
+    for (int i = 0; i < n; i++) {
+        pare_round *p = &result->points[i];
         text += used;
         if (sscanf(text, " %d %d %lf %lf %lf %lf %lf%n", &p->round, &p->rounds, &p->macs,
                    &p->parameters, &p->accuracy, &p->miou, &p->nll, &used) != 7)
-            return false;
+            return NULL;
     }
-    return true;
+    result->n_points = n;
+    return text + used;
+}
+
+/* "LENGTH:NAME BEFORE AFTER"; what follows, or NULL. A name may hold anything, so its length stands
+ * before it. */
+static const char *read_group(pare_pruned_group *group, const char *text)
+{
+    int length = 0, used = 0;
+    long long before, after;
+
+    if (sscanf(text, " %d:%n", &length, &used) != 1 || used == 0 || length < 0 ||
+        (size_t)length >= sizeof group->name || strlen(text + used) < (size_t)length)
+        return NULL;
+    text += used;
+    memcpy(group->name, text, (size_t)length);
+    group->name[length] = '\0';
+    text += length;
+    if (sscanf(text, " %lld %lld%n", &before, &after, &used) != 2)
+        return NULL;
+    group->before = before;
+    group->after = after;
+    return text + used;
+}
+
+/* "UNITS REMOVED ORACLE RECALIBRATED N_GROUPS" and the groups; false when the text is not that. */
+static bool read_pruning(pare_prune_result *out, pare_context *ctx, const char *text)
+{
+    long long units, removed;
+    int recalibrated, n, used = 0;
+
+    if (sscanf(text, " %lld %lld %lf %d %d%n", &units, &removed, &out->oracle, &recalibrated, &n,
+               &used) != 5 ||
+        n < 0 || (size_t)n > strlen(text))
+        return false;
+    out->units = units;
+    out->removed = removed;
+    out->was_recalibrated = recalibrated != 0;
+    out->groups = pri_alloc(ctx, (size_t)n + 1, sizeof *out->groups);
+    if (out->groups == NULL)
+        return false;
+    for (text += used; out->n_groups < n && text != NULL; out->n_groups++)
+        text = read_group(&out->groups[out->n_groups], text);
+    return text != NULL;
+}
+
+static bool read_text(pri_run_state *out, pare_context *ctx, const char *text,
+                      const char *fingerprint, pare_recipe_result *result, int rounds)
+{
+    const char *rest =
+        text != NULL ? read_points(out, text, fingerprint, result, rounds) : NULL;
+
+    return rest != NULL && read_pruning(&result->pruning, ctx, rest);
 }
 
 pare_status pri_run_load(pri_run_state *out, pare_context *ctx, const char *prefix,
-                         const char *fingerprint, pare_round *points, int *n_points, int rounds)
+                         const char *fingerprint, pare_recipe_result *result, int rounds)
 {
     char *path = pri_run_path(ctx, prefix, ".round");
     pare_status status = PARE_OK;
 
     *out = (pri_run_state){0};
-    *n_points = 0;
     if (path == NULL)
         return PARE_ERROR_MEMORY;
     if (pri_file_exists(path)) {
         status = pare_model_load(&out->model, ctx, path);
         const char *text = status == PARE_OK ? pare_model_metadata(out->model, KEY) : NULL;
-        if (status == PARE_OK &&
-            (text == NULL || !read_text(out, text, fingerprint, points, n_points, rounds))) {
+        if (status == PARE_OK && !read_text(out, ctx, text, fingerprint, result, rounds)) {
             pri_log(ctx, PARE_LOG_INFO, "'%s' is of another run; starting anew", path);
             pare_model_free(out->model);
             *out = (pri_run_state){0};
-            *n_points = 0;
+            pare_prune_result_clear(&result->pruning);
+            result->pruning = (pare_prune_result){0};
+            result->n_points = 0;
         }
         if (status != PARE_OK)
             pri_note(ctx, "while going on from '%s'; remove it to start anew", path);
@@ -143,19 +196,30 @@ pare_status pri_run_load(pri_run_state *out, pare_context *ctx, const char *pref
 }
 
 pare_status pri_run_save(const pri_run_state *state, const char *prefix, const char *fingerprint,
-                         const pare_round *points, int n_points)
+                         const pare_recipe_result *result)
 {
+    const pare_prune_result *pruning = &result->pruning;
     pare_context *ctx = state->model->ctx;
     char *path = pri_run_path(ctx, prefix, ".round");
     pare_model *copy = NULL;
     pri_text text;
 
     pri_text_init(&text, ctx);
-    pri_text_addf(&text, "%s %d %d %d", fingerprint, state->round, state->is_pruned, n_points);
-    for (int i = 0; i < n_points; i++)
-        pri_text_addf(&text, " %d %d %.17g %.17g %.17g %.17g %.17g", points[i].round,
-                      points[i].rounds, points[i].macs, points[i].parameters, points[i].accuracy,
-                      points[i].miou, points[i].nll);
+    pri_text_addf(&text, "%s %d %d %d", fingerprint, state->round, state->is_pruned,
+                  result->n_points);
+    for (int i = 0; i < result->n_points; i++) {
+        const pare_round *p = &result->points[i];
+        pri_text_addf(&text, " %d %d %.17g %.17g %.17g %.17g %.17g", p->round, p->rounds, p->macs,
+                      p->parameters, p->accuracy, p->miou, p->nll);
+    }
+    pri_text_addf(&text, " %lld %lld %.17g %d %d", (long long)pruning->units,
+                  (long long)pruning->removed, pruning->oracle, pruning->was_recalibrated,
+                  pruning->n_groups);
+    for (int g = 0; g < pruning->n_groups; g++) {
+        const pare_pruned_group *group = &pruning->groups[g];
+        pri_text_addf(&text, " %d:%s %lld %lld", (int)strlen(group->name), group->name,
+                      (long long)group->before, (long long)group->after);
+    }
     pare_status status = path != NULL ? pri_text_status(&text) : PARE_ERROR_MEMORY;
     if (status == PARE_OK)
         status = pare_model_clone(&copy, state->model);

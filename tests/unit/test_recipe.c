@@ -354,6 +354,19 @@ static void on_round(void *user, const pare_round *round)
         pare_context_cancel(w->ctx);
 }
 
+/* What a result says of the groups, in a sum. */
+static double digest(const pare_prune_result *r)
+{
+    double sum = (double)r->units + 1e3 * (double)r->removed + r->oracle;
+
+    for (int g = 0; g < r->n_groups; g++)
+        sum += (g + 3) * (double)(r->groups[g].before * 5 + r->groups[g].after) +
+               (double)strlen(r->groups[g].name);
+    return sum;
+}
+
+static double pruning_seen; /* the digest of the last run */
+
 /* Runs three rounds in a fresh context; the model's bytes, or NULL when it was cancelled. */
 static unsigned char *run_rounds(size_t *size, pare_action action, const char *state_path,
                                  int cancel_after, double *accuracy)
@@ -386,6 +399,11 @@ static unsigned char *run_rounds(size_t *size, pare_action action, const char *s
             assert_true(result.points[i].macs <= result.points[i - 1].macs + 1e-9);
         assert_true(result.points[3].macs > 0.396 && result.points[3].macs <= 0.4);
         *accuracy = result.points[3].accuracy;
+        int64_t gone = 0;
+        for (int g = 0; g < result.pruning.n_groups; g++)
+            gone += result.pruning.groups[g].before - result.pruning.groups[g].after;
+        assert_true(gone > 0 && gone == result.pruning.removed);
+        pruning_seen = digest(&result.pruning);
         test_ok(ctx, pri_onnx_export_bytes(&bytes, size, pruned->graph));
         pare_recipe_result_clear(&result);
     }
@@ -408,12 +426,14 @@ static void an_interrupted_run_ends_with_the_same_bytes(void **state)
     snprintf(prefix, sizeof prefix, "%s/run", folder);
     snprintf(file, sizeof file, "%s.round", prefix);
     unsigned char *whole = run_rounds(&sizes[0], PARE_DELETE, NULL, -1, &accuracy);
+    const double pruning = pruning_seen;
     for (int at = 1; at <= 2; at++) {
         assert_null(run_rounds(&sizes[1], PARE_DELETE, prefix, at, &accuracy));
         assert_true(pri_file_exists(file));
         unsigned char *resumed = run_rounds(&sizes[1], PARE_DELETE, prefix, -1, &accuracy);
         assert_int_equal(sizes[0], sizes[1]);
         assert_memory_equal(whole, resumed, sizes[0]);
+        assert_true(pruning_seen == pruning);
         pri_free(resumed);
         if (at == 1) { /* a run that was done is not repeated, but gives its model again */
             n_rounds_seen = 0;
@@ -421,6 +441,7 @@ static void an_interrupted_run_ends_with_the_same_bytes(void **state)
             assert_int_equal(n_rounds_seen, 0);
             assert_int_equal(sizes[0], sizes[1]);
             assert_memory_equal(whole, resumed, sizes[0]);
+            assert_true(pruning_seen == pruning);
             pri_free(resumed);
         }
         pare_context *ctx = test_context();
