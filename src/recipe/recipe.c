@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "data/data.h"
+#include "groups/groups.h"
 #include "metrics/run.h"
 #include "recipe/run_state.h"
 
@@ -16,6 +17,7 @@ typedef struct run {
     const pare_recipe *recipe;
     pare_recipe_result *result;
     pare_costs whole;
+    double whole_quantity; /* the original's, of what the target counts; 0: unknown */
     pri_run_state state;
     char fingerprint[32];
     int rounds;
@@ -52,36 +54,42 @@ static pare_status add_point(run *r, int round)
     return PARE_OK;
 }
 
-static double whole_of(const run *r)
+/* The target's quantity of a model; channels as pare_prune counts them. */
+static pare_status measure(double *out, const run *r, const pare_model *model)
 {
-    switch (r->recipe->prune.target.quantity) {
-    case PARE_MACS: return (double)r->whole.macs;
-    case PARE_PARAMETERS: return (double)r->whole.parameters;
-    case PARE_BYTES: return (double)r->whole.bytes;
-    case PARE_CHANNELS: break;
+    const pare_quantity quantity = r->recipe->prune.target.quantity;
+    pare_costs costs;
+
+    if (quantity == PARE_CHANNELS) {
+        pri_groups *groups = NULL;
+        PRI_TRY(pri_groups_new(&groups, model));
+        *out = groups->n_units;
+        pri_groups_free(groups);
+        return PARE_OK;
     }
-    return 0;
+    PRI_TRY(pare_model_costs(model, &costs));
+    *out = (double)(quantity == PARE_MACS         ? costs.macs
+                    : quantity == PARE_PARAMETERS ? costs.parameters
+                                                  : costs.bytes);
+    return PARE_OK;
 }
 
-/* What round `round` asks of the model as it is. Channels are counted by pare_prune alone, so their
- * share is taken of what is there. */
-static pare_target target_of(const run *r, int round)
+/* What round `round` asks of a model of which `now` is left. */
+static pare_target target_of(const run *r, int round, double now)
 {
     const pare_target *last = &r->recipe->prune.target;
-    pare_target target = *last;
-    const double whole = whole_of(r);
+    const double whole = r->whole_quantity;
 
-    if (round == r->rounds && whole > 0) {
+    if (r->rounds == 1 || whole <= 0)
+        return *last;
+    const double share = last->is_share ? last->value : last->value / whole;
+    pare_target target = {last->quantity, pow(share, (double)round / r->rounds) * whole, false};
+    if (round == r->rounds)
         target.value = last->is_share ? last->value * whole : last->value;
-        target.is_share = false;
-        return target;
-    }
-    if (whole > 0) {
-        const double share = last->is_share ? last->value : last->value / whole;
-        target.value = pow(share, (double)round / r->rounds) * whole;
-        target.is_share = false;
-    } else if (last->is_share) {
-        target.value = pow(last->value, 1.0 / r->rounds);
+    if (last->quantity == PARE_CHANNELS) {
+        /* the last channel of a group is no longer counted, yet it is there */
+        const double uncounted = whole - (double)r->result->pruning.removed - now;
+        target.value = fmax(target.value - uncounted, 0.5);
     }
     return target;
 }
@@ -149,32 +157,44 @@ static pare_status save_state(const run *r)
     return pri_run_save(&r->state, r->recipe->state, r->fingerprint, r->result);
 }
 
-static pare_status prune_round(run *r, int round)
+/* Replaces the model by `from` pruned, which keeps its channels where it only weakens them. */
+static pare_status prune_to(run *r, const pare_model *from, const pare_prune_options *options,
+                            bool keeps_channels)
 {
-    pare_prune_options options = r->recipe->prune;
-    const pare_model *from = r->state.model != NULL ? r->state.model : r->original;
     pare_prune_result result = {0};
     pare_model *pruned = NULL;
 
-    const bool weakens = options.action == PARE_WEAKEN && r->rounds > 1;
-    if (weakens && round < r->rounds) {
-        options.factor = 1 - (double)round / r->rounds;
-        options.target = target_of(r, r->rounds);
-    } else {
-        options.target = target_of(r, round);
-        if (weakens)
-            options.action = PARE_DELETE;
-    }
-    if (epochs_of(r, round) > 0 && options.reconstruct == 0)
-        options.reconstruct = -1; /* training does more; a stated number stands */
-    PRI_TRY(pare_prune(&pruned, from, r->train, &options, &result));
+    PRI_TRY(pare_prune(&pruned, from, r->train, options, &result));
     pare_model_free(r->state.model);
     r->state.model = pruned;
-    if (weakens && round < r->rounds)
+    if (keeps_channels)
         forget_removed(&result);
     const pare_status status = merge_groups(&r->result->pruning, &result, r->ctx);
     pare_prune_result_clear(&result);
-    PRI_TRY(status);
+    return status;
+}
+
+static pare_status prune_round(run *r, int round)
+{
+    const pare_model *from = r->state.model != NULL ? r->state.model : r->original;
+    pare_prune_options options = r->recipe->prune;
+    const bool weakens = options.action == PARE_WEAKEN && r->rounds > 1;
+    const bool is_last = round == r->rounds;
+    double now;
+
+    PRI_TRY(measure(&now, r, from));
+    options.target = target_of(r, weakens ? r->rounds : round, now);
+    if (weakens && !is_last)
+        options.factor = 1 - (double)round / r->rounds;
+    else if (weakens)
+        options.action = PARE_DELETE;
+    if (epochs_of(r, round) > 0 && options.reconstruct == 0)
+        options.reconstruct = -1; /* training does more; a stated number stands */
+    if (round > 1 && now <= options.target.value) /* the rounds before went beyond */
+        pri_log(r->ctx, PARE_LOG_INFO, "round %d of %d: its target is met already", round,
+                r->rounds);
+    else
+        PRI_TRY(prune_to(r, from, &options, weakens && !is_last));
     r->state.round = round;
     r->state.is_pruned = true;
     return save_state(r);
@@ -244,6 +264,7 @@ static pare_status start(run *r)
     if (r->result->points == NULL)
         return PARE_ERROR_MEMORY;
     PRI_TRY(pare_model_costs(r->original, &r->whole));
+    PRI_TRY(measure(&r->whole_quantity, r, r->original));
     if (r->recipe->state != NULL) {
         PRI_TRY(pri_run_fingerprint(r->fingerprint, r->original, r->recipe, r->train, r->val));
         PRI_TRY(pri_run_load(&r->state, r->ctx, r->recipe->state, r->fingerprint, r->result,

@@ -13,6 +13,7 @@
 #include "base/random.h"
 #include "data/data.h"
 #include "engine/engine.h"
+#include "groups/groups.h"
 #include "onnx/onnx_io.h"
 
 /* Blobs whose place tells the class: learnable, and with structure between pixels. */
@@ -453,6 +454,48 @@ static void an_interrupted_run_ends_with_the_same_bytes(void **state)
     test_remove_folder(folder);
 }
 
+/* Few channels, many rounds, counts in steps: most rounds find their target met. */
+static void rounds_that_have_nothing_to_prune_pass(void **state)
+{
+    static const pare_prune_options cases[] = {
+        {.target = {PARE_MACS, 0.5, true}, .align = 8},
+        {.target = {PARE_CHANNELS, 0.6, true}},
+        {.target = {PARE_CHANNELS, 150, false}},
+        {.target = {PARE_CHANNELS, 15, false}}, /* groups of one channel, which count no more */
+        {.target = {PARE_CHANNELS, 500, false}} /* there are fewer */
+    };
+
+    (void)state;
+    for (size_t k = 0; k < PRI_COUNT(cases); k++) {
+        pare_context *ctx = test_context();
+        pare_model *model = make_model(ctx, "lenet5"), *pruned = NULL;
+        pare_recipe recipe = {.prune = cases[k], .rounds = 40};
+        pare_recipe_result result;
+        recipe.prune.strategy = PARE_MAGNITUDE;
+        const pare_status status = pare_run_recipe(&pruned, model, NULL, NULL, &recipe, &result);
+        if (cases[k].target.value == 500) {
+            assert_int_equal(status, PARE_ERROR_TARGET);
+            assert_non_null(strstr(pare_context_message(ctx), "nothing to prune"));
+        } else {
+            test_ok(ctx, status);
+            pri_groups *groups = NULL;
+            test_ok(ctx, pri_groups_new(&groups, model));
+            const double kept = (double)groups->n_units - (double)result.pruning.removed;
+            const pare_target *target = &cases[k].target;
+            if (target->quantity == PARE_CHANNELS)
+                assert_int_equal(floor(target->value * (target->is_share ? groups->n_units : 1)),
+                                 kept);
+            else
+                assert_true(achieved(&result.pruning, PARE_MACS) <= 0.5);
+            pri_groups_free(groups);
+            pare_recipe_result_clear(&result);
+        }
+        pare_model_free(pruned);
+        pare_model_free(model);
+        pare_context_free(ctx);
+    }
+}
+
 static void a_training_state_of_another_run_is_no_obstacle(void **state)
 {
     pare_context *ctx = test_context();
@@ -558,6 +601,7 @@ int main(void)
         cmocka_unit_test(repairs_bring_outputs_back),
         cmocka_unit_test(strategies_without_images_say_what_they_need),
         cmocka_unit_test(an_interrupted_run_ends_with_the_same_bytes),
+        cmocka_unit_test(rounds_that_have_nothing_to_prune_pass),
         cmocka_unit_test(a_training_state_of_another_run_is_no_obstacle),
         cmocka_unit_test(weakening_ends_in_a_cut),
         cmocka_unit_test(weakening_in_one_round_keeps_shapes),
