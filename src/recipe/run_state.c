@@ -33,10 +33,14 @@ static uint64_t hash_data(uint64_t h, const pare_data *data)
 {
     if (data == NULL)
         return h;
-    const int64_t size = data->height * data->width * data->channels;
-    h = hash(h, &data->count, sizeof data->count);
-    h = hash(h, &size, sizeof size);
-    return hash(h, data->pixels, (size_t)(data->count > 0 ? size : 0)); /* the first image */
+    const int64_t sizes[] = {data->count,    data->height,         data->width,
+                             data->channels, data->labels != NULL, data->masks != NULL};
+    const size_t area = (size_t)(data->height * data->width), count = (size_t)data->count;
+    h = hash(h, sizes, sizeof sizes);
+    h = hash(h, data->pixels, count * area * (size_t)data->channels);
+    if (data->labels != NULL)
+        h = hash(h, data->labels, count * sizeof *data->labels);
+    return data->masks != NULL ? hash(h, data->masks, count * area) : h;
 }
 
 pare_status pri_run_fingerprint(char text[32], const pare_model *model, const pare_recipe *recipe,

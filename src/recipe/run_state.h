@@ -14,8 +14,8 @@ typedef struct pri_run_state {
     pare_model *model;  /* owned; NULL: start from the original */
 } pri_run_state;
 
-/* A text that two runs share only when they would do the same: a hash of the model's bytes and the
- * options. */
+/* A text that two runs share only when they would do the same: a hash of the model's bytes, the
+ * options and the images with their labels and masks. */
 pare_status pri_run_fingerprint(char text[32], const pare_model *model, const pare_recipe *recipe,
                                 const pare_data *train, const pare_data *val);
 /* Reads PREFIX.round when it is there and of this run; otherwise the state is empty. Fills the points

@@ -15,6 +15,7 @@
 #include "engine/engine.h"
 #include "groups/groups.h"
 #include "onnx/onnx_io.h"
+#include "recipe/run_state.h"
 
 /* Blobs whose place tells the class: learnable, and with structure between pixels. */
 static pare_data *make_data(pare_context *ctx, int64_t count, uint64_t seed)
@@ -496,6 +497,30 @@ static void rounds_that_have_nothing_to_prune_pass(void **state)
     }
 }
 
+static void other_images_or_labels_are_another_run(void **state)
+{
+    pare_context *ctx = test_context();
+    pare_data *data = make_data(ctx, 16, 1);
+    pare_model *model = make_model(ctx, "lenet5");
+    const pare_recipe recipe = {.rounds = 2};
+    char texts[4][32];
+
+    (void)state;
+    for (int k = 0; k < 4; k++) {
+        if (k == 2)
+            data->pixels[16 * 16 * 16 - 1] ^= 1;
+        if (k == 3)
+            data->labels[15] = 0;
+        test_ok(ctx, pri_run_fingerprint(texts[k], model, &recipe, data, data));
+    }
+    assert_string_equal(texts[0], texts[1]);
+    assert_string_not_equal(texts[1], texts[2]);
+    assert_string_not_equal(texts[2], texts[3]);
+    pare_model_free(model);
+    pare_data_free(data);
+    pare_context_free(ctx);
+}
+
 static void a_training_state_of_another_run_is_no_obstacle(void **state)
 {
     pare_context *ctx = test_context();
@@ -602,6 +627,7 @@ int main(void)
         cmocka_unit_test(strategies_without_images_say_what_they_need),
         cmocka_unit_test(an_interrupted_run_ends_with_the_same_bytes),
         cmocka_unit_test(rounds_that_have_nothing_to_prune_pass),
+        cmocka_unit_test(other_images_or_labels_are_another_run),
         cmocka_unit_test(a_training_state_of_another_run_is_no_obstacle),
         cmocka_unit_test(weakening_ends_in_a_cut),
         cmocka_unit_test(weakening_in_one_round_keeps_shapes),
