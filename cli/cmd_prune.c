@@ -87,6 +87,9 @@ static int read_words(prune_arguments *a, const cli_command *command, const word
     r->train.schedule = w->schedule;
     a->compare = (pare_compare_options){.latency_rounds = w->no_latency ? -1 : 0,
                                         .batch = w->latency_batch};
+    if (a->required.count > 0 && (a->no_compare || a->images.path == NULL))
+        return cli_usage(command, "--require is checked by comparing: %s",
+                         a->no_compare ? "it excludes --no-compare" : "it needs --data");
     return read_strategies(a, command, w);
 }
 

@@ -307,6 +307,22 @@ static json_t *run_json(const job *j, const prune_result *run)
     return root;
 }
 
+static void print_written(const prune_arguments *a)
+{
+    const char *const files[] = {a->dry_run ? NULL : a->out, a->report, a->plot};
+    const char *before = "written: ";
+
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        if (files[i] == NULL)
+            continue;
+        printf("%s%s", before, files[i]);
+        before = ", ";
+    }
+    if (a->dry_run)
+        printf("%snot written: %s", a->report != NULL || a->plot != NULL ? "\n" : "", a->out);
+    putchar('\n');
+}
+
 static int print_all(const job *j)
 {
     int code = 0;
@@ -322,9 +338,7 @@ static int print_all(const job *j)
     } else {
         for (int k = 0; k < j->a->n_strategies; k++)
             print_run(j, &j->runs[k]);
-        printf("written: %s%s%s%s%s\n", j->a->out, j->a->report != NULL ? ", " : "",
-               j->a->report != NULL ? j->a->report : "", j->a->plot != NULL ? ", " : "",
-               j->a->plot != NULL ? j->a->plot : "");
+        print_written(j->a);
     }
     for (int i = 0; i < j->a->required.count && code == 0 && j->runs[0].has_comparison; i++)
         code = j->runs[0].verdicts[i].met ? 0 : EXIT_NOT_MET;
@@ -347,7 +361,7 @@ static pare_status check_outputs(const job *j)
 
 static int refuse_existing(const prune_arguments *a)
 {
-    const char *const files[] = {a->out, a->report, a->plot};
+    const char *const files[] = {a->dry_run ? NULL : a->out, a->report, a->plot};
 
     for (size_t i = 0; i < sizeof files / sizeof *files && !a->force; i++) {
         if (files[i] != NULL && access(files[i], F_OK) == 0) {
