@@ -93,20 +93,42 @@ static int read_words(prune_arguments *a, const cli_command *command, const word
     return read_strategies(a, command, w);
 }
 
+/* Writes a word as a shell reads it back; `at` has room for 4 bytes a byte and 3. Returns its end. */
+static char *quote(char *at, const char *word)
+{
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+                                "_-+=%@:,./";
+    const bool is_plain = *word != '\0' && word[strspn(word, plain)] == '\0';
+
+    if (!is_plain)
+        *at++ = '\'';
+    for (; *word != '\0'; word++) {
+        if (*word == '\'') { /* ends the quotes, stands alone, starts them again */
+            memcpy(at, "'\\'", 3);
+            at += 3;
+        }
+        *at++ = *word;
+    }
+    if (!is_plain)
+        *at++ = '\'';
+    *at = '\0';
+    return at;
+}
+
 /* The command line as it was typed, for reports. */
 static char *join(int argc, char **argv)
 {
     size_t size = 8;
 
     for (int i = 0; i < argc; i++)
-        size += strlen(argv[i]) + 3;
+        size += 4 * strlen(argv[i]) + 4;
     char *line = malloc(size), *at = line;
     if (line == NULL)
         return NULL;
     at += snprintf(at, size, "pare");
     for (int i = 0; i < argc; i++) {
-        const char *quote = strpbrk(argv[i], " '<>|;&*") != NULL ? "'" : "";
-        at += snprintf(at, size - (size_t)(at - line), " %s%s%s", quote, argv[i], quote);
+        *at++ = ' ';
+        at = quote(at, argv[i]);
     }
     return line;
 }
