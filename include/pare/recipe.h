@@ -2,11 +2,12 @@
 /*
  * recipe.h - pruning in rounds with training between.
  *
- * Round r of R prunes what the model has become to the target's share to the power r / R and trains it; a round
- * whose target is met already, since aligned counts overshot, only trains. The original is the teacher where distillation is asked for. With PARE_WEAKEN the channels that the
- * final target would remove are weakened more from round to round (factor 1 - r / R), chosen anew each
- * time, and cut out in the last one (He et al. 2018, soft filter pruning); in one round they are
- * weakened by the stated factor and stay. PARE_MASK takes one round without training.
+ * Round r of R prunes what the model has become to the target's share to the power r / R and trains
+ * it; a round whose target is met already, since the rounds before overshot theirs, only trains. The
+ * original is the teacher where distillation is asked for. With PARE_WEAKEN the channels that the
+ * final target would remove are weakened more from round to round (factor 1 - r / R), chosen anew
+ * each time, and cut out in the last one (He et al. 2018, soft filter pruning); in one round they
+ * are weakened by the stated factor and stay. PARE_MASK takes one round without training.
  */
 #ifndef PARE_RECIPE_H
 #define PARE_RECIPE_H
