@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* cmd_prune.c - options of `pare prune`. */
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "prune_job.h"
+
+enum { MAX_OPTIONS = 56 };
 
 typedef struct words_of {
     const char *target, *strategy, *against, *scope, *fisher, *action, *augment, *schedule;
@@ -87,7 +90,32 @@ static int read_words(prune_arguments *a, const cli_command *command, const word
     r->train.schedule = w->schedule;
     a->compare = (pare_compare_options){.latency_rounds = w->no_latency ? -1 : 0,
                                         .batch = w->latency_batch};
+    if (a->required.count > 0 && (a->no_compare || a->images.path == NULL))
+        return cli_usage(command, "--require is checked by comparing: %s",
+                         a->no_compare ? "it excludes --no-compare" : "it needs --data");
     return read_strategies(a, command, w);
+}
+
+/* Writes a word as a shell reads it back; `at` has room for 4 bytes a byte and 3. Returns its end. */
+static char *quote(char *at, const char *word)
+{
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+                                "_-+=%@:,./";
+    const bool is_plain = *word != '\0' && word[strspn(word, plain)] == '\0';
+
+    if (!is_plain)
+        *at++ = '\'';
+    for (; *word != '\0'; word++) {
+        if (*word == '\'') { /* ends the quotes, stands alone, starts them again */
+            memcpy(at, "'\\'", 3);
+            at += 3;
+        }
+        *at++ = *word;
+    }
+    if (!is_plain)
+        *at++ = '\'';
+    *at = '\0';
+    return at;
 }
 
 /* The command line as it was typed, for reports. */
@@ -96,53 +124,51 @@ static char *join(int argc, char **argv)
     size_t size = 8;
 
     for (int i = 0; i < argc; i++)
-        size += strlen(argv[i]) + 3;
+        size += 4 * strlen(argv[i]) + 4;
     char *line = malloc(size), *at = line;
     if (line == NULL)
         return NULL;
     at += snprintf(at, size, "pare");
     for (int i = 0; i < argc; i++) {
-        const char *quote = strpbrk(argv[i], " '<>|;&*") != NULL ? "'" : "";
-        at += snprintf(at, size - (size_t)(at - line), " %s%s%s", quote, argv[i], quote);
+        *at++ = ' ';
+        at = quote(at, argv[i]);
     }
     return line;
 }
 
-int cmd_prune(int argc, char **argv)
+/* The table of options, stored in *a and *w. */
+static void list_options(cli_option out[MAX_OPTIONS], prune_arguments *a, words_of *w)
 {
-    prune_arguments a = {.images = {.split = "test", .val_fraction = 0.1}};
-    words_of w = {.strategy = "ml", .scope = "global", .fisher = "gauss-newton",
-                  .action = "delete", .rounds = 1, .rate = 0.02, .factor = 0.5};
-    pare_prune_options *p = &a.recipe.prune;
+    pare_prune_options *p = &a->recipe.prune;
     const cli_option options[] = {
-        {"-o", 's', &a.out, "OUT.onnx", "the file to write (required)"},
-        {"--target", 's', &w.target, "T",
+        {"-o", 's', &a->out, "OUT.onnx", "the file to write (required)"},
+        {"--target", 's', &w->target, "T",
          "what to keep: macs=50%, params=30%, bytes=500k, channels=60%\n(required)"},
-        {"--input", 's', &a.input, "[NAME:]SHAPE",
+        {"--input", 's', &a->input, "[NAME:]SHAPE",
          "sizes the model leaves open, 1x3x320x320; the file keeps\nthem open"},
-        {"--strategy", 's', &w.strategy, "NAME",
+        {"--strategy", 's', &w->strategy, "NAME",
          "random, magnitude, bn-scale, taylor, fisher, ml or local-ml"},
-        {"--against", 's', &w.against, "NAMES", "strategies to run as well, for comparison"},
-        {"--scope", 's', &w.scope, "WHERE", "one global order, or the same share of each layer"},
-        {"--fisher", 's', &w.fisher, "KIND",
+        {"--against", 's', &w->against, "NAMES", "strategies to run as well, for comparison"},
+        {"--scope", 's', &w->scope, "WHERE", "one global order, or the same share of each layer"},
+        {"--fisher", 's', &w->fisher, "KIND",
          "of ml and fisher: gauss-newton and true need no labels;\nempirical takes the data's"},
-        {"--action", 's', &w.action, "WHAT",
+        {"--action", 's', &w->action, "WHAT",
          "delete channels, mask them (set to zero) or weaken them"},
-        {"--factor", 'f', &w.factor, "F", "of weaken in one round"},
+        {"--factor", 'f', &w->factor, "F", "of weaken in one round"},
         {"--align", 'i', &p->align, "N", "keep channel counts at multiples of N"},
-        {"--draws", 'i', &w.draws, "K", "of random: the best of K by likelihood"},
-        {"--steps", 'i', &w.steps, "N", "score and cut a round in N steps"},
+        {"--draws", 'i', &w->draws, "K", "of random: the best of K by likelihood"},
+        {"--steps", 'i', &w->steps, "N", "score and cut a round in N steps"},
         {"--ignore-cost", 'b', &p->ignore_cost, NULL,
          "rank channels by harm alone, not by harm for what is saved"},
-        {"--rounds", 'i', &w.rounds, "R", "prune a part, train, again"},
-        {"--epochs", 'i', &w.epochs, "E", "of training after each round"},
-        {"--final-epochs", 'i', &w.final_epochs, "E", "after the last round instead"},
-        {"--distill", 'f', &w.distill, "A", "share of the loss in which the original teaches, 0 to 1"},
-        {"--lr", 'f', &w.rate, "X", "peak learning rate"},
-        {"--train-batch", 'i', &w.batch, "N", "images a training step (64)"},
-        {"--mask-weight", 'f', &a.recipe.train.mask_weight, "X", "of the mask head's loss (1)"},
-        {"--schedule", 's', &w.schedule, "NAME", "cosine, step or constant"},
-        {"--augment", 's', &w.augment, "LIST",
+        {"--rounds", 'i', &w->rounds, "R", "prune a part, train, again"},
+        {"--epochs", 'i', &w->epochs, "E", "of training after each round"},
+        {"--final-epochs", 'i', &w->final_epochs, "E", "after the last round instead"},
+        {"--distill", 'f', &w->distill, "A", "share of the loss in which the original teaches, 0 to 1"},
+        {"--lr", 'f', &w->rate, "X", "peak learning rate"},
+        {"--train-batch", 'i', &w->batch, "N", "images a training step (64)"},
+        {"--mask-weight", 'f', &a->recipe.train.mask_weight, "X", "of the mask head's loss (1)"},
+        {"--schedule", 's', &w->schedule, "NAME", "cosine, step or constant"},
+        {"--augment", 's', &w->augment, "LIST",
          "flip,crop=4,brightness=0.2,contrast=0.2,noise=0.02"},
         {"--calibration", 'i', &p->calibration, "N",
          "images that scores and repairs look at (1024)"},
@@ -150,19 +176,31 @@ int cmd_prune(int argc, char **argv)
         {"--no-fold", 'b', &p->no_fold, NULL, "nor the mean of what went added to biases"},
         {"--no-recalibrate", 'b', &p->no_recalibrate, NULL,
          "do not try to re-estimate normalisation statistics"},
-        {"--reconstruct", 'i', &w.reconstruct, "N",
-         "passes of joint reconstruction without training (10); -1: none"},
-        CLI_IMAGE_OPTIONS(a.images),
-        {"--require", 'l', &w.required, "CONDITION",
+        {"--reconstruct", 'i', &w->reconstruct, "N",
+         "passes of joint reconstruction (10; 0 where training follows);\n-1: none"},
+        CLI_IMAGE_OPTIONS(a->images),
+        {"--require", 'l', &w->required, "CONDITION",
          "such as 'accuracy>=-1%'; exit code 3 when not met"},
-        {"--report", 's', &a.report, "OUT.html", "write a page about it"},
-        {"--plot", 's', &a.plot, "OUT.svg", "write the trade-off plot alone"},
-        {"--no-compare", 'b', &a.no_compare, NULL, "do not compare on the test images"},
-        {"--latency-batch", 'i', &w.latency_batch, "N", "images a run of the latency (1)"},
-        {"--no-latency", 'b', &w.no_latency, NULL, "do not measure latency"},
-        {"--dry-run", 'b', &a.dry_run, NULL, "do everything but write the model"},
-        {"--force", 'b', &a.force, NULL, "replace existing files"},
+        {"--report", 's', &a->report, "OUT.html", "write a page about it"},
+        {"--plot", 's', &a->plot, "OUT.svg", "write the trade-off plot alone"},
+        {"--no-compare", 'b', &a->no_compare, NULL, "do not compare on the test images"},
+        {"--latency-batch", 'i', &w->latency_batch, "N", "images a run of the latency (1)"},
+        {"--no-latency", 'b', &w->no_latency, NULL, "do not measure latency"},
+        {"--dry-run", 'b', &a->dry_run, NULL, "do everything but write the model"},
+        {"--force", 'b', &a->force, NULL, "replace existing files"},
         {NULL, 0, NULL, NULL, NULL}};
+
+    static_assert(sizeof options <= MAX_OPTIONS * sizeof *out, "MAX_OPTIONS is too small");
+    memcpy(out, options, sizeof options);
+}
+
+int cmd_prune(int argc, char **argv)
+{
+    prune_arguments a = {.images = {.split = "test", .val_fraction = 0.1}};
+    words_of w = {.strategy = "ml", .scope = "global", .fisher = "gauss-newton",
+                  .action = "delete", .rounds = 1, .rate = 0.02, .factor = 0.5};
+    cli_option options[MAX_OPTIONS];
+    list_options(options, &a, &w);
     const char *const examples[] = {
         "pare prune model.onnx -o half.onnx --target macs=50% --strategy magnitude",
         "pare prune model.onnx -o half.onnx --target macs=50% --data cifar10/ "

@@ -94,6 +94,33 @@ static void on_round(void *user, const pare_round *round)
     fputc('\n', stderr);
 }
 
+/* Where strategy k's rounds are kept, new; NULL: out of memory. */
+static char *state_path(const prune_arguments *a, int k)
+{
+    const size_t size = strlen(a->out) + 32;
+    char *path = malloc(size);
+
+    if (path != NULL)
+        snprintf(path, size, "%s.%s", a->out, pare_strategy_name(a->strategies[k]));
+    return path;
+}
+
+static bool has_state(const pare_recipe *recipe)
+{
+    return recipe->rounds > 1 || recipe->epochs > 0 || recipe->final_epochs > 0;
+}
+
+/* Only when everything is written: until then, the same line typed again repeats no round. */
+static void remove_states(const job *j)
+{
+    for (int k = 0; k < j->a->n_strategies && has_state(&j->a->recipe); k++) {
+        char *path = state_path(j->a, k);
+        if (path != NULL)
+            pare_recipe_state_remove(j->ctx, path);
+        free(path);
+    }
+}
+
 static pare_status run_strategy(job *j, int k)
 {
     const prune_arguments *a = j->a;
@@ -108,13 +135,10 @@ static pare_status run_strategy(job *j, int k)
     recipe.train.on_epoch = on_epoch;
     recipe.on_round = on_round;
     recipe.user = run;
-    if (recipe.rounds > 1 || recipe.epochs > 0) {
-        const size_t size = strlen(a->out) + 32;
-        state = malloc(size);
+    if (has_state(&recipe)) {
+        recipe.state = state = state_path(a, k);
         if (state == NULL)
             return PARE_ERROR_MEMORY;
-        snprintf(state, size, "%s.%s", a->out, run->name);
-        recipe.state = state;
     }
     pare_status status =
         pare_run_recipe(&run->model, j->model, j->train, j->val, &recipe, &run->result);
@@ -283,6 +307,22 @@ static json_t *run_json(const job *j, const prune_result *run)
     return root;
 }
 
+static void print_written(const prune_arguments *a)
+{
+    const char *const files[] = {a->dry_run ? NULL : a->out, a->report, a->plot};
+    const char *before = "written: ";
+
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        if (files[i] == NULL)
+            continue;
+        printf("%s%s", before, files[i]);
+        before = ", ";
+    }
+    if (a->dry_run)
+        printf("%snot written: %s", a->report != NULL || a->plot != NULL ? "\n" : "", a->out);
+    putchar('\n');
+}
+
 static int print_all(const job *j)
 {
     int code = 0;
@@ -298,9 +338,7 @@ static int print_all(const job *j)
     } else {
         for (int k = 0; k < j->a->n_strategies; k++)
             print_run(j, &j->runs[k]);
-        printf("written: %s%s%s%s%s\n", j->a->out, j->a->report != NULL ? ", " : "",
-               j->a->report != NULL ? j->a->report : "", j->a->plot != NULL ? ", " : "",
-               j->a->plot != NULL ? j->a->plot : "");
+        print_written(j->a);
     }
     for (int i = 0; i < j->a->required.count && code == 0 && j->runs[0].has_comparison; i++)
         code = j->runs[0].verdicts[i].met ? 0 : EXIT_NOT_MET;
@@ -323,7 +361,7 @@ static pare_status check_outputs(const job *j)
 
 static int refuse_existing(const prune_arguments *a)
 {
-    const char *const files[] = {a->out, a->report, a->plot};
+    const char *const files[] = {a->dry_run ? NULL : a->out, a->report, a->plot};
 
     for (size_t i = 0; i < sizeof files / sizeof *files && !a->force; i++) {
         if (files[i] != NULL && access(files[i], F_OK) == 0) {
@@ -374,6 +412,8 @@ int prune_run(const prune_arguments *arguments, const char *target)
         status = pare_model_save(j.runs[0].model, a.out, a.force);
     if (status == PARE_OK && (a.report != NULL || a.plot != NULL))
         status = write_report(&j);
+    if (status == PARE_OK)
+        remove_states(&j);
     cli_end_progress();
     code = status == PARE_OK ? print_all(&j) : cli_fail(j.ctx, status);
     close_job(&j);

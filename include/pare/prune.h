@@ -78,16 +78,15 @@ typedef struct pare_prune_options {
     bool per_layer;       /* the same share of every group instead of one global order */
     bool ignore_cost;     /* do not divide scores by what a unit saves of the target's quantity */
     int64_t align;        /* channels kept in a group are a multiple of this where possible; 0: 1 */
-    int draws;            /* of random; 0: 1 */
-    int steps;            /* scoring, cutting a part and re-fitting are repeated; 0: chosen by the
-                             strategy */
+    int draws;            /* of random, others have one; more than one needs labels or masks; 0: 1 */
+    int steps;            /* scoring, cutting a part and re-fitting are repeated; 0: 1 */
     int64_t calibration;  /* images used at most; 0: 1024 */
     bool no_fold;         /* do not add the mean of removed channels to their consumers' biases */
     bool no_refit;        /* no least-squares re-fit */
     bool no_recalibrate;  /* do not try to re-estimate normalisation statistics */
     int reconstruct;      /* passes over the calibration images in which all weights together are
                              fitted to the original's outputs and inner sums, without labels;
-                             0: chosen (10), negative: none */
+                             0: chosen (10; none where a recipe trains after it), negative: none */
     uint64_t seed;
 } pare_prune_options;
 

@@ -19,6 +19,7 @@ typedef struct candidate {
 typedef struct bundle {
     int first, count; /* candidates */
     double score;
+    bool is_passed; /* would have overshot the goal */
 } bundle;
 
 static int by_score(const void *a, const void *b)
@@ -69,16 +70,15 @@ static bool take_bundle(selection *s, const bundle *b)
 }
 
 /* Walks the bundles until at most the goal is left; one that would overshoot by more than half a
- * percent is passed over for later ones, and the first of those taken in the end only if nothing
- * else reaches the goal. */
+ * percent is passed over for later ones, and the first of those that can still be taken is taken in
+ * the end, only if nothing else reaches the goal. */
 static double descend(selection *s)
 {
     const double goal = s->goal->keep;
     double now = pri_goal_measure(s->goal, s->groups, s->removed, s->kept);
-    const bundle *passed = NULL;
 
     for (int i = 0; i < s->n_bundles && now > goal; i++) {
-        const bundle *b = &s->bundles[i];
+        bundle *b = &s->bundles[i];
         if (!take_bundle(s, b))
             continue;
         const double then = pri_goal_measure(s->goal, s->groups, s->removed, s->kept);
@@ -88,10 +88,12 @@ static double descend(selection *s)
         }
         for (int k = 0; k < b->count; k++)
             pri_groups_give_back(s->removed, s->kept, s->groups, s->list[b->first + k].unit);
-        passed = passed == NULL ? b : passed;
+        b->is_passed = true;
     }
-    if (now > goal && passed != NULL && take_bundle(s, passed))
-        now = pri_goal_measure(s->goal, s->groups, s->removed, s->kept);
+    for (int i = 0; i < s->n_bundles && now > goal; i++) {
+        if (s->bundles[i].is_passed && take_bundle(s, &s->bundles[i]))
+            now = pri_goal_measure(s->goal, s->groups, s->removed, s->kept);
+    }
     return now;
 }
 
@@ -138,7 +140,7 @@ static void make_bundles(selection *s)
         for (int size = kept % align != 0 ? kept % align : align; i + size <= end;
              i += size, size = align) {
             bundle *b = &s->bundles[s->n_bundles++];
-            *b = (bundle){i, size, 0};
+            *b = (bundle){.first = i, .count = size};
             for (int k = i; k < i + size; k++)
                 b->score += s->list[k].score / size;
             if (s->goal->per_layer)

@@ -149,11 +149,30 @@ static pare_status make(pare_model **out, job *j, uint64_t seed)
     return status;
 }
 
-/* The best of several random draws by likelihood on the calibration images. */
-static pare_status draw(pare_model **out, job *j)
+/* Other strategies would draw the same again. */
+static int draws_of(const pare_prune_options *o)
 {
-    const int draws = j->options->draws > 1 ? j->options->draws : 1;
-    double best = INFINITY;
+    return o->strategy == PARE_RANDOM && o->draws > 1 ? o->draws : 1;
+}
+
+/* What the draw kept so far left in the job; the next one overwrites it there. */
+typedef struct kept_draw {
+    bool *removed;
+    double oracle, nll;
+    bool was_recalibrated;
+} kept_draw;
+
+static void keep_draw(kept_draw *best, const job *j, double nll)
+{
+    memcpy(best->removed, j->removed, (size_t)j->groups->n_units * sizeof *j->removed);
+    best->oracle = j->result->oracle;
+    best->was_recalibrated = j->result->was_recalibrated;
+    best->nll = nll;
+}
+
+static pare_status draw_all(pare_model **out, job *j, kept_draw *best)
+{
+    const int draws = draws_of(j->options);
 
     for (int d = 0; d < draws; d++) {
         pare_model *model = NULL;
@@ -168,19 +187,48 @@ static pare_status draw(pare_model **out, job *j)
             }
         }
         const double nll = scores.nll + scores.mask_nll;
-        if (*out == NULL || nll < best) {
+        if (*out == NULL || nll < best->nll) {
             pare_model_free(*out);
             *out = model;
-            best = nll;
+            keep_draw(best, j, nll);
         } else {
             pare_model_free(model);
         }
         pare_scores_clear(&scores);
     }
+    memcpy(j->removed, best->removed, (size_t)j->groups->n_units * sizeof *j->removed);
+    j->result->oracle = best->oracle;
+    j->result->was_recalibrated = best->was_recalibrated;
     return PARE_OK;
 }
 
+/* The best of several random draws by likelihood on the calibration images. */
+static pare_status draw(pare_model **out, job *j)
+{
+    kept_draw best = {
+        .removed = pri_alloc(j->ctx, (size_t)j->groups->n_units, sizeof *best.removed)};
+
+    if (best.removed == NULL)
+        return PARE_ERROR_MEMORY;
+    const pare_status status = draw_all(out, j, &best);
+    pri_free(best.removed);
+    return status;
+}
+
 /* --- The job --- */
+
+/* What the model costs by pare_model_costs, which counts one sample; the goal counts the declared
+ * batch, and a stated number is of one sample. */
+static double stated_whole(const job *j)
+{
+    switch (j->goal.quantity) {
+    case PARE_MACS: return (double)j->result->before.macs;
+    case PARE_PARAMETERS: return (double)j->result->before.parameters;
+    case PARE_BYTES:
+    case PARE_CHANNELS: break;
+    }
+    return j->goal.whole;
+}
 
 static pare_status set_goal(job *j)
 {
@@ -197,7 +245,10 @@ static pare_status set_goal(job *j)
                          .ignore_cost = o->ignore_cost,
                          .align = o->align > 1 ? o->align : 1};
     j->goal.whole = pri_goal_measure(&j->goal, j->groups, j->removed, kept);
-    j->goal.keep = o->target.is_share ? o->target.value * j->goal.whole : o->target.value;
+    const double stated = stated_whole(j);
+    j->goal.keep = o->target.is_share ? o->target.value * j->goal.whole
+                   : stated > 0       ? o->target.value * j->goal.whole / stated
+                                      : o->target.value;
     pri_free(kept);
     if (j->goal.whole <= 0)
         return pri_fail(j->ctx, PARE_ERROR_SHAPE,
@@ -214,7 +265,8 @@ static pare_status set_goal(job *j)
 static pare_status check_options(const job *j, const pare_data *calibration)
 {
     const pare_prune_options *o = j->options;
-    const bool needs_data = o->strategy >= PARE_TAYLOR || o->draws > 1;
+    const bool draws = draws_of(o) > 1;
+    const bool needs_data = o->strategy >= PARE_TAYLOR || draws;
 
     if (o->action == PARE_WEAKEN && !(o->factor >= 0 && o->factor < 1))
         return pri_fail(j->ctx, PARE_ERROR_ARGUMENT,
@@ -223,17 +275,17 @@ static pare_status check_options(const job *j, const pare_data *calibration)
         return pri_fail(j->ctx, PARE_ERROR_ARGUMENT,
                         "%s needs images: give --data; random with one draw, magnitude and bn-scale "
                         "do without",
-                        o->draws > 1 ? "choosing among draws" : pare_strategy_name(o->strategy));
+                        draws ? "choosing among draws" : pare_strategy_name(o->strategy));
     if (calibration == NULL && o->action != PARE_WEAKEN && !(o->no_refit && o->no_fold))
         pri_log(j->ctx, PARE_LOG_INFO,
                 "no images were given: what is left is not adapted to the cut (see --data)");
     if (calibration != NULL && calibration->labels == NULL && calibration->masks == NULL &&
-        (o->strategy == PARE_TAYLOR ||
+        (draws || o->strategy == PARE_TAYLOR ||
          (o->fisher == PARE_FISHER_EMPIRICAL &&
           (o->strategy == PARE_ML || o->strategy == PARE_FISHER))))
         return pri_fail(j->ctx, PARE_ERROR_DATA,
                         "%s needs labels or masks; ml with the Gauss-Newton Fisher does not",
-                        pare_strategy_name(o->strategy));
+                        draws ? "choosing among draws" : pare_strategy_name(o->strategy));
     return PARE_OK;
 }
 

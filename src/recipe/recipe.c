@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "data/data.h"
+#include "groups/groups.h"
 #include "metrics/run.h"
 #include "recipe/run_state.h"
 
@@ -16,6 +17,7 @@ typedef struct run {
     const pare_recipe *recipe;
     pare_recipe_result *result;
     pare_costs whole;
+    double whole_quantity; /* the original's, of what the target counts; 0: unknown */
     pri_run_state state;
     char fingerprint[32];
     int rounds;
@@ -52,54 +54,78 @@ static pare_status add_point(run *r, int round)
     return PARE_OK;
 }
 
-static double whole_of(const run *r)
+/* The target's quantity of a model; channels as pare_prune counts them. */
+static pare_status measure(double *out, const run *r, const pare_model *model)
 {
-    switch (r->recipe->prune.target.quantity) {
-    case PARE_MACS: return (double)r->whole.macs;
-    case PARE_PARAMETERS: return (double)r->whole.parameters;
-    case PARE_BYTES: return (double)r->whole.bytes;
-    case PARE_CHANNELS: break;
+    const pare_quantity quantity = r->recipe->prune.target.quantity;
+    pare_costs costs;
+
+    if (quantity == PARE_CHANNELS) {
+        pri_groups *groups = NULL;
+        PRI_TRY(pri_groups_new(&groups, model));
+        *out = groups->n_units;
+        pri_groups_free(groups);
+        return PARE_OK;
     }
-    return 0;
+    PRI_TRY(pare_model_costs(model, &costs));
+    *out = (double)(quantity == PARE_MACS         ? costs.macs
+                    : quantity == PARE_PARAMETERS ? costs.parameters
+                                                  : costs.bytes);
+    return PARE_OK;
 }
 
-/* What round `round` asks of the model as it is. Channels are counted by pare_prune alone, so their
- * share is taken of what is there. */
-static pare_target target_of(const run *r, int round)
+/* What round `round` asks of a model of which `now` is left. */
+static pare_target target_of(const run *r, int round, double now)
 {
     const pare_target *last = &r->recipe->prune.target;
-    pare_target target = *last;
-    const double whole = whole_of(r);
+    const double whole = r->whole_quantity;
 
-    if (round == r->rounds && whole > 0) {
+    if (r->rounds == 1 || whole <= 0)
+        return *last;
+    const double share = last->is_share ? last->value : last->value / whole;
+    pare_target target = {last->quantity, pow(share, (double)round / r->rounds) * whole, false};
+    if (round == r->rounds)
         target.value = last->is_share ? last->value * whole : last->value;
-        target.is_share = false;
-        return target;
-    }
-    if (whole > 0) {
-        const double share = last->is_share ? last->value : last->value / whole;
-        target.value = pow(share, (double)round / r->rounds) * whole;
-        target.is_share = false;
-    } else if (last->is_share) {
-        target.value = pow(last->value, 1.0 / r->rounds);
+    if (last->quantity == PARE_CHANNELS) {
+        /* the last channel of a group is no longer counted, yet it is there */
+        const double uncounted = whole - (double)r->result->pruning.removed - now;
+        target.value = fmax(target.value - uncounted, 0.5);
     }
     return target;
 }
 
-/* Group sizes of the whole run: `before` of the first round, `after` of the last, by name. */
-static void merge_groups(pare_prune_result *all, pare_prune_result *now)
+/* The group of the whole run that `now` goes on with: the first of its name, which may stand for
+ * several since names are cut, that has its size and that no other went on with. */
+static pare_pruned_group *find_group(const pare_prune_result *all, const pare_pruned_group *now,
+                                     const bool *is_matched)
+{
+    for (int i = 0; i < all->n_groups; i++) {
+        pare_pruned_group *group = &all->groups[i];
+        if (!is_matched[i] && group->after == now->before && strcmp(group->name, now->name) == 0)
+            return group;
+    }
+    return NULL;
+}
+
+/* Group sizes of the whole run: `before` of the first round, `after` of the last. */
+static pare_status merge_groups(pare_prune_result *all, pare_prune_result *now, pare_context *ctx)
 {
     if (all->groups == NULL) {
         *all = *now;
         now->groups = NULL;
-        return;
+        return PARE_OK;
     }
-    for (int i = 0; i < all->n_groups; i++) {
-        for (int k = 0; k < now->n_groups; k++) {
-            if (strcmp(all->groups[i].name, now->groups[k].name) == 0)
-                all->groups[i].after = now->groups[k].after;
-        }
+    bool *is_matched = pri_alloc(ctx, (size_t)all->n_groups + 1, sizeof *is_matched);
+    if (is_matched == NULL)
+        return PARE_ERROR_MEMORY;
+    for (int k = 0; k < now->n_groups; k++) {
+        pare_pruned_group *group = find_group(all, &now->groups[k], is_matched);
+        if (group == NULL)
+            continue;
+        is_matched[group - all->groups] = true;
+        group->after = now->groups[k].after;
     }
+    pri_free(is_matched);
     all->removed += now->removed;
     all->oracle = fmax(all->oracle, now->oracle);
     all->after = now->after;
@@ -107,7 +133,15 @@ static void merge_groups(pare_prune_result *all, pare_prune_result *now)
     all->refit_seconds += now->refit_seconds;
     all->reconstruct_seconds += now->reconstruct_seconds;
     all->was_recalibrated = now->was_recalibrated;
-    pare_prune_result_clear(now);
+    return PARE_OK;
+}
+
+/* Weakened channels are all there still. */
+static void forget_removed(pare_prune_result *result)
+{
+    for (int g = 0; g < result->n_groups; g++)
+        result->groups[g].after = result->groups[g].before;
+    result->removed = 0;
 }
 
 static int epochs_of(const run *r, int round)
@@ -116,33 +150,54 @@ static int epochs_of(const run *r, int round)
                                                               : r->recipe->epochs;
 }
 
-static pare_status prune_round(run *r, int round)
+static pare_status save_state(const run *r)
 {
-    pare_prune_options options = r->recipe->prune;
-    const pare_model *from = r->state.model != NULL ? r->state.model : r->original;
+    if (r->recipe->state == NULL)
+        return PARE_OK;
+    return pri_run_save(&r->state, r->recipe->state, r->fingerprint, r->result);
+}
+
+/* Replaces the model by `from` pruned, which keeps its channels where it only weakens them. */
+static pare_status prune_to(run *r, const pare_model *from, const pare_prune_options *options,
+                            bool keeps_channels)
+{
     pare_prune_result result = {0};
     pare_model *pruned = NULL;
 
-    if (options.action == PARE_WEAKEN && round < r->rounds) {
-        options.factor = 1 - (double)round / r->rounds;
-        options.target = target_of(r, r->rounds);
-    } else {
-        options.target = target_of(r, round);
-        if (options.action == PARE_WEAKEN)
-            options.action = PARE_DELETE;
-    }
-    if (epochs_of(r, round) > 0)
-        options.reconstruct = -1; /* training does more */
-    PRI_TRY(pare_prune(&pruned, from, r->train, &options, &result));
-    merge_groups(&r->result->pruning, &result);
+    PRI_TRY(pare_prune(&pruned, from, r->train, options, &result));
     pare_model_free(r->state.model);
     r->state.model = pruned;
+    if (keeps_channels)
+        forget_removed(&result);
+    const pare_status status = merge_groups(&r->result->pruning, &result, r->ctx);
+    pare_prune_result_clear(&result);
+    return status;
+}
+
+static pare_status prune_round(run *r, int round)
+{
+    const pare_model *from = r->state.model != NULL ? r->state.model : r->original;
+    pare_prune_options options = r->recipe->prune;
+    const bool weakens = options.action == PARE_WEAKEN && r->rounds > 1;
+    const bool is_last = round == r->rounds;
+    double now;
+
+    PRI_TRY(measure(&now, r, from));
+    options.target = target_of(r, weakens ? r->rounds : round, now);
+    if (weakens && !is_last)
+        options.factor = 1 - (double)round / r->rounds;
+    else if (weakens)
+        options.action = PARE_DELETE;
+    if (epochs_of(r, round) > 0 && options.reconstruct == 0)
+        options.reconstruct = -1; /* training does more; a stated number stands */
+    if (round > 1 && now <= options.target.value) /* the rounds before went beyond */
+        pri_log(r->ctx, PARE_LOG_INFO, "round %d of %d: its target is met already", round,
+                r->rounds);
+    else
+        PRI_TRY(prune_to(r, from, &options, weakens && !is_last));
     r->state.round = round;
     r->state.is_pruned = true;
-    if (r->recipe->state == NULL)
-        return PARE_OK;
-    return pri_run_save(&r->state, r->recipe->state, r->fingerprint, r->result->points,
-                        r->result->n_points);
+    return save_state(r);
 }
 
 static pare_status train_round(run *r, int round)
@@ -171,17 +226,16 @@ static pare_status train_round(run *r, int round)
 
 static pare_status do_round(run *r, int round)
 {
-    if (!r->state.is_pruned)
+    if (!r->state.is_pruned) {
+        if (r->recipe->state != NULL) /* a training state there is of another round or run */
+            pri_run_remove_training(r->ctx, r->recipe->state);
         PRI_TRY(prune_round(r, round));
+    }
     PRI_TRY(train_round(r, round));
     r->state.is_pruned = false;
     PRI_TRY(add_point(r, round));
-    if (r->recipe->state == NULL || round == r->rounds)
-        return PARE_OK;
-    pri_run_remove(r->ctx, r->recipe->state); /* the training state is of the round before */
     r->state.round = round + 1;
-    return pri_run_save(&r->state, r->recipe->state, r->fingerprint, r->result->points,
-                        r->result->n_points);
+    return save_state(r);
 }
 
 static pare_status check_recipe(const run *r)
@@ -193,7 +247,8 @@ static pare_status check_recipe(const run *r)
                         recipe->rounds, recipe->epochs);
     if ((recipe->epochs > 0 || recipe->final_epochs > 0) && r->train == NULL)
         return pri_fail(r->ctx, PARE_ERROR_ARGUMENT, "training between rounds needs --data");
-    if (recipe->prune.action == PARE_MASK && (r->rounds > 1 || recipe->epochs > 0))
+    if (recipe->prune.action == PARE_MASK &&
+        (r->rounds > 1 || recipe->epochs > 0 || recipe->final_epochs > 0))
         return pri_fail(r->ctx, PARE_ERROR_ARGUMENT,
                         "masking takes one round without training, since training would fill the "
                         "masked channels again; use delete or weaken");
@@ -209,10 +264,11 @@ static pare_status start(run *r)
     if (r->result->points == NULL)
         return PARE_ERROR_MEMORY;
     PRI_TRY(pare_model_costs(r->original, &r->whole));
+    PRI_TRY(measure(&r->whole_quantity, r, r->original));
     if (r->recipe->state != NULL) {
         PRI_TRY(pri_run_fingerprint(r->fingerprint, r->original, r->recipe, r->train, r->val));
-        PRI_TRY(pri_run_load(&r->state, r->ctx, r->recipe->state, r->fingerprint,
-                             r->result->points, &r->result->n_points, r->rounds));
+        PRI_TRY(pri_run_load(&r->state, r->ctx, r->recipe->state, r->fingerprint, r->result,
+                             r->rounds));
     }
     if (r->state.model != NULL)
         return PARE_OK;
@@ -261,12 +317,15 @@ pare_status pare_run_recipe(pare_model **out, const pare_model *model, const par
         pare_recipe_result_clear(result);
         return status;
     }
-    if (recipe->state != NULL)
-        pri_run_remove(r.ctx, recipe->state);
     *out = r.state.model;
     pri_reopen_shape(*out, model);
     result->seconds = result->pruning.seconds = pri_clock_s() - begin;
     return PARE_OK;
+}
+
+void pare_recipe_state_remove(pare_context *ctx, const char *state)
+{
+    pri_run_remove(ctx, state);
 }
 
 void pare_recipe_result_clear(pare_recipe_result *result)

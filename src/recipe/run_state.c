@@ -2,8 +2,8 @@
 /*
  * run_state.c - see run_state.h.
  *
- * The state is the model itself as an ONNX file, with fingerprint, stage and points in its metadata;
- * it is replaced atomically, so a kill at any moment leaves the stage before or after.
+ * The state is the model itself as an ONNX file, with fingerprint, stage, points and what was pruned in
+ * its metadata; it is replaced atomically, so a kill at any moment leaves the stage before or after.
  */
 #include "recipe/run_state.h"
 
@@ -33,10 +33,14 @@ static uint64_t hash_data(uint64_t h, const pare_data *data)
 {
     if (data == NULL)
         return h;
-    const int64_t size = data->height * data->width * data->channels;
-    h = hash(h, &data->count, sizeof data->count);
-    h = hash(h, &size, sizeof size);
-    return hash(h, data->pixels, (size_t)(data->count > 0 ? size : 0)); /* the first image */
+    const int64_t sizes[] = {data->count,    data->height,         data->width,
+                             data->channels, data->labels != NULL, data->masks != NULL};
+    const size_t area = (size_t)(data->height * data->width), count = (size_t)data->count;
+    h = hash(h, sizes, sizeof sizes);
+    h = hash(h, data->pixels, count * area * (size_t)data->channels);
+    if (data->labels != NULL)
+        h = hash(h, data->labels, count * sizeof *data->labels);
+    return data->masks != NULL ? hash(h, data->masks, count * area) : h;
 }
 
 pare_status pri_run_fingerprint(char text[32], const pare_model *model, const pare_recipe *recipe,
@@ -85,47 +89,100 @@ char *pri_run_path(pare_context *ctx, const char *prefix, const char *suffix)
     return path;
 }
 
-/* "FINGERPRINT ROUND PRUNED N_POINTS round rounds macs parameters accuracy miou nll ..." */
-static bool read_text(pri_run_state *out, const char *text, const char *fingerprint,
-                      pare_round *points, int *n_points, int rounds)
+/* "FINGERPRINT ROUND PRUNED N_POINTS" and the points, "round rounds macs parameters accuracy miou nll"
+ * each; returns what follows them, NULL when the text is of another run. */
+static const char *read_points(pri_run_state *out, const char *text, const char *fingerprint,
+                               pare_recipe_result *result, int rounds)
 {
     char found[32];
-    int pruned = 0, used = 0;
+    int pruned = 0, used = 0, n = 0;
 
-    if (sscanf(text, "%31s %d %d %d%n", found, &out->round, &pruned, n_points, &used) != 4 ||
-        strcmp(found, fingerprint) != 0 || out->round < 1 || out->round > rounds ||
-        *n_points < 0 || *n_points > rounds + 1)
-        return false;
+    if (sscanf(text, "%31s %d %d %d%n", found, &out->round, &pruned, &n, &used) != 4 ||
+        strcmp(found, fingerprint) != 0 || out->round < 1 || out->round > rounds + 1 ||
+        (out->round > rounds && pruned != 0) || n < 0 || n > rounds + 1)
+        return NULL;
     out->is_pruned = pruned != 0;
-    for (int i = 0; i < *n_points; i++) {
-        pare_round *p = &points[i];
+    for (int i = 0; i < n; i++) {
+        pare_round *p = &result->points[i];
         text += used;
         if (sscanf(text, " %d %d %lf %lf %lf %lf %lf%n", &p->round, &p->rounds, &p->macs,
                    &p->parameters, &p->accuracy, &p->miou, &p->nll, &used) != 7)
-            return false;
+            return NULL;
     }
-    return true;
+    result->n_points = n;
+    return text + used;
+}
+
+/* "LENGTH:NAME BEFORE AFTER"; what follows, or NULL. A name may hold anything, so its length stands
+ * before it. */
+static const char *read_group(pare_pruned_group *group, const char *text)
+{
+    int length = 0, used = 0;
+    long long before, after;
+
+    if (sscanf(text, " %d:%n", &length, &used) != 1 || used == 0 || length < 0 ||
+        (size_t)length >= sizeof group->name || strlen(text + used) < (size_t)length)
+        return NULL;
+    text += used;
+    memcpy(group->name, text, (size_t)length);
+    group->name[length] = '\0';
+    text += length;
+    if (sscanf(text, " %lld %lld%n", &before, &after, &used) != 2)
+        return NULL;
+    group->before = before;
+    group->after = after;
+    return text + used;
+}
+
+/* "UNITS REMOVED ORACLE RECALIBRATED N_GROUPS" and the groups; false when the text is not that. */
+static bool read_pruning(pare_prune_result *out, pare_context *ctx, const char *text)
+{
+    long long units, removed;
+    int recalibrated, n, used = 0;
+
+    if (sscanf(text, " %lld %lld %lf %d %d%n", &units, &removed, &out->oracle, &recalibrated, &n,
+               &used) != 5 ||
+        n < 0 || (size_t)n > strlen(text))
+        return false;
+    out->units = units;
+    out->removed = removed;
+    out->was_recalibrated = recalibrated != 0;
+    out->groups = pri_alloc(ctx, (size_t)n + 1, sizeof *out->groups);
+    if (out->groups == NULL)
+        return false;
+    for (text += used; out->n_groups < n && text != NULL; out->n_groups++)
+        text = read_group(&out->groups[out->n_groups], text);
+    return text != NULL;
+}
+
+static bool read_text(pri_run_state *out, pare_context *ctx, const char *text,
+                      const char *fingerprint, pare_recipe_result *result, int rounds)
+{
+    const char *rest =
+        text != NULL ? read_points(out, text, fingerprint, result, rounds) : NULL;
+
+    return rest != NULL && read_pruning(&result->pruning, ctx, rest);
 }
 
 pare_status pri_run_load(pri_run_state *out, pare_context *ctx, const char *prefix,
-                         const char *fingerprint, pare_round *points, int *n_points, int rounds)
+                         const char *fingerprint, pare_recipe_result *result, int rounds)
 {
     char *path = pri_run_path(ctx, prefix, ".round");
     pare_status status = PARE_OK;
 
     *out = (pri_run_state){0};
-    *n_points = 0;
     if (path == NULL)
         return PARE_ERROR_MEMORY;
     if (pri_file_exists(path)) {
         status = pare_model_load(&out->model, ctx, path);
         const char *text = status == PARE_OK ? pare_model_metadata(out->model, KEY) : NULL;
-        if (status == PARE_OK &&
-            (text == NULL || !read_text(out, text, fingerprint, points, n_points, rounds))) {
+        if (status == PARE_OK && !read_text(out, ctx, text, fingerprint, result, rounds)) {
             pri_log(ctx, PARE_LOG_INFO, "'%s' is of another run; starting anew", path);
             pare_model_free(out->model);
             *out = (pri_run_state){0};
-            *n_points = 0;
+            pare_prune_result_clear(&result->pruning);
+            result->pruning = (pare_prune_result){0};
+            result->n_points = 0;
         }
         if (status != PARE_OK)
             pri_note(ctx, "while going on from '%s'; remove it to start anew", path);
@@ -133,26 +190,40 @@ pare_status pri_run_load(pri_run_state *out, pare_context *ctx, const char *pref
     pri_free(path);
     if (status == PARE_OK && out->model != NULL) {
         status = pare_model_set_metadata(out->model, KEY, NULL);
-        pri_log(ctx, PARE_LOG_INFO, "going on with round %d of %d%s", out->round, rounds,
-                out->is_pruned ? ", training" : "");
+        if (out->round > rounds)
+            pri_log(ctx, PARE_LOG_INFO, "all rounds are done already");
+        else
+            pri_log(ctx, PARE_LOG_INFO, "going on with round %d of %d%s", out->round, rounds,
+                    out->is_pruned ? ", training" : "");
     }
     return status;
 }
 
 pare_status pri_run_save(const pri_run_state *state, const char *prefix, const char *fingerprint,
-                         const pare_round *points, int n_points)
+                         const pare_recipe_result *result)
 {
+    const pare_prune_result *pruning = &result->pruning;
     pare_context *ctx = state->model->ctx;
     char *path = pri_run_path(ctx, prefix, ".round");
     pare_model *copy = NULL;
     pri_text text;
 
     pri_text_init(&text, ctx);
-    pri_text_addf(&text, "%s %d %d %d", fingerprint, state->round, state->is_pruned, n_points);
-    for (int i = 0; i < n_points; i++)
-        pri_text_addf(&text, " %d %d %.17g %.17g %.17g %.17g %.17g", points[i].round,
-                      points[i].rounds, points[i].macs, points[i].parameters, points[i].accuracy,
-                      points[i].miou, points[i].nll);
+    pri_text_addf(&text, "%s %d %d %d", fingerprint, state->round, state->is_pruned,
+                  result->n_points);
+    for (int i = 0; i < result->n_points; i++) {
+        const pare_round *p = &result->points[i];
+        pri_text_addf(&text, " %d %d %.17g %.17g %.17g %.17g %.17g", p->round, p->rounds, p->macs,
+                      p->parameters, p->accuracy, p->miou, p->nll);
+    }
+    pri_text_addf(&text, " %lld %lld %.17g %d %d", (long long)pruning->units,
+                  (long long)pruning->removed, pruning->oracle, pruning->was_recalibrated,
+                  pruning->n_groups);
+    for (int g = 0; g < pruning->n_groups; g++) {
+        const pare_pruned_group *group = &pruning->groups[g];
+        pri_text_addf(&text, " %d:%s %lld %lld", (int)strlen(group->name), group->name,
+                      (long long)group->before, (long long)group->after);
+    }
     pare_status status = path != NULL ? pri_text_status(&text) : PARE_ERROR_MEMORY;
     if (status == PARE_OK)
         status = pare_model_clone(&copy, state->model);
@@ -166,14 +237,22 @@ pare_status pri_run_save(const pri_run_state *state, const char *prefix, const c
     return status;
 }
 
+static void remove_file(pare_context *ctx, const char *prefix, const char *suffix)
+{
+    char *path = pri_run_path(ctx, prefix, suffix);
+
+    if (path != NULL)
+        (void)unlink(path);
+    pri_free(path);
+}
+
+void pri_run_remove_training(pare_context *ctx, const char *prefix)
+{
+    remove_file(ctx, prefix, ".train");
+}
+
 void pri_run_remove(pare_context *ctx, const char *prefix)
 {
-    static const char *const suffixes[] = {".round", ".train"};
-
-    for (size_t i = 0; i < PRI_COUNT(suffixes); i++) {
-        char *path = pri_run_path(ctx, prefix, suffixes[i]);
-        if (path != NULL)
-            (void)unlink(path);
-        pri_free(path);
-    }
+    remove_file(ctx, prefix, ".round");
+    remove_file(ctx, prefix, ".train");
 }

@@ -9,21 +9,24 @@
 
 /* Where a run stands. */
 typedef struct pri_run_state {
-    int round;          /* 1 .. rounds: the round under way; 0: nothing done yet */
+    int round;          /* 1 .. rounds: the round under way; 0: nothing done yet; rounds + 1: all done */
     bool is_pruned;     /* this round's pruning is done: `model` waits for its training */
     pare_model *model;  /* owned; NULL: start from the original */
 } pri_run_state;
 
-/* A text that two runs share only when they would do the same: a hash of the model's bytes and the
- * options. */
+/* A text that two runs share only when they would do the same: a hash of the model's bytes, the
+ * options and the images with their labels and masks. */
 pare_status pri_run_fingerprint(char text[32], const pare_model *model, const pare_recipe *recipe,
                                 const pare_data *train, const pare_data *val);
-/* Reads PREFIX.round when it is there and of this run; otherwise the state is empty. Fills
- * points[0 .. *n_points - 1] (room for rounds + 1). */
+/* Reads PREFIX.round when it is there and of this run; otherwise the state is empty. Fills the points
+ * (room for rounds + 1) and what was pruned so far: groups, units, removed, oracle and whether
+ * statistics were re-estimated. */
 pare_status pri_run_load(pri_run_state *out, pare_context *ctx, const char *prefix,
-                         const char *fingerprint, pare_round *points, int *n_points, int rounds);
+                         const char *fingerprint, pare_recipe_result *result, int rounds);
 pare_status pri_run_save(const pri_run_state *state, const char *prefix, const char *fingerprint,
-                         const pare_round *points, int n_points);
+                         const pare_recipe_result *result);
+/* Removes PREFIX.train. */
+void pri_run_remove_training(pare_context *ctx, const char *prefix);
 /* Removes PREFIX.round and PREFIX.train. */
 void pri_run_remove(pare_context *ctx, const char *prefix);
 /* PREFIX followed by `suffix` in new memory. */
