@@ -14,9 +14,9 @@ one() { # target strategy seed label options...
     shift 4
     "$pare" prune "$shared/models/resnet56_cifar10.onnx" -o "$out/oneshot.onnx" --force \
         --target "macs=$target%" --strategy "$strategy" --seed "$seed" --data "$shared/data/cifar10" \
-        --preprocess cifar10 --no-latency --quiet "$@" > "$out/oneshot.txt"
+        --preprocess cifar10 --no-compare --quiet "$@" > "$out/oneshot.txt"
     printf '%-5s %-10s %-4s %-12s %s | %s | %s\n' "$target" "$strategy" "$seed" "$label" \
-        "$(awk '/^accuracy/ {print $4 " %"}' "$out/oneshot.txt")" \
+        "$("$pare" eval "$out/oneshot.onnx" --data "$shared/data/cifar10" | awk '/ accuracy/ {print $2 " %"}')" \
         "$(awk '/^MACs/ {print $4 " % MACs"}' "$out/oneshot.txt")" \
         "$(grep 's: scores' "$out/oneshot.txt")"
 }
