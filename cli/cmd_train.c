@@ -14,8 +14,8 @@ typedef struct arguments {
     const char *checkpoint;
     cli_images images; /* split: the one trained on */
     int64_t epochs, batch;
-    double rate, momentum, decay, warmup, smoothing, mask_weight, clip, distill, temperature;
-    bool resume, keep_last, force;
+    double rate, momentum, decay, warmup, smoothing, mask_weight, clip, distill, temperature, inner;
+    bool resume, keep_last, force, freeze_norm;
 } arguments;
 
 typedef struct run_log {
@@ -222,6 +222,8 @@ static void copy_options(pare_train_options *to, const arguments *a)
     to->clip_norm = a->clip;
     to->distill = a->distill;
     to->temperature = a->temperature;
+    to->distill_inner = a->inner;
+    to->freeze_norm = a->freeze_norm;
     to->resume = a->resume;
     to->keep_last = a->keep_last;
     to->seed = (uint64_t)a->images.seed;
@@ -279,6 +281,10 @@ int cmd_train(int argc, char **argv)
         {"--teacher", 's', &a.teacher, "BIG.onnx", "learn from this model's outputs too"},
         {"--distill", 'f', &a.distill, "X", "share of the teacher, 0 to 1"},
         {"--temperature", 'f', &a.temperature, "X", "of the distillation"},
+        {"--distill-inner", 'f', &a.inner, "X",
+         "weight of the difference of residual sums from\nthe teacher's"},
+        {"--freeze-norm", 'b', &a.freeze_norm, NULL,
+         "normalisations keep their statistics"},
         CLI_IMAGE_OPTIONS(a.images),
         {"--checkpoint", 's', &a.checkpoint, "FILE",
          "state of the run, removed after success;\ndefault: OUT.onnx.checkpoint"},

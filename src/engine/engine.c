@@ -303,6 +303,16 @@ pare_status pri_engine_tap(const pri_engine *engine, int tap, pri_tap *out)
     return count_of(instance) >= 0 ? PARE_OK : PARE_ERROR_SHAPE;
 }
 
+float *pri_engine_tap_gradient(const pri_engine *engine, int tap)
+{
+    const pri_instance *instance = &engine->instances[engine->taps[tap]];
+
+    if (instance->gradient < 0)
+        return NULL;
+    const pri_block *block = &engine->blocks[instance->gradient];
+    return (float *)(void *)(block->is_foreign ? block->data : engine->slab + block->offset);
+}
+
 int64_t pri_engine_slab_bytes(const pri_engine *engine)
 {
     return (int64_t)(engine->slab_bytes + engine->scratch_bytes);

@@ -68,6 +68,9 @@ typedef struct pri_tap {
     const float *gradient;
 } pri_tap;
 pare_status pri_engine_tap(const pri_engine *engine, int tap, pri_tap *out);
+/* Where to write the gradient of a loss by a tapped value before backward: in the tap's layout, zero after
+ * forward; NULL without backward. */
+float *pri_engine_tap_gradient(const pri_engine *engine, int tap);
 
 /* Bytes of the slab, of scratch, of packed weights: what a run needs beside the weights. */
 int64_t pri_engine_slab_bytes(const pri_engine *engine);

@@ -113,7 +113,8 @@ void pri_trainer_identify(pri_identity *out, const pri_trainer *trainer)
                               o->warmup,          o->label_smoothing, o->mask_weight,
                               o->clip_norm,       o->augment.flip,    o->augment.crop,
                               o->augment.brightness, o->augment.contrast, o->augment.noise,
-                              o->distill,         o->temperature,     o->keep_last};
+                              o->distill,         o->temperature,     o->keep_last,
+                              o->distill_inner,   o->freeze_norm};
 
     out->model = hash_model(trainer->view.model);
     out->options = hash_bytes(o->seed, numbers, sizeof numbers);

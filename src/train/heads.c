@@ -90,9 +90,9 @@ static pare_status check_classes(const pri_view *view, const pri_head *head, con
     const int64_t classes = head->is_mask ? data->mask_classes : data->classes;
 
     if (classes > head->classes)
-        return pri_fail(view->model->ctx, PARE_ERROR_DATA, "%s go up to %lld, the model has %lld outputs",
-                        head->is_mask ? "masks" : "labels", (long long)classes - 1,
-                        (long long)head->classes);
+        return pri_fail(
+            view->model->ctx, PARE_ERROR_DATA, "%s go up to %lld, the model has %lld outputs",
+            head->is_mask ? "masks" : "labels", (long long)classes - 1, (long long)head->classes);
     if (head->is_mask && head->positions != data->height * data->width)
         return pri_fail(view->model->ctx, PARE_ERROR_SHAPE,
                         "masks are %lldx%lld, the mask head gives %lld positions",
@@ -121,8 +121,9 @@ pare_status pri_view_select(pri_view *view, const pare_data *data, bool keep_all
         graph->outputs[k]->is_output = true;
     view->n_heads = graph->n_outputs = kept;
     if (kept == 0)
-        return pri_fail(view->model->ctx, PARE_ERROR_DATA,
-                        "the images have neither the labels nor the masks this model's outputs need");
+        return pri_fail(
+            view->model->ctx, PARE_ERROR_DATA,
+            "the images have neither the labels nor the masks this model's outputs need");
     return PARE_OK;
 }
 
@@ -138,11 +139,12 @@ pare_status pri_view_match(int map[2], const pri_view *view, const pri_view *tea
             if (other->is_mask != own->is_mask)
                 continue;
             if (other->classes != own->classes || other->positions != own->positions)
-                return pri_fail(view->model->ctx, PARE_ERROR_SHAPE,
-                                "the teacher gives %lldx%lld logits where the model gives %lldx%lld "
-                                "(classes x positions)",
-                                (long long)other->classes, (long long)other->positions,
-                                (long long)own->classes, (long long)own->positions);
+                return pri_fail(
+                    view->model->ctx, PARE_ERROR_SHAPE,
+                    "the teacher gives %lldx%lld logits where the model gives %lldx%lld "
+                    "(classes x positions)",
+                    (long long)other->classes, (long long)other->positions, (long long)own->classes,
+                    (long long)own->positions);
             map[k] = j;
             n_matches++;
         }
@@ -154,13 +156,14 @@ pare_status pri_view_match(int map[2], const pri_view *view, const pri_view *tea
 
 /* --- Watching --- */
 
-pare_status pri_watcher_open(pri_watcher *out, pri_view *view, int64_t batch)
+pare_status pri_watcher_open(pri_watcher *out, pri_view *view, int64_t batch,
+                             pri_value *const *taps, int n_taps)
 {
+    const pri_engine_options options = {.batch = batch, .taps = taps, .n_taps = n_taps};
     pare_context *ctx = view->model->ctx;
 
     *out = (pri_watcher){.view = view, .batch = batch};
-    pare_status status =
-        pri_batch_engine(&out->engine, view->model, (pri_engine_options){.batch = batch});
+    pare_status status = pri_batch_engine(&out->engine, view->model, options);
     for (int k = 0; k < view->n_heads && status == PARE_OK; k++) {
         const pri_head *head = &view->heads[k];
         out->logits[k] = pri_alloc(ctx, (size_t)(batch * head->classes),

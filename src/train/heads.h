@@ -17,9 +17,9 @@ typedef struct pri_head {
 } pri_head;
 
 typedef struct pri_view {
-    pare_model *model;         /* owned */
+    pare_model *model; /* owned */
     pri_preprocess preprocess;
-    pri_head heads[2];         /* output k of the view */
+    pri_head heads[2]; /* output k of the view */
     int n_heads;
 } pri_view;
 
@@ -27,8 +27,8 @@ typedef struct pri_view {
 pare_status pri_view_open(pri_view *out, const pare_model *model, const pare_data *data,
                           const char *fallback);
 void pri_view_close(pri_view *view);
-/* Leaves only heads that `data` has labels or masks for, or all with `keep_all`; PARE_ERROR_DATA when
- * none is left or labels go past a head's classes. */
+/* Leaves only heads that `data` has labels or masks for, or all with `keep_all`; PARE_ERROR_DATA
+ * when none is left or labels go past a head's classes. */
 pare_status pri_view_select(pri_view *view, const pare_data *data, bool keep_all);
 /* map[k]: the teacher's head for head k of the view, or -1. PARE_ERROR_SHAPE when there is none for
  * any, or sizes differ. */
@@ -43,8 +43,9 @@ typedef struct pri_watcher {
     int64_t batch;
 } pri_watcher;
 
-/* The view must outlive the watcher. */
-pare_status pri_watcher_open(pri_watcher *out, pri_view *view, int64_t batch);
+/* The view must outlive the watcher. Values of `taps` stay readable in the engine. */
+pare_status pri_watcher_open(pri_watcher *out, pri_view *view, int64_t batch,
+                             pri_value *const *taps, int n_taps);
 void pri_watcher_close(pri_watcher *watcher);
 /* Fills logits for images order[0 .. count-1], count <= batch. */
 pare_status pri_watcher_run(pri_watcher *watcher, const pare_data *data, const int64_t *order,

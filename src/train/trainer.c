@@ -24,18 +24,21 @@ static pare_status fill_options(pri_trainer *t, const pare_train_options *given)
     pare_train_options *o = &t->options;
 
     *o = given != NULL ? *given : (pare_train_options){0};
-    const double numbers[] = {o->learning_rate, o->momentum,    o->weight_decay, o->warmup,
-                              o->mask_weight,   o->clip_norm,   o->distill,      o->temperature,
+    const double numbers[] = {o->learning_rate, o->momentum,         o->weight_decay,
+                              o->warmup,        o->mask_weight,      o->clip_norm,
+                              o->distill,       o->temperature,      o->distill_inner,
                               o->augment.noise, o->augment.contrast, o->augment.brightness};
     for (size_t i = 0; i < PRI_COUNT(numbers); i++) {
         if (!isfinite(numbers[i]))
-            return pri_fail(t->ctx, PARE_ERROR_ARGUMENT, "a training option is not a finite number");
+            return pri_fail(t->ctx, PARE_ERROR_ARGUMENT,
+                            "a training option is not a finite number");
     }
     if (o->epochs < 0 || o->batch < 0 || o->learning_rate < 0 || o->warmup < 0 ||
-        o->clip_norm < 0 || o->mask_weight < 0 || o->temperature < 0)
-        return pri_fail(t->ctx, PARE_ERROR_ARGUMENT,
-                        "epochs, batch, learning rate, warm-up, mask weight, clip norm and "
-                        "temperature must not be negative");
+        o->clip_norm < 0 || o->mask_weight < 0 || o->temperature < 0 || o->distill_inner < 0)
+        return pri_fail(
+            t->ctx, PARE_ERROR_ARGUMENT,
+            "epochs, batch, learning rate, warm-up, mask weight, clip norm, temperature "
+            "and the weight of inner values must not be negative");
     if (!(o->label_smoothing >= 0 && o->label_smoothing < 1) || o->distill < 0 || o->distill > 1 ||
         o->momentum >= 1)
         return pri_fail(t->ctx, PARE_ERROR_ARGUMENT,
@@ -50,22 +53,54 @@ static pare_status fill_options(pri_trainer *t, const pare_train_options *given)
     o->weight_decay = or_default(o->weight_decay, 5e-4);
     o->mask_weight = or_default(o->mask_weight, 1);
     o->distill = o->teacher != NULL ? or_default(o->distill, 0.7) : 0;
+    o->distill_inner = o->teacher != NULL ? o->distill_inner : 0;
     o->temperature = or_default(o->temperature, o->teacher != NULL ? 4 : 1);
     if (o->resume && o->checkpoint == NULL)
         return pri_fail(t->ctx, PARE_ERROR_ARGUMENT, "resuming needs the name of the checkpoint");
     return PARE_OK;
 }
 
-static pare_status open_teacher(pri_trainer *t)
+static pare_status open_teacher_view(pri_trainer *t)
 {
-    const pare_model *teacher = t->options.teacher;
-
-    if (teacher == NULL)
+    if (t->options.teacher == NULL)
         return PARE_OK;
-    PRI_TRY(pri_view_open(&t->teacher_view, teacher, t->train,
+    PRI_TRY(pri_view_open(&t->teacher_view, t->options.teacher, t->train,
                           pare_model_metadata(t->model, PRI_PREPROCESS_KEY)));
     PRI_TRY(pri_view_match(t->teacher_head, &t->view, &t->teacher_view));
-    return pri_watcher_open(&t->teacher, &t->teacher_view, t->batch);
+    if (t->options.distill_inner > 0)
+        PRI_TRY(pri_twin_find(&t->twin, t->view.model, t->teacher_view.model, false));
+    if (t->options.distill_inner > 0 && t->twin.n_pairs == 0)
+        pri_log(t->ctx, PARE_LOG_WARNING,
+                "model and teacher share no residual sum: inner values are not compared");
+    return PARE_OK;
+}
+
+/* Both networks, at the same batch where inner values are compared. */
+static pare_status open_engines(pri_trainer *t)
+{
+    pri_value *taps[PRI_TWIN_PAIRS];
+    const pri_engine_options options = {.batch = t->options.batch,
+                                        .training = !t->options.freeze_norm,
+                                        .backward = true,
+                                        .weight_gradients = true,
+                                        .taps = taps,
+                                        .n_taps = t->twin.n_pairs};
+
+    pri_twin_taps(&t->twin, taps, true);
+    PRI_TRY(pri_batch_engine(&t->engine, t->view.model, options));
+    t->batch = pri_engine_batch(t->engine);
+    t->steps = pri_max_i64(1, t->train->count / t->batch);
+    if (t->options.teacher == NULL)
+        return PARE_OK;
+    pri_twin_taps(&t->twin, taps, false);
+    PRI_TRY(pri_watcher_open(&t->teacher, &t->teacher_view, t->batch, taps, t->twin.n_pairs));
+    if (t->twin.n_pairs > 0 && pri_engine_batch(t->teacher.engine) != t->batch)
+        return pri_fail(
+            t->ctx, PARE_ERROR_SHAPE,
+            "the teacher runs at a batch of %lld, the model at %lld: inner values cannot "
+            "be compared",
+            (long long)pri_engine_batch(t->teacher.engine), (long long)t->batch);
+    return PARE_OK;
 }
 
 static pare_status make_buffers(pri_trainer *t)
@@ -86,6 +121,17 @@ static pare_status make_buffers(pri_trainer *t)
     return PARE_OK;
 }
 
+/* The scale of the teacher's inner values, from the first images. */
+static pare_status measure_twin(pri_trainer *t)
+{
+    if (t->twin.n_pairs == 0)
+        return PARE_OK;
+    for (int64_t i = 0; i < t->batch; i++)
+        t->order[i] = i % t->train->count;
+    PRI_TRY(pri_watcher_run(&t->teacher, t->train, t->order, t->batch, NULL, 0));
+    return pri_twin_measure(&t->twin, t->teacher.engine);
+}
+
 static pare_status open_trainer(pri_trainer *t, pare_model *model,
                                 const pare_train_options *options)
 {
@@ -95,17 +141,13 @@ static pare_status open_trainer(pri_trainer *t, pare_model *model,
     PRI_TRY(pri_state_separate(model));
     PRI_TRY(pri_view_open(&t->view, model, t->train, NULL));
     PRI_TRY(pri_view_select(&t->view, t->train, t->options.teacher != NULL));
-    const pri_engine_options engine = {
-        .batch = t->options.batch, .training = true, .backward = true, .weight_gradients = true};
-    PRI_TRY(pri_batch_engine(&t->engine, t->view.model, engine));
-    t->batch = pri_engine_batch(t->engine);
-    t->steps = pri_max_i64(1, t->train->count / t->batch);
+    PRI_TRY(open_teacher_view(t));
+    PRI_TRY(open_engines(t));
     PRI_TRY(pri_state_collect(&t->state, t->view.model, t->engine));
     pri_engine_refresh(t->engine); /* weights moved when they became the clone's own */
-    PRI_TRY(open_teacher(t));
-    t->position = (pri_position){
-        .best_nll = INFINITY, .best_accuracy = NAN, .best_miou = NAN};
-    return make_buffers(t);
+    t->position = (pri_position){.best_nll = INFINITY, .best_accuracy = NAN, .best_miou = NAN};
+    PRI_TRY(make_buffers(t));
+    return measure_twin(t);
 }
 
 static void close_trainer(pri_trainer *t)
@@ -148,20 +190,20 @@ static double compute_loss(pri_trainer *t)
                                    : NULL;
         const bool has_truth = head->is_mask ? t->train->masks != NULL : t->train->labels != NULL;
         const double weight = head->is_mask ? o->mask_weight : 1;
-        const pri_loss loss = {
-            .images = t->batch,
-            .classes = head->classes,
-            .positions = head->positions,
-            .logits = pri_engine_output(t->engine, k),
-            .teacher = teacher,
-            .labels = !head->is_mask && has_truth ? t->labels : NULL,
-            .masks = head->is_mask && has_truth ? t->masks : NULL,
-            .smoothing = o->label_smoothing,
-            .hard = has_truth ? weight * (teacher != NULL ? 1 - o->distill : 1) : 0,
-            .soft = weight * (has_truth ? o->distill : 1),
-            .temperature = o->temperature,
-            .partial = t->partial,
-            .gradient = pri_engine_output_gradient(t->engine, k)};
+        const pri_loss loss = {.images = t->batch,
+                               .classes = head->classes,
+                               .positions = head->positions,
+                               .logits = pri_engine_output(t->engine, k),
+                               .teacher = teacher,
+                               .labels = !head->is_mask && has_truth ? t->labels : NULL,
+                               .masks = head->is_mask && has_truth ? t->masks : NULL,
+                               .smoothing = o->label_smoothing,
+                               .hard =
+                                   has_truth ? weight * (teacher != NULL ? 1 - o->distill : 1) : 0,
+                               .soft = weight * (has_truth ? o->distill : 1),
+                               .temperature = o->temperature,
+                               .partial = t->partial,
+                               .gradient = pri_engine_output_gradient(t->engine, k)};
         total += pri_loss_compute(&loss);
     }
     return total;
@@ -204,8 +246,7 @@ static pare_status run_step(pri_trainer *t)
 {
     const pri_position *at = &t->position;
     const pare_train_options *o = &t->options;
-    const uint64_t seed =
-        pri_random_bits(o->seed, PRI_STREAM_AUGMENT, (uint64_t)at->epoch);
+    const uint64_t seed = pri_random_bits(o->seed, PRI_STREAM_AUGMENT, (uint64_t)at->epoch);
 
     for (int64_t i = 0; i < t->batch; i++)
         t->order[i] = t->permutation[(at->step * t->batch + i) % t->train->count];
@@ -216,7 +257,11 @@ static pare_status run_step(pri_trainer *t)
     if (o->teacher != NULL)
         PRI_TRY(pri_watcher_run(&t->teacher, t->train, t->order, t->batch, &o->augment, seed));
     PRI_TRY(pri_engine_forward(t->engine));
-    const double loss = compute_loss(t);
+    double loss = compute_loss(t);
+    if (t->twin.n_pairs > 0) {
+        PRI_TRY(pri_twin_compare(&loss, &t->twin, t->engine, t->teacher.engine, o->distill_inner,
+                                 true));
+    }
     if (!isfinite(loss))
         return fail_numeric(t, "loss");
     pri_engine_zero_gradients(t->engine);
@@ -234,9 +279,8 @@ static void report_step(const pri_trainer *t, double rate, double images_per_sec
 {
     const pri_position *at = &t->position;
     const int64_t total = t->options.epochs * t->steps, done = at->epoch * t->steps + at->step;
-    const double left = images_per_second > 0
-                            ? (double)((total - done) * t->batch) / images_per_second
-                            : 0;
+    const double left =
+        images_per_second > 0 ? (double)((total - done) * t->batch) / images_per_second : 0;
     char text[160];
 
     snprintf(text, sizeof text, "epoch %lld/%d loss %.3g lr %.2g %.0f img/s ETA %lld:%02lld",
@@ -263,8 +307,8 @@ static pare_status judge(pri_trainer *t, pare_epoch *report)
     report->val_nll = report->val_accuracy = report->val_miou = NAN;
     if (t->val != NULL) {
         PRI_TRY(pare_evaluate(&scores, t->view.model, t->val));
-        report->val_nll = (scores.classes > 0 ? scores.nll : 0) +
-                          (scores.mask_classes > 0 ? scores.mask_nll : 0);
+        report->val_nll =
+            (scores.classes > 0 ? scores.nll : 0) + (scores.mask_classes > 0 ? scores.mask_nll : 0);
         report->val_accuracy = scores.classes > 0 ? scores.accuracy : NAN;
         report->val_miou = scores.mask_classes > 0 ? scores.miou : NAN;
         pare_scores_clear(&scores);

@@ -10,6 +10,7 @@
 
 #include <pare/train.h>
 
+#include "engine/twin.h"
 #include "train/heads.h"
 #include "train/optimizer.h"
 #include "train/state.h"
@@ -35,6 +36,7 @@ typedef struct pri_trainer {
     pri_view teacher_view;
     pri_watcher teacher;
     int teacher_head[2];
+    pri_twin twin;        /* inner values compared with the teacher's; none where not asked for */
     pri_state state;
     float *velocity;      /* state.trained */
     float *good;          /* state.total: best by validation, or of the last epoch */
