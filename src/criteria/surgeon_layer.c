@@ -75,14 +75,19 @@ static double moment(const float *gram, int64_t n, int64_t i, int64_t j)
     return i <= j ? gram[i * n + j] : gram[j * n + i];
 }
 
-/* tr(W' H W) without the constant. */
+/* tr(W' C W), C being H about the mean, which the last column of H is. */
 static double measure_energy(const pri_surgeon_layer *layer, const double *h, double *hw)
 {
     const int n = (int)layer->columns + 1, outputs = (int)layer->outputs;
 
     cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, n - 1, outputs, n - 1, 1, h, n,
                 layer->weights, outputs, 0, hw, outputs);
-    return cblas_ddot((n - 1) * outputs, hw, 1, layer->weights, 1);
+    double energy = cblas_ddot((n - 1) * outputs, hw, 1, layer->weights, 1);
+    for (int o = 0; o < outputs; o++) {
+        const double mean = cblas_ddot(n - 1, h + n - 1, n, layer->weights + o, outputs);
+        energy -= mean * mean;
+    }
+    return energy;
 }
 
 static pare_status invert(pri_surgeon_layer *layer, double ridge)

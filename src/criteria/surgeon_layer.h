@@ -25,7 +25,7 @@ typedef struct pri_surgeon_layer {
     double *weights;  /* columns x outputs */
     double *cost;     /* by member, current */
     double scale;     /* costs are multiplied by this */
-    double energy;    /* tr(W' H W) before anything went: the layer's output energy */
+    double energy;    /* how much the outputs varied before anything went, summed */
     bool is_diagonal; /* too wide for moments: set_diagonal is to be used, nothing compensates */
 } pri_surgeon_layer;
 

@@ -207,7 +207,30 @@ static pare_status set_scale(pri_surgeon *s, pri_surgeon_site *at)
     return failed ? PARE_ERROR_MEMORY : PARE_OK;
 }
 
-/* Mean square over rows, summed over channels, of the sums that layers' outputs go into. */
+/* Variance over images and positions, summed over channels. What is constant does not count: an intercept
+ * makes up for it. */
+static double variance_of(const pri_tap *tap)
+{
+    const pri_channels ch = pri_channels_of(&tap->shape, tap->layout);
+    double total = 0;
+
+    for (int64_t c = 0; c < ch.channels; c++) {
+        double sum = 0, squares = 0;
+        for (int64_t n = 0; n < ch.outer; n++) {
+            const float *x = tap->data + n * ch.channels * ch.inner + c * ch.channel_stride;
+            for (int64_t i = 0; i < ch.inner; i++) {
+                const double v = x[i * ch.inner_stride];
+                sum += v;
+                squares += v * v;
+            }
+        }
+        const double rows = (double)(ch.outer * ch.inner);
+        total += fmax(squares / rows - sum / rows * (sum / rows), 0);
+    }
+    return total;
+}
+
+/* How much the sums vary that layers' outputs go into. */
 static pare_status measure_sums(pri_surgeon *s, pri_value *const *sums)
 {
     const pri_scoring *a = s->asked;
@@ -223,14 +246,9 @@ static pare_status measure_sums(pri_surgeon *s, pri_value *const *sums)
         status = pri_engine_forward(engine);
     for (int i = 0; i < s->n_sites && status == PARE_OK; i++) {
         pri_tap tap;
-        double sum = 0;
         status = pri_engine_tap(engine, i, &tap);
-        if (status != PARE_OK || !s->sites[i].is_image || tap.shape.rank < 3)
-            continue;
-        const int64_t count = pri_shape_count(&tap.shape);
-        for (int64_t k = 0; k < count; k++)
-            sum += (double)tap.data[k] * tap.data[k];
-        s->sites[i].energy = sum / (double)(count / tap.shape.dims[1]);
+        if (status == PARE_OK && s->sites[i].is_image && tap.shape.rank >= 3)
+            s->sites[i].energy = variance_of(&tap);
     }
     pri_engine_free(engine);
     return status;

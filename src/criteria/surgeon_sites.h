@@ -11,7 +11,7 @@ typedef struct pri_surgeon_site {
     int record;         /* followed axis of the input */
     int first, n_layers; /* one layer a group of the convolution */
     double *curvature;  /* n_layers x outputs x outputs: square root of the outputs' weight, or NULL */
-    double energy;      /* of the sum the outputs go into; 0: unknown, their own counts */
+    double energy;      /* how much the sum varies the outputs go into; 0: unknown, their own counts */
     int64_t outputs;
     bool is_image;      /* outputs are axis 1 of what the node gives */
 } pri_surgeon_site;
@@ -28,7 +28,7 @@ typedef struct pri_surgeon {
 
 /* Finds the layers of the model and measures the moments of their inputs and how their outputs count:
  * with `by_outputs` by the curvature of the network's outputs; otherwise as the next layer sees them,
- * behind the normalisation and relative to the energy of the sum they go into. Clear it also after a failure. */
+ * behind the normalisation and relative to how much the sum varies they go into. Clear it also after a failure. */
 pare_status pri_surgeon_open(pri_surgeon *surgeon, const pri_scoring *scoring, bool by_outputs);
 void pri_surgeon_close(pri_surgeon *surgeon);
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "criteria/gram.h"
+#include "prune/intercepts.h"
 
 enum { MOST_ROWS = 200000, LEAST_ROWS = 4096, MOST_COLUMNS = 8192 };
 static const double SLAB_BUDGET = 3e9; /* bytes of activations each of two engines may use */
@@ -45,26 +46,6 @@ static bool mark_gone(bool *gone, const pass *run, const pri_node *node, const p
         }
     }
     return any;
-}
-
-/* The value that can take an intercept: the bias, or the mean of the normalisation behind. */
-static pri_value *intercept_of(pri_node *node, float *sign)
-{
-    const int slot = node->op->bias_slot;
-
-    *sign = 1;
-    if (slot > 0 && slot < node->n_inputs && node->inputs[slot] != NULL &&
-        node->inputs[slot]->constant != NULL && node->inputs[slot]->n_uses == 1)
-        return node->inputs[slot];
-    const pri_value *out = node->outputs[0];
-    if (out->n_uses != 1 || out->is_output)
-        return NULL;
-    pri_node *next = out->uses[0].node;
-    if (strcmp(next->op_type, "BatchNormalization") != 0 || next->inputs[3] == NULL ||
-        next->inputs[3]->constant == NULL || next->inputs[3]->n_uses != 1)
-        return NULL;
-    *sign = -1;
-    return next->inputs[3];
 }
 
 /* Solves for the change of weights and intercept into x (size x outputs); false when it cannot be
@@ -131,7 +112,7 @@ static pare_status fit_group(pass *run, const pri_call *call, const pri_product 
     const int64_t size = p->columns + 1;
     pri_gram gram;
     float sign;
-    pri_value *intercept = intercept_of(node, &sign);
+    pri_value *intercept = pri_intercept_of(node, &sign);
 
     if (intercept != NULL && (intercept->constant->dtype != PRI_F32 ||
                               pri_tensor_count(intercept->constant) != p->outputs * p->groups))
