@@ -177,7 +177,7 @@ static void list_options(cli_option out[MAX_OPTIONS], prune_arguments *a, words_
         {"--no-recalibrate", 'b', &p->no_recalibrate, NULL,
          "do not try to re-estimate normalisation statistics"},
         {"--reconstruct", 'i', &w->reconstruct, "N",
-         "passes of joint reconstruction (10; 0 where training follows);\n-1: none"},
+         "passes of joint reconstruction (20; 0 where training follows);\n-1: none"},
         CLI_IMAGE_OPTIONS(a->images),
         {"--require", 'l', &w->required, "CONDITION",
          "such as 'accuracy>=-1%'; exit code 3 when not met"},

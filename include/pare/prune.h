@@ -86,7 +86,7 @@ typedef struct pare_prune_options {
     bool no_recalibrate;  /* do not try to re-estimate normalisation statistics */
     int reconstruct;      /* passes over the calibration images in which all weights together are
                              fitted to the original's outputs and inner sums, without labels;
-                             0: chosen (10; none where a recipe trains after it), negative: none */
+                             0: chosen (20; none where a recipe trains after it), negative: none */
     uint64_t seed;
 } pare_prune_options;
 

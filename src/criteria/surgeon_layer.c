@@ -151,15 +151,16 @@ pare_status pri_surgeon_layer_set_diagonal(pri_surgeon_layer *layer, const doubl
         layer->cost[m] = 0;
         for (int64_t i = layer->start[m]; i < layer->start[m + 1]; i++) {
             const double *w = layer->weights + i * outputs;
-            layer->cost[m] += squares[layer->order[i]] / (double)rows *
-                              cblas_ddot((int)outputs, w, 1, w, 1);
+            layer->cost[m] +=
+                squares[layer->order[i]] / (double)rows * cblas_ddot((int)outputs, w, 1, w, 1);
         }
         layer->energy += layer->cost[m];
     }
     return PARE_OK;
 }
 
-/* inv(H)_qq of a member, and inv(inv(H)_qq) times `rows` (b x width) in place; false when singular. */
+/* inv(H)_qq of a member, and inv(inv(H)_qq) times `rows` (b x width) in place; false when singular.
+ */
 static bool solve_block(const pri_surgeon_layer *layer, int member, double *block, double *rows,
                         int64_t width)
 {
@@ -240,8 +241,8 @@ pare_status pri_surgeon_layer_remove(pri_surgeon_layer *layer, int member)
     double *block = pri_alloc(layer->ctx, (size_t)b, (size_t)b * sizeof *block);
     double *old = pri_alloc(layer->ctx, (size_t)b, (size_t)n * sizeof *old);
     double *solved = pri_alloc(layer->ctx, (size_t)b, (size_t)n * sizeof *solved);
-    pare_status status = block != NULL && old != NULL && solved != NULL ? PARE_OK
-                                                                        : PARE_ERROR_MEMORY;
+    pare_status status =
+        block != NULL && old != NULL && solved != NULL ? PARE_OK : PARE_ERROR_MEMORY;
     if (status == PARE_OK) {
         memcpy(old, layer->inverse + from * n, (size_t)(b * n) * sizeof *old);
         memcpy(solved, old, (size_t)(b * n) * sizeof *solved);
@@ -252,9 +253,8 @@ pare_status pri_surgeon_layer_remove(pri_surgeon_layer *layer, int member)
         status = rows != NULL ? PARE_OK : PARE_ERROR_MEMORY;
         if (rows != NULL) {
             memcpy(rows, own, (size_t)(b * outputs) * sizeof *rows);
-            cblas_dgemm(CblasRowMajor, CblasTrans, CblasNoTrans, (int)(n - 1), (int)outputs,
-                        (int)b, -1, solved, (int)n, rows, (int)outputs, 1, layer->weights,
-                        (int)outputs);
+            cblas_dgemm(CblasRowMajor, CblasTrans, CblasNoTrans, (int)(n - 1), (int)outputs, (int)b,
+                        -1, solved, (int)n, rows, (int)outputs, 1, layer->weights, (int)outputs);
             cblas_dgemm(CblasRowMajor, CblasTrans, CblasNoTrans, (int)n, (int)n, (int)b, -1, old,
                         (int)n, solved, (int)n, 1, layer->inverse, (int)n);
             memset(own, 0, (size_t)(b * outputs) * sizeof *own);

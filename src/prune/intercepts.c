@@ -29,8 +29,10 @@ pri_value *pri_intercept_of(const pri_node *node, float *sign)
     return next->inputs[3];
 }
 
-/* Channels of the output of a layer that lacks an intercept; 0 when it has one or cannot have any. */
-static int64_t channels_lacking(const pare_model *model, const pri_node *node, const pri_facts *facts)
+/* Channels of the output of a layer that lacks an intercept; 0 when it has one or cannot have any.
+ */
+static int64_t channels_lacking(const pare_model *model, const pri_node *node,
+                                const pri_facts *facts)
 {
     pri_operand in[PRI_MAX_OPERANDS], out[PRI_MAX_OPERANDS];
     pri_product product;

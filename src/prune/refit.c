@@ -20,7 +20,7 @@ typedef struct pass {
     pri_engine *engines[2]; /* original, masked */
     int *step_of;           /* by node id, -1: not run */
     pri_refit_kind kind;
-    bool is_touched;        /* something before the current step was removed */
+    bool is_touched; /* something before the current step was removed */
 } pass;
 
 /* Which columns of one group of the product read channels that are gone; whether any does. */
@@ -40,8 +40,8 @@ static bool mark_gone(bool *gone, const pass *run, const pri_node *node, const p
         if (record < 0 || groups->axes[record].size * p->block != p->columns * p->groups)
             continue;
         for (int64_t k = 0; k < p->columns; k++) {
-            gone[k] = run->removed[pri_groups_unit(
-                groups, record, group * (p->columns / p->block) + k / p->block)];
+            gone[k] = run->removed[pri_groups_unit(groups, record,
+                                                   group * (p->columns / p->block) + k / p->block)];
             any = any || gone[k];
         }
     }
@@ -258,8 +258,8 @@ static pare_status open_pass(pass *run, pare_model *original, const pare_data *d
 }
 
 pare_status pri_refit(pare_model *masked, pare_model *original, const pri_groups *groups,
-                      const bool *removed, const pare_data *data,
-                      const pri_preprocess *preprocess, pri_refit_kind kind)
+                      const bool *removed, const pare_data *data, const pri_preprocess *preprocess,
+                      pri_refit_kind kind)
 {
     pass run = {.groups = groups, .removed = removed, .masked = masked, .kind = kind};
     pare_status status = open_pass(&run, original, data, preprocess);

@@ -2,8 +2,8 @@
 /*
  * select.c - takes units in the order of their scores until the goal is met.
  *
- * What is taken at once is a bundle: one unit, or as many units of a group as keep its channel count
- * a multiple of goal->align.
+ * What is taken at once is a bundle: one unit, or as many units of a group as keep its channel
+ * count a multiple of goal->align.
  */
 #include "prune/select.h"
 
@@ -113,9 +113,9 @@ static pare_status list_candidates(selection *s, const double *scores, bool is_o
         if (unit->pin >= 0 || s->removed[u])
             continue;
         if (!isfinite(scores[u]))
-            status = pri_fail(groups->ctx, PARE_ERROR_NUMERIC,
-                              "a channel of '%s' has no finite score",
-                              groups->groups[unit->group].name);
+            status =
+                pri_fail(groups->ctx, PARE_ERROR_NUMERIC, "a channel of '%s' has no finite score",
+                         groups->groups[unit->group].name);
         s->list[s->n++] =
             (candidate){u, unit->group, divides ? scores[u] / fmax(saving[u], 1) : scores[u]};
     }

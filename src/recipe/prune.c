@@ -16,7 +16,7 @@
 #include "prune/refit.h"
 #include "prune/select.h"
 
-enum { CALIBRATION = 1024, RECONSTRUCT_PASSES = 10 };
+enum { CALIBRATION = 1024, RECONSTRUCT_PASSES = 20 };
 
 typedef struct job {
     pare_context *ctx;
