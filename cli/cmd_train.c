@@ -7,64 +7,22 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "cli.h"
+#include "train_log.h"
 
 typedef struct arguments {
     const char *out, *teacher, *augment, *schedule, *log;
+    const char *optimizer, *decay, *loss, *mask_loss, *class_weights, *tensorboard, *noise_report, *trim;
     const char *checkpoint;
     cli_images images; /* split: the one trained on */
-    int64_t epochs, batch;
-    double rate, momentum, decay, warmup, smoothing, mask_weight, clip, distill, temperature, inner;
-    bool resume, keep_last, force, freeze_norm;
+    int64_t epochs, batch, early_stop, trim_after;
+    double rate, momentum, warmup, smoothing, mask_weight, clip, distill, temperature, inner;
+    double beta2, average;
+    bool resume, keep_last, force, freeze_norm, insert_norm;
 } arguments;
-
-typedef struct run_log {
-    FILE *file;
-    bool failed;
-} run_log;
 
 static json_t *number(double value)
 {
     return isfinite(value) ? json_real(value) : json_null();
-}
-
-static json_t *epoch_json(const pare_epoch *e)
-{
-    return json_pack("{s:i, s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:b}", "epoch", e->epoch,
-                     "epochs", e->epochs, "loss", number(e->loss), "val_nll", number(e->val_nll),
-                     "val_accuracy", number(e->val_accuracy), "val_miou", number(e->val_miou),
-                     "learning_rate", number(e->learning_rate), "images_per_second",
-                     number(e->images_per_second), "seconds", number(e->seconds), "best",
-                     e->is_best);
-}
-
-void cli_print_epoch(const pare_epoch *e)
-{
-    if (cli_common.quiet)
-        return;
-    cli_end_progress();
-    fprintf(stderr, "epoch %d/%d loss %.4f", e->epoch, e->epochs, e->loss);
-    if (isfinite(e->val_nll))
-        fprintf(stderr, " val nll %.4f", e->val_nll);
-    if (isfinite(e->val_accuracy))
-        fprintf(stderr, " accuracy %.2f %%", 100 * e->val_accuracy);
-    if (isfinite(e->val_miou))
-        fprintf(stderr, " mIoU %.2f %%", 100 * e->val_miou);
-    fprintf(stderr, " lr %.3g %.0f img/s %.1f s%s\n", e->learning_rate, e->images_per_second,
-            e->seconds, e->is_best ? " *" : "");
-}
-
-static void on_epoch(void *user, const pare_epoch *e)
-{
-    run_log *log = user;
-
-    if (log->file != NULL) {
-        json_t *line = epoch_json(e);
-        log->failed = log->failed || line == NULL || json_dumpf(line, log->file, JSON_COMPACT) != 0 ||
-                      fputc('\n', log->file) == EOF || fflush(log->file) != 0;
-        json_decref(line);
-    }
-    cli_print_epoch(e);
 }
 
 /* "flip,crop=4,brightness=0.2,contrast=0.2,noise=0.02" */
@@ -109,22 +67,26 @@ static int print(const pare_train_result *r, const arguments *a, const pare_cost
 {
     if (!cli_common.json) {
         printf("epochs         %d\nbest epoch     %d\n", r->epochs, r->best_epoch);
+        if (isfinite(r->best_val_loss) && r->best_val_loss != r->best_val_nll)
+            printf("validation loss %.4f\n", r->best_val_loss);
         if (isfinite(r->best_val_nll))
             printf("validation NLL %.4f\n", r->best_val_nll);
         if (isfinite(r->best_val_accuracy))
             printf("accuracy       %.2f %%\n", 100 * r->best_val_accuracy);
         if (isfinite(r->best_val_miou))
             printf("mIoU           %.2f %%\n", 100 * r->best_val_miou);
+        if (a->trim != NULL)
+            printf("left out       %lld images\n", (long long)r->left_out);
         printf("images/s       %.0f\ntime           %.1f s\nwritten        %s\n",
                r->images_per_second, r->seconds, a->out);
         return 0;
     }
     json_t *root = json_pack(
-        "{s:s, s:s, s:i, s:i, s:o, s:o, s:o, s:o, s:o, s:I, s:o}", "schema", "pare.train/1", "output",
-        a->out, "epochs", r->epochs, "best_epoch", r->best_epoch, "best_val_nll",
-        number(r->best_val_nll), "best_val_accuracy", number(r->best_val_accuracy), "best_val_miou",
+        "{s:s, s:s, s:i, s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:o}", "schema", "pare.train/1", "output",
+        a->out, "epochs", r->epochs, "best_epoch", r->best_epoch, "best_val_loss",
+        number(r->best_val_loss), "best_val_nll", number(r->best_val_nll), "best_val_accuracy", number(r->best_val_accuracy), "best_val_miou",
         number(r->best_val_miou), "images_per_second", number(r->images_per_second), "seconds",
-        number(r->seconds), "seed", (json_int_t)a->images.seed, "costs", cli_costs_json(costs));
+        number(r->seconds), "left_out", (json_int_t)r->left_out, "seed", (json_int_t)a->images.seed, "costs", cli_costs_json(costs));
     return cli_print_json(root);
 }
 
@@ -158,19 +120,29 @@ static pare_status open_parts(parts *p, pare_context *ctx, const char *in, const
     return status;
 }
 
+/* What a run that stopped for bad numbers had reached. */
+static void save_best(pare_context *ctx, pare_model *model, const arguments *a, int epoch)
+{
+    const pare_status status = pare_model_save(model, a->out, a->force);
+
+    if (status == PARE_OK)
+        fprintf(stderr, "pare: '%s' holds the weights of epoch %d\n", a->out, epoch);
+    else
+        (void)cli_fail(ctx, status);
+}
+
 static int run(pare_context *ctx, const char *in, const arguments *a, pare_train_options *options)
 {
     parts p = {0};
     pare_train_result result = {0};
     pare_costs costs = {0};
-    run_log log = {0};
-    int code = 0;
+    train_log log;
 
-    if (a->log != NULL && (log.file = fopen(a->log, a->resume ? "a" : "w")) == NULL) {
-        fprintf(stderr, "pare: cannot write '%s'\n", a->log);
-        return EXIT_FAILED;
-    }
-    options->on_epoch = on_epoch;
+    int code = train_log_open(&log, a->log, a->resume);
+    if (code != 0)
+        return code;
+    options->on_epoch = train_log_epoch;
+    options->on_steps = train_log_steps;
     options->user = &log;
     pare_status status = open_parts(&p, ctx, in, a);
     if (status == PARE_OK) {
@@ -181,16 +153,15 @@ static int run(pare_context *ctx, const char *in, const arguments *a, pare_train
         status = pare_model_save(p.model, a->out, a->force);
     if (status == PARE_OK)
         status = pare_model_costs(p.model, &costs);
-    if (log.file != NULL && (fclose(log.file) != 0 || log.failed)) {
-        fprintf(stderr, "pare: '%s' is not complete\n", a->log);
-        code = EXIT_FAILED;
-    }
+    code = train_log_close(&log);
     if (status == PARE_OK) {
         unlink(options->checkpoint);
         const int printed = print(&result, a, &costs);
         code = printed != 0 ? printed : code;
     } else {
         code = cli_fail(ctx, status);
+        if (status == PARE_ERROR_NUMERIC && result.best_epoch > 0)
+            save_best(ctx, p.model, a, result.best_epoch);
     }
     pare_data_free(p.train);
     pare_data_free(p.val);
@@ -206,6 +177,13 @@ static const char *const examples[] = {
     "--epochs 5",
     "pare train small.onnx -o tuned.onnx --data cifar10/ --teacher model.onnx --lr 0.01 "
     "--epochs 5 --resume",
+    "pare train duo.onnx -o trained.onnx --data data/ --epochs 2 --optimizer adamw "
+    "--schedule one-cycle --loss ce --mask-loss ce+dice --class-weights auto --ema 0.99 "
+    "--grad-clip 1 --log train.jsonl --tensorboard events",
+    "pare train model.onnx -o trained.onnx --data cifar10/ --preprocess cifar10 --epochs 3 "
+    "--noise-report doubtful.tsv --trim 2% --early-stop 2",
+    "pare train model.onnx -o trained.onnx --data cifar10/ --preprocess cifar10 --epochs 1 "
+    "--insert-norm",
     NULL};
 
 static void copy_options(pare_train_options *to, const arguments *a)
@@ -214,7 +192,17 @@ static void copy_options(pare_train_options *to, const arguments *a)
     to->batch = a->batch;
     to->learning_rate = a->rate;
     to->momentum = a->momentum == 0 ? -1 : a->momentum;
-    to->weight_decay = a->decay == 0 ? -1 : a->decay;
+    to->optimizer = a->optimizer;
+    to->beta2 = a->beta2;
+    to->average = a->average;
+    to->early_stop = (int)a->early_stop;
+    to->loss = a->loss;
+    to->mask_loss = a->mask_loss;
+    to->class_weights = a->class_weights;
+    to->tensorboard = a->tensorboard;
+    to->noise_report = a->noise_report;
+    to->trim_after = (int)a->trim_after;
+    to->insert_norm = a->insert_norm;
     to->schedule = a->schedule;
     to->warmup = a->warmup;
     to->label_smoothing = a->smoothing;
@@ -229,6 +217,52 @@ static void copy_options(pare_train_options *to, const arguments *a)
     to->seed = (uint64_t)a->images.seed;
 }
 
+/* NULL leaves 0, which stands for the optimiser's own; 0 becomes none. */
+static bool read_decay(double *out, const char *text)
+{
+    char *end;
+
+    if (text == NULL)
+        return true;
+    const double decay = strtod(text, &end);
+    *out = decay == 0 ? -1 : decay;
+    return end != text && *end == '\0' && decay >= 0;
+}
+
+/* "2%" or "0.02"; NULL leaves 0. */
+static bool read_share(double *out, const char *text)
+{
+    char *end;
+
+    if (text == NULL)
+        return true;
+    *out = strtod(text, &end);
+    if (end != text && *end == '%') {
+        *out /= 100;
+        end++;
+    }
+    return end != text && *end == '\0' && *out > 0 && *out <= 0.5;
+}
+
+/* A short file as text (free); NULL after a message. */
+static char *read_text(const char *path)
+{
+    enum { ROOM = 1 << 16 };
+    char *text = calloc(1, ROOM);
+    FILE *file = text != NULL ? fopen(path, "r") : NULL;
+    const size_t length = file != NULL ? fread(text, 1, ROOM - 1, file) : 0;
+
+    if (file != NULL && !ferror(file) && length < ROOM - 1) {
+        fclose(file);
+        return text;
+    }
+    fprintf(stderr, "pare: cannot read class weights from '%s'\n", path);
+    if (file != NULL)
+        fclose(file);
+    free(text);
+    return NULL;
+}
+
 static int start(const cli_command *command, const char *in, const arguments *a)
 {
     pare_train_options options = {0};
@@ -239,15 +273,30 @@ static int start(const cli_command *command, const char *in, const arguments *a)
     const int unusable = cli_check_images(command, &a->images);
     if (unusable != 0)
         return unusable;
-    if (a->epochs < 1 || a->epochs > 1000000 || a->batch < 1 || !(a->rate > 0))
+    if (a->epochs < 1 || a->epochs > 1000000 || a->batch < 1 || !(a->rate >= 0))
         return cli_usage(command, "--epochs, --batch and --lr must be above 0");
+    if (a->early_stop < 0 || a->early_stop > 1000000 || a->trim_after < 0 ||
+        a->trim_after > 1000000)
+        return cli_usage(command, "--early-stop and --trim-after want numbers of epochs");
+    if (!read_decay(&options.weight_decay, a->decay))
+        return cli_usage(command, "'%s' is no number for --decay", a->decay);
+    if (!read_share(&options.trim, a->trim))
+        return cli_usage(command, "--trim wants a share such as 2%% or 0.02");
     if (!cli_parse_augment(&options.augment, a->augment))
         return cli_usage(command, "cannot read --augment '%s'", a->augment);
     if (access(a->out, F_OK) == 0 && !a->force) {
         fprintf(stderr, "pare: '%s' exists; use --force to replace it\n", a->out);
         return EXIT_FAILED;
     }
-    copy_options(&options, a);
+    arguments filled = *a;
+    char *weights = NULL;
+    if (a->class_weights != NULL && strcmp(a->class_weights, "auto") != 0) {
+        weights = read_text(a->class_weights);
+        if (weights == NULL)
+            return EXIT_FAILED;
+        filled.class_weights = weights;
+    }
+    copy_options(&options, &filled);
     options.checkpoint = a->checkpoint;
     if (a->checkpoint == NULL) {
         if (snprintf(checkpoint, sizeof checkpoint, "%s.checkpoint", a->out) >=
@@ -256,26 +305,40 @@ static int start(const cli_command *command, const char *in, const arguments *a)
         options.checkpoint = checkpoint;
     }
     pare_context *ctx = cli_context();
-    return ctx != NULL ? run(ctx, in, a, &options) : EXIT_FAILED;
+    const int code = ctx != NULL ? run(ctx, in, a, &options) : EXIT_FAILED;
+    free(weights);
+    return code;
 }
 
 int cmd_train(int argc, char **argv)
 {
-    arguments a = {.epochs = 10, .batch = 64, .rate = 0.05, .momentum = 0.9, .decay = 5e-4,
+    arguments a = {.epochs = 10, .batch = 64, .momentum = 0.9, .optimizer = "sgd", .beta2 = 0.999,
                    .schedule = "cosine", .mask_weight = 1, .distill = 0.7, .temperature = 4,
                    .images = {.split = "train", .val_fraction = 0.1}};
     const cli_option list[] = {
         {"-o", 's', &a.out, "OUT.onnx", "the file to write (required)"},
         {"--epochs", 'i', &a.epochs, "N", "passes over the training images"},
         {"--batch", 'i', &a.batch, "N", "images of a step"},
-        {"--lr", 'f', &a.rate, "X", "peak learning rate"},
-        {"--momentum", 'f', &a.momentum, "X", "Nesterov momentum"},
-        {"--decay", 'f', &a.decay, "X", "weight decay"},
-        {"--schedule", 's', &a.schedule, "NAME", "cosine, step or constant"},
-        {"--warmup", 'f', &a.warmup, "EPOCHS", "epochs of linear warm-up"},
+        {"--optimizer", 's', &a.optimizer, "NAME", "sgd (Nesterov momentum) or adamw"},
+        {"--lr", 'f', &a.rate, "X", "peak learning rate; default: 0.05, with adamw 0.001"},
+        {"--momentum", 'f', &a.momentum, "X", "Nesterov momentum; with adamw beta1"},
+        {"--beta2", 'f', &a.beta2, "X", "of adamw"},
+        {"--decay", 's', &a.decay, "X", "weight decay; default: 5e-4, with adamw 0.01"},
+        {"--schedule", 's', &a.schedule, "NAME", "cosine, step, constant or one-cycle"},
+        {"--warmup", 'f', &a.warmup, "EPOCHS",
+         "epochs of linear warm-up; of one-cycle the rise"},
+        {"--loss", 's', &a.loss, "TERMS",
+         "a sum such as ce+0.5*dice of ce, focal=GAMMA, dice, bce, mse;\ndefault: ce, with one "
+         "output bce"},
+        {"--mask-loss", 's', &a.mask_loss, "TERMS", "of the mask head; default: as --loss"},
+        {"--class-weights", 's', &a.class_weights, "auto|FILE",
+         "balanced, or a number a class"},
+        {"--ema", 'f', &a.average, "X",
+         "validate and keep a running average of the weights\nwith this decay, say 0.999"},
+        {"--early-stop", 'i', &a.early_stop, "N", "end after N epochs without a better one"},
         {"--smoothing", 'f', &a.smoothing, "X", "label smoothing, 0 to 1"},
         {"--mask-weight", 'f', &a.mask_weight, "X", "factor of the mask head's loss"},
-        {"--clip", 'f', &a.clip, "X", "gradients are scaled down to this norm"},
+        {"--grad-clip", 'f', &a.clip, "X", "gradients are scaled down to this norm"},
         {"--augment", 's', &a.augment, "LIST",
          "flip,crop=PIXELS,brightness=X,contrast=X,noise=X"},
         {"--teacher", 's', &a.teacher, "BIG.onnx", "learn from this model's outputs too"},
@@ -290,7 +353,15 @@ int cmd_train(int argc, char **argv)
          "state of the run, removed after success;\ndefault: OUT.onnx.checkpoint"},
         {"--resume", 'b', &a.resume, NULL, "go on from the checkpoint if there is one"},
         {"--keep-last", 'b', &a.keep_last, NULL, "write the last epoch, not the best"},
-        {"--log", 's', &a.log, "FILE", "one JSON line an epoch"},
+        {"--log", 's', &a.log, "FILE", "a JSON line an epoch and a group of steps"},
+        {"--tensorboard", 's', &a.tensorboard, "DIR", "event files for TensorBoard"},
+        {"--noise-report", 's', &a.noise_report, "FILE",
+         "images whose label training did not believe, as TSV"},
+        {"--trim", 's', &a.trim, "SHARE", "leave out at most this share of them, say 2%"},
+        {"--trim-after", 'i', &a.trim_after, "N",
+         "epochs before that; default: a third of them"},
+        {"--insert-norm", 'b', &a.insert_norm, NULL,
+         "train with normalisations behind convolutions that have\nnone, and fold them back"},
         {"--force", 'b', &a.force, NULL, "replace an existing file"},
         {NULL, 0, NULL, NULL, NULL}};
     const cli_command command = {

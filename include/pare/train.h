@@ -2,11 +2,12 @@
 /*
  * train.h - training from scratch, fine-tuning, distillation.
  *
- * The loss is the sum over heads of cross-entropy (class head: labels; mask head: every pixel that
- * is not PARE_IGNORE, averaged over pixels), and, with a teacher, of the Kullback-Leibler divergence
- * from the teacher's softened outputs times the squared temperature (Hinton et al. 2015, section 2).
- * The step is SGD with Nesterov momentum; decay does not touch biases and normalisation parameters
- * (constants of rank < 2). A head that ends in Softmax is trained on its logits.
+ * The loss is the sum over heads of cross-entropy or what `loss` states (class head: labels; mask
+ * head: every pixel that is not PARE_IGNORE, averaged over pixels), and, with a teacher, of the
+ * Kullback-Leibler divergence from the teacher's softened outputs times the squared temperature
+ * (Hinton et al. 2015, section 2). Weight decay does not touch biases and normalisation parameters
+ * (constants of rank < 2). A head that ends in Softmax is trained on its logits, as is a head of one
+ * output that ends in Sigmoid.
  */
 #ifndef PARE_TRAIN_H
 #define PARE_TRAIN_H
@@ -17,7 +18,9 @@
 typedef struct pare_epoch {
     int epoch, epochs;     /* 1 .. epochs */
     double loss;           /* mean of the training steps */
-    double val_nll;        /* validation: sum over heads of the negative log-likelihood */
+    double val_loss;       /* validation: the loss trained for, sum over heads; NAN without images */
+    double val_nll;        /* sum over heads of the negative log-likelihood; NAN where a head has one
+                              output */
     double val_accuracy;   /* class head; NAN without */
     double val_miou;       /* mask head; NAN without */
     double learning_rate;  /* of the last step */
@@ -27,14 +30,37 @@ typedef struct pare_epoch {
 
 typedef void (*pare_epoch_fn)(void *user, const pare_epoch *epoch);
 
+/* A group of neighbouring steps within an epoch. */
+typedef struct pare_steps {
+    int epoch, epochs;     /* 1 .. epochs */
+    int64_t step, steps;   /* the last of the group, 1 .. steps of an epoch */
+    double loss;           /* mean over the group */
+    double learning_rate;  /* of the last step */
+    double images_per_second;
+} pare_steps;
+
+typedef void (*pare_steps_fn)(void *user, const pare_steps *steps);
+
 typedef struct pare_train_options {
     int epochs;             /* 0: 10 */
     int64_t batch;          /* 0: 64, at most the number of images */
-    double learning_rate;   /* peak; 0: 0.05 */
-    double momentum;        /* 0: 0.9; negative: none */
-    double weight_decay;    /* 0: 5e-4; negative: none */
-    const char *schedule;   /* "cosine" (default), "step" (tenth at 1/2 and 3/4), "constant" */
-    double warmup;          /* epochs of linear warm-up */
+    const char *optimizer;  /* "sgd" (default: Nesterov momentum) or "adamw" (decoupled decay) */
+    double learning_rate;   /* peak; 0: 0.05, with adamw 0.001 */
+    double momentum;        /* of adamw its beta1; 0: 0.9; negative: none */
+    double beta2;           /* of adamw; 0: 0.999 */
+    double weight_decay;    /* 0: 5e-4, with adamw 0.01; negative: none */
+    const char *schedule;   /* "cosine" (default), "step" (tenth at 1/2 and 3/4), "constant",
+                               "one-cycle" (rises over 3/10 of the run, then falls) */
+    double warmup;          /* epochs of linear warm-up; of one-cycle the rise */
+    const char *loss;       /* sum of terms such as "ce+0.5*dice" or "focal=2": ce, focal=GAMMA, bce,
+                               mse, dice (formulas in docs/training.md); NULL: ce, and bce for heads
+                               of one output */
+    const char *mask_loss;  /* of the mask head; NULL: the same */
+    const char *class_weights; /* "auto": images / (classes * images of the class), or as many numbers
+                                  as a head has classes, between commas or white space; NULL: 1 */
+    double average;         /* decay of a running average of weights and statistics, say 0.999, that is
+                               validated and kept in place of the weights; 0: none */
+    int early_stop;         /* ends after so many epochs without a better validation; 0: never */
     double label_smoothing; /* 0 .. 1 */
     double mask_weight;     /* of the mask head's loss; 0: 1 */
     double clip_norm;       /* gradients are scaled down to this global norm; 0: never */
@@ -51,20 +77,32 @@ typedef struct pare_train_options {
     bool resume;            /* go on from `checkpoint` when it is there and belongs to this run */
     bool keep_last;         /* keep the last epoch's weights instead of the best validation's */
     uint64_t seed;
+    const char *tensorboard;  /* folder that gets an event file with loss, rate and scores; NULL */
+    const char *noise_report; /* file that gets, worst first, the images whose class label training
+                                 did not believe (mean margin below 0; docs/training.md); NULL */
+    double trim;              /* at most this share of the images, of those the report would list, is
+                                 left out from epoch `trim_after` + 1 on; 0: none */
+    int trim_after;           /* epochs; 0: a third of them, at least one */
+    bool insert_norm;         /* normalisations are put behind convolutions that have none, so that the
+                                 function stays what it is, and folded back into them afterwards */
+    pare_steps_fn on_steps;   /* called about twenty times an epoch, or NULL */
     pare_epoch_fn on_epoch; /* called after every epoch, or NULL */
     void *user;
 } pare_train_options;
 
 typedef struct pare_train_result {
     int epochs, best_epoch;
-    double best_val_nll, best_val_accuracy, best_val_miou; /* NAN where there is none */
+    double best_val_loss, best_val_nll, best_val_accuracy, best_val_miou; /* NAN where there is
+                                                                              none */
+    int64_t left_out; /* images, by `trim` */
     double images_per_second, seconds;
 } pare_train_result;
 
-/* Trains `model` in place. The weights kept are those of the epoch with the lowest validation
- * negative log-likelihood (`val` NULL: the last). The same seed, threads and machine give the same
- * bytes, also after a cancel and resume. PARE_ERROR_NUMERIC: the loss was no longer finite, the
- * weights are the last good ones. PARE_ERROR_CANCELLED: the checkpoint is written. */
+/* Trains `model` in place. The weights kept are those of the epoch with the lowest validation loss
+ * (`val` NULL: the last). The same seed, threads and machine give the same bytes, also after a cancel
+ * or a kill and resume. PARE_ERROR_NUMERIC: loss or gradient was no longer finite, or the loss a
+ * thousand times that of the first step; the weights are the best so far (best_epoch 0: as they were).
+ * PARE_ERROR_CANCELLED: the checkpoint is written. */
 PARE_API PARE_NODISCARD pare_status pare_train(pare_model *model, const pare_data *train,
                                                const pare_data *val,
                                                const pare_train_options *options,

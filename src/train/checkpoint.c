@@ -2,8 +2,9 @@
 /*
  * checkpoint.c - the state of a training run in a file.
  *
- * header, then rows of floats: weights and statistics, velocity, best weights and statistics, then a
- * checksum of all before it. The header names the run it belongs to by four hashes; a file of another
+ * header, then rows of floats: weights and statistics, moments of the optimiser, best weights and
+ * statistics, their average where there is one; then what is known of labels, and a checksum of all
+ * before it. The header names the run it belongs to by four hashes; a file of another
  * run, machine order or length is refused before anything is changed.
  */
 #include <math.h>
@@ -13,14 +14,14 @@
 #include "train/trainer.h"
 
 #define MAGIC "PARETRN"
-enum { VERSION = 1, BYTE_ORDER_MARK = 0x01020304 };
+enum { VERSION = 2, BYTE_ORDER_MARK = 0x01020304 };
 
 typedef struct header {
     char magic[8];
     uint32_t version, order;
     pri_identity identity;
     pri_position position;
-    int64_t trained, total;
+    int64_t trained, total, rows, samples; /* rows: floats of all */
 } header;
 
 /* FNV-1a over words of eight bytes; the rest byte by byte. */
@@ -85,8 +86,8 @@ static uint64_t hash_model(const pare_model *model)
         const pri_tensor *constant = graph->values[i]->constant;
         if (constant == NULL)
             continue;
-        hash = hash_bytes(hash, constant->shape.dims,
-                          (size_t)constant->shape.rank * sizeof(int64_t));
+        hash =
+            hash_bytes(hash, constant->shape.dims, (size_t)constant->shape.rank * sizeof(int64_t));
         hash = hash_bytes(hash, constant->data,
                           (size_t)pri_tensor_count(constant) * pri_dtype_bytes(constant->dtype));
     }
@@ -108,28 +109,63 @@ static uint64_t hash_data(uint64_t hash, const pare_data *data)
 void pri_trainer_identify(pri_identity *out, const pri_trainer *trainer)
 {
     const pare_train_options *o = &trainer->options;
-    const double numbers[] = {o->epochs,          (double)o->batch,   o->learning_rate,
-                              o->momentum,        o->weight_decay,    (double)trainer->schedule,
-                              o->warmup,          o->label_smoothing, o->mask_weight,
-                              o->clip_norm,       o->augment.flip,    o->augment.crop,
-                              o->augment.brightness, o->augment.contrast, o->augment.noise,
-                              o->distill,         o->temperature,     o->keep_last,
-                              o->distill_inner,   o->freeze_norm};
+    const double numbers[] = {o->epochs,
+                              (double)o->batch,
+                              o->learning_rate,
+                              o->momentum,
+                              o->weight_decay,
+                              (double)(o->beta2),
+                              o->warmup,
+                              o->label_smoothing,
+                              o->mask_weight,
+                              o->clip_norm,
+                              o->augment.flip,
+                              o->augment.crop,
+                              o->augment.brightness,
+                              o->augment.contrast,
+                              o->augment.noise,
+                              o->distill,
+                              o->temperature,
+                              o->keep_last,
+                              o->distill_inner,
+                              o->freeze_norm,
+                              o->average,
+                              o->early_stop,
+                              o->trim,
+                              o->trim_after,
+                              trainer->noise.samples != NULL};
+
+    const char *texts[] = {o->loss, o->mask_loss, o->class_weights};
 
     out->model = hash_model(trainer->view.model);
     out->options = hash_bytes(o->seed, numbers, sizeof numbers);
+    out->options = hash_text(out->options, trainer->optimizer->name);
+    out->options = hash_text(out->options, trainer->schedule->name);
+    for (size_t k = 0; k < PRI_COUNT(texts); k++)
+        out->options = hash_text(out->options, texts[k] != NULL ? texts[k] : "");
     out->images = hash_data(1, trainer->train);
     if (trainer->val != NULL)
         out->images = hash_data(out->images, trainer->val);
     out->teacher = o->teacher != NULL ? hash_model(o->teacher) : 0;
 }
 
-static size_t file_size(const pri_trainer *trainer)
+static int64_t count_floats(const pri_trainer *trainer)
 {
     const pri_state *state = &trainer->state;
+    const int64_t copies = trainer->average.decay > 0 ? 3 : 2;
 
-    return sizeof(header) + (size_t)(2 * state->total + state->trained) * sizeof(float) +
-           sizeof(uint64_t);
+    return copies * state->total + trainer->optimizer->rows * state->trained;
+}
+
+static int64_t count_samples(const pri_trainer *trainer)
+{
+    return trainer->noise.samples != NULL ? trainer->noise.count : 0;
+}
+
+static size_t file_size(const pri_trainer *trainer)
+{
+    return sizeof(header) + (size_t)count_floats(trainer) * sizeof(float) +
+           (size_t)count_samples(trainer) * sizeof(pri_sample) + sizeof(uint64_t);
 }
 
 pare_status pri_checkpoint_write(const pri_trainer *trainer, const pri_identity *identity)
@@ -146,14 +182,24 @@ pare_status pri_checkpoint_write(const pri_trainer *trainer, const pri_identity 
                          .identity = *identity,
                          .position = trainer->position,
                          .trained = state->trained,
-                         .total = state->total};
+                         .total = state->total,
+                         .rows = count_floats(trainer),
+                         .samples = count_samples(trainer)};
     memcpy(bytes, &head, sizeof head);
     float *row = (float *)(void *)(bytes + sizeof head);
     pri_state_read(state, row);
     row += state->total;
-    memcpy(row, trainer->velocity, (size_t)state->trained * sizeof *row);
-    row += state->trained;
+    const int64_t moments = trainer->optimizer->rows * state->trained;
+    memcpy(row, trainer->moments, (size_t)moments * sizeof *row);
+    row += moments;
     memcpy(row, trainer->good, (size_t)state->total * sizeof *row);
+    row += state->total;
+    if (trainer->average.decay > 0) {
+        memcpy(row, trainer->average.row, (size_t)state->total * sizeof *row);
+        row += state->total;
+    }
+    if (head.samples > 0)
+        memcpy(row, trainer->noise.samples, (size_t)head.samples * sizeof(pri_sample));
     const uint64_t sum = hash_bytes(VERSION, bytes, size - sizeof sum);
     memcpy(bytes + size - sizeof sum, &sum, sizeof sum);
     const pare_status status =
@@ -164,9 +210,10 @@ pare_status pri_checkpoint_write(const pri_trainer *trainer, const pri_identity 
 
 static pare_status refuse(const pri_trainer *trainer, const char *what)
 {
-    return pri_fail(trainer->ctx, PARE_ERROR_ARGUMENT,
-                    "checkpoint '%s' belongs to a run with %s; repeat that command or remove the file",
-                    trainer->options.checkpoint, what);
+    return pri_fail(
+        trainer->ctx, PARE_ERROR_ARGUMENT,
+        "checkpoint '%s' belongs to a run with %s; repeat that command or remove the file",
+        trainer->options.checkpoint, what);
 }
 
 static bool is_sane(const pri_position *p, const pri_trainer *trainer)
@@ -200,16 +247,38 @@ static pare_status check(const pri_trainer *trainer, const pri_identity *identit
         return refuse(trainer, "another teacher");
     memcpy(&sum, file->data + file->size_bytes - sizeof sum, sizeof sum);
     if (file->size_bytes != file_size(trainer) || head.total != trainer->state.total ||
-        head.trained != trainer->state.trained || !is_sane(&head.position, trainer) ||
+        head.trained != trainer->state.trained || head.rows != count_floats(trainer) ||
+        head.samples != count_samples(trainer) || !is_sane(&head.position, trainer) ||
         sum != hash_bytes(VERSION, file->data, file->size_bytes - sizeof sum))
         return pri_fail(trainer->ctx, PARE_ERROR_FORMAT, "checkpoint '%s' is damaged", path);
     const float *row = (const float *)(const void *)(file->data + sizeof head);
-    for (int64_t i = 0; i < 2 * head.total + head.trained; i++) {
+    for (int64_t i = 0; i < head.rows; i++) {
         if (!isfinite(row[i]))
             return pri_fail(trainer->ctx, PARE_ERROR_FORMAT,
                             "checkpoint '%s' holds a number that is not finite", path);
     }
     return PARE_OK;
+}
+
+/* What follows the weights. */
+static void restore(pri_trainer *trainer, const float *row, int64_t samples)
+{
+    const pri_state *state = &trainer->state;
+    const int64_t moments = trainer->optimizer->rows * state->trained;
+
+    memcpy(trainer->moments, row, (size_t)moments * sizeof *row);
+    row += moments;
+    memcpy(trainer->good, row, (size_t)state->total * sizeof *row);
+    row += state->total;
+    if (trainer->average.decay > 0) {
+        memcpy(trainer->average.row, row, (size_t)state->total * sizeof *row);
+        row += state->total;
+    }
+    if (samples > 0)
+        memcpy(trainer->noise.samples, row, (size_t)samples * sizeof(pri_sample));
+    trainer->noise.dropped = 0;
+    for (int64_t i = 0; i < samples; i++)
+        trainer->noise.dropped += trainer->noise.samples[i].is_dropped != 0;
 }
 
 pare_status pri_checkpoint_read(pri_trainer *trainer, const pri_identity *identity)
@@ -225,9 +294,7 @@ pare_status pri_checkpoint_read(pri_trainer *trainer, const pri_identity *identi
         memcpy(&head, file.data, sizeof head);
         trainer->position = head.position;
         pri_state_write(state, row);
-        memcpy(trainer->velocity, row + state->total, (size_t)state->trained * sizeof *row);
-        memcpy(trainer->good, row + state->total + state->trained,
-               (size_t)state->total * sizeof *row);
+        restore(trainer, row + state->total, head.samples);
     }
     pri_bytes_clear(&file);
     return status;

@@ -13,7 +13,18 @@ static bool head_of(pri_head *head, const pri_fact *fact)
     head->classes = shape->dims[1];
     head->positions = pri_shape_span(shape, 2, shape->rank);
     head->is_mask = head->positions > 1;
+    head->labels = head->classes;
     return head->classes > 0 && head->positions > 0;
+}
+
+/* What stands before a Sigmoid that ends a head of one output. */
+static pri_value *before_sigmoid(pri_value *output)
+{
+    const pri_node *node = output->producer;
+
+    return node != NULL && node->n_inputs == 1 && strcmp(node->op_type, "Sigmoid") == 0
+               ? node->inputs[0]
+               : output;
 }
 
 /* Keeps the first class head and the first mask head as the only outputs. */
@@ -31,6 +42,8 @@ static void trim_outputs(pri_view *view, const pri_facts *facts)
         if (!head_of(&head, &facts->of[output->id]) || view->n_heads == 2 ||
             (view->n_heads == 1 && view->heads[0].is_mask == head.is_mask))
             continue;
+        if (head.classes == 1)
+            output = before_sigmoid(output);
         view->heads[view->n_heads++] = head;
         graph->outputs[graph->n_outputs++] = output;
     }
@@ -89,10 +102,10 @@ static pare_status check_classes(const pri_view *view, const pri_head *head, con
 {
     const int64_t classes = head->is_mask ? data->mask_classes : data->classes;
 
-    if (classes > head->classes)
+    if (classes > head->labels)
         return pri_fail(
-            view->model->ctx, PARE_ERROR_DATA, "%s go up to %lld, the model has %lld outputs",
-            head->is_mask ? "masks" : "labels", (long long)classes - 1, (long long)head->classes);
+            view->model->ctx, PARE_ERROR_DATA, "%s go up to %lld, the head takes those below %lld",
+            head->is_mask ? "masks" : "labels", (long long)classes - 1, (long long)head->labels);
     if (head->is_mask && head->positions != data->height * data->width)
         return pri_fail(view->model->ctx, PARE_ERROR_SHAPE,
                         "masks are %lldx%lld, the mask head gives %lld positions",

@@ -3,8 +3,8 @@
  * heads.h - a model as training sees it: image in, logits of a class head and a mask head out.
  *
  * The view is a clone whose outputs are the logits of the heads; a Softmax at the end is left
- * out, outputs past the first head of a kind are not computed. Values and nodes have the ids of
- * the original, weights are shared until written.
+ * out, as is a Sigmoid behind a head of one output, outputs past the first head of a kind are not
+ * computed. Values and nodes have the ids of the original, weights are shared until written.
  */
 #ifndef PRI_HEADS_H
 #define PRI_HEADS_H
@@ -14,6 +14,7 @@
 typedef struct pri_head {
     bool is_mask;
     int64_t classes, positions;
+    int64_t labels; /* are below: the classes unless the loss says otherwise */
 } pri_head;
 
 typedef struct pri_view {

@@ -2,47 +2,31 @@
 /*
  * loss.c - see loss.h.
  *
- * Positions are taken in blocks, so that the loops over classes run along memory whether a head has
- * one position or a whole image of them. Every image sums into its own place; these are added in
- * order.
+ * Every image sums into its own place; these are added in order.
  */
-#include "train/loss.h"
-
 #include <math.h>
 #include <string.h>
 
-#include <pare/data.h>
+#include "train/loss_terms.h"
 
-enum { BLOCK = 128 };
-
-/* Class of position p of image n, or -1. */
-static int64_t label_of(const pri_loss *loss, int64_t n, int64_t p)
+/* Sum of the weights of all labelled positions. */
+static double sum_weights(const pri_loss *loss, int64_t limit)
 {
-    int64_t label = -1;
-
-    if (loss->labels != NULL)
-        label = loss->labels[n];
-    else if (loss->masks != NULL && loss->masks[n * loss->positions + p] != PARE_IGNORE)
-        label = loss->masks[n * loss->positions + p];
-    return label < loss->classes ? label : -1;
-}
-
-static int64_t count_labels(const pri_loss *loss)
-{
-    int64_t count = 0;
+    double sum = 0;
 
     for (int64_t n = 0; n < loss->images; n++) {
-        for (int64_t p = 0; p < loss->positions; p++)
-            count += label_of(loss, n, p) >= 0;
+        for (int64_t p = 0; p < loss->positions; p++) {
+            const int64_t label = pri_loss_label(loss, n, p, limit);
+            sum += label >= 0 ? pri_loss_weight(loss, label) : 0;
+        }
     }
-    return count;
+    return sum;
 }
 
-/* max[p] and log(sum_k exp((z_k - max) * heat)) of `count` neighbouring positions. */
-static void log_sums(const float *z, int64_t classes, int64_t stride, int64_t count, float heat,
-                     float *max, float *log_sum)
+void pri_loss_log_sums(const float *z, int64_t classes, int64_t stride, int64_t count, float heat,
+                       float *max, float *log_sum)
 {
-    float sum[BLOCK] = {0};
+    float sum[PRI_LOSS_BLOCK] = {0};
 
     memcpy(max, z, (size_t)count * sizeof *max);
     for (int64_t k = 1; k < classes; k++) {
@@ -57,46 +41,69 @@ static void log_sums(const float *z, int64_t classes, int64_t stride, int64_t co
         log_sum[i] = logf(sum[i]);
 }
 
-/* Cross-entropy of one block; d(loss)/d(z_k) = factor * (p_k - q_k). */
-static double add_hard(const pri_loss *loss, int64_t n, int64_t from, int64_t count, double factor)
+/* Cross-entropy; d(loss)/d(z_k) = factor * w * (p_k - q_k). */
+double pri_loss_add_ce(const pri_loss *loss, const pri_loss_block *block)
 {
-    const int64_t stride = loss->positions, first = n * loss->classes * stride + from;
-    const float *z = loss->logits + first;
+    const int64_t stride = loss->positions;
+    const float *z = loss->logits + block->first;
     const double even = loss->smoothing / (double)loss->classes;
-    float max[BLOCK], log_sum[BLOCK];
+    float max[PRI_LOSS_BLOCK], log_sum[PRI_LOSS_BLOCK];
     double total = 0;
 
-    log_sums(z, loss->classes, stride, count, 1, max, log_sum);
-    for (int64_t i = 0; i < count; i++) {
-        const int64_t label = label_of(loss, n, from + i);
+    pri_loss_log_sums(z, loss->classes, stride, block->count, 1, max, log_sum);
+    for (int64_t i = 0; i < block->count; i++) {
+        const int64_t label = pri_loss_label(loss, block->image, block->from + i, block->limit);
         if (label < 0)
             continue;
+        const double weight = pri_loss_weight(loss, label), factor = block->factor * weight;
         double mean = 0;
         for (int64_t k = 0; k < loss->classes && even > 0; k++)
             mean += z[k * stride + i] - max[i];
-        total += log_sum[i] - even * mean -
-                 (1 - loss->smoothing) * (z[label * stride + i] - max[i]);
+        total += weight * (log_sum[i] - even * mean -
+                           (1 - loss->smoothing) * (z[label * stride + i] - max[i]));
         if (loss->gradient == NULL)
             continue;
-        float *g = loss->gradient + first + i;
+        float *g = loss->gradient + block->first + i;
         for (int64_t k = 0; k < loss->classes; k++)
-            g[k * stride] += (float)(factor * (expf(z[k * stride + i] - max[i] - log_sum[i]) - even));
+            g[k * stride] +=
+                (float)(factor * (expf(z[k * stride + i] - max[i] - log_sum[i]) - even));
         g[label * stride] -= (float)(factor * (1 - loss->smoothing));
     }
     return total;
 }
 
-/* Divergence of one block, without T^2; its gradient with T^2 is T (p_k - t_k). */
-static double add_soft(const pri_loss *loss, int64_t n, int64_t from, int64_t count, double factor)
+/* Divergence of a head of one output, of the two logits z and 0. */
+static double add_soft_binary(const pri_loss *loss, const pri_loss_block *block)
 {
-    const int64_t stride = loss->positions, first = n * loss->classes * stride + from;
-    const float *z = loss->logits + first, *t = loss->teacher + first;
-    const float heat = (float)(1 / loss->temperature);
-    float max[2][BLOCK], log_sum[2][BLOCK];
+    const double heat = 1 / loss->temperature;
     double total = 0;
 
-    log_sums(z, loss->classes, stride, count, heat, max[0], log_sum[0]);
-    log_sums(t, loss->classes, stride, count, heat, max[1], log_sum[1]);
+    for (int64_t i = block->first; i < block->first + block->count; i++) {
+        const double z = loss->logits[i] * heat, t = loss->teacher[i] * heat;
+        const double own = 1 / (1 + exp(-z)), wanted = 1 / (1 + exp(-t));
+        const double no_z = log1p(exp(-fabs(z))) + fmax(z, 0),
+                     no_t = log1p(exp(-fabs(t))) + fmax(t, 0);
+        total += wanted * (t - z) + no_z - no_t;
+        if (loss->gradient != NULL)
+            loss->gradient[i] += (float)(block->factor * loss->temperature * (own - wanted));
+    }
+    return total;
+}
+
+/* Divergence of one block, without T^2; its gradient with T^2 is T (p_k - t_k). */
+static double add_soft(const pri_loss *loss, const pri_loss_block *block)
+{
+    const int64_t stride = loss->positions, count = block->count, first = block->first;
+    const float *z = loss->logits + first, *t = loss->teacher + first;
+    const float heat = (float)(1 / loss->temperature);
+    const float factor = (float)(block->factor * loss->temperature);
+    float max[2][PRI_LOSS_BLOCK], log_sum[2][PRI_LOSS_BLOCK];
+    double total = 0;
+
+    if (loss->classes == 1)
+        return add_soft_binary(loss, block);
+    pri_loss_log_sums(z, loss->classes, stride, count, heat, max[0], log_sum[0]);
+    pri_loss_log_sums(t, loss->classes, stride, count, heat, max[1], log_sum[1]);
     for (int64_t k = 0; k < loss->classes; k++) {
         for (int64_t i = 0; i < count; i++) {
             const float own = (z[k * stride + i] - max[0][i]) * heat - log_sum[0][i];
@@ -104,39 +111,74 @@ static double add_soft(const pri_loss *loss, int64_t n, int64_t from, int64_t co
             const float probability = expf(wanted);
             total += (double)probability * (wanted - own);
             if (loss->gradient != NULL)
-                loss->gradient[first + k * stride + i] +=
-                    (float)(factor * loss->temperature) * (expf(own) - probability);
+                loss->gradient[first + k * stride + i] += factor * (expf(own) - probability);
         }
+    }
+    return total;
+}
+
+/* Sum over all blocks of all images. */
+static double sum_blocks(const pri_loss *loss, const pri_loss_block *like,
+                         double (*add)(const pri_loss *, const pri_loss_block *))
+{
+    double total = 0;
+
+#pragma omp parallel for schedule(static)
+    for (int64_t n = 0; n < loss->images; n++) {
+        pri_loss_block block = *like;
+        block.image = n;
+        loss->partial[n] = 0;
+        for (int64_t from = 0; from < loss->positions; from += PRI_LOSS_BLOCK) {
+            block.from = from;
+            block.count = pri_min_i64(PRI_LOSS_BLOCK, loss->positions - from);
+            block.first = n * loss->classes * loss->positions + from;
+            loss->partial[n] += add(loss, &block);
+        }
+    }
+    for (int64_t n = 0; n < loss->images; n++)
+        total += loss->partial[n];
+    return total;
+}
+
+static double add_hard(const pri_loss *loss)
+{
+    const pri_loss_mix plain = {.count = 1, .terms = {{.kind = 0, .weight = 1}}};
+    const pri_loss_mix *mix = loss->mix.count > 0 ? &loss->mix : &plain;
+    const int64_t limit = pri_loss_label_limit(mix, loss->classes);
+    const double labelled = sum_weights(loss, limit);
+    const pri_loss_kind *kinds;
+    double total = 0;
+
+    pri_loss_kinds(&kinds);
+    for (int t = 0; t < mix->count && labelled > 0; t++) {
+        const pri_loss_kind *kind = &kinds[mix->terms[t].kind];
+        const double weight = loss->hard * mix->terms[t].weight;
+        pri_loss_block block = {
+            .limit = limit, .parameter = mix->terms[t].parameter, .factor = weight};
+        if (kind->whole != NULL) {
+            total += weight * kind->whole(loss, &block);
+            continue;
+        }
+        block.factor /= labelled;
+        total += block.factor * sum_blocks(loss, &block, kind->add);
     }
     return total;
 }
 
 double pri_loss_compute(const pri_loss *loss)
 {
-    const int64_t size = loss->classes * loss->positions;
-    const int64_t labelled = loss->hard > 0 ? count_labels(loss) : 0;
-    const double hard = labelled > 0 ? loss->hard / (double)labelled : 0;
-    const double soft = loss->teacher != NULL && loss->soft > 0
-                            ? loss->soft / (double)(loss->images * loss->positions)
-                            : 0;
     double total = 0;
 
-#pragma omp parallel for schedule(static)
-    for (int64_t n = 0; n < loss->images; n++) {
-        double *sums = loss->partial + 2 * n;
-        sums[0] = sums[1] = 0;
-        if (loss->gradient != NULL)
-            memset(loss->gradient + n * size, 0, (size_t)size * sizeof *loss->gradient);
-        for (int64_t from = 0; from < loss->positions; from += BLOCK) {
-            const int64_t count = pri_min_i64(BLOCK, loss->positions - from);
-            if (hard > 0)
-                sums[0] += add_hard(loss, n, from, count, hard);
-            if (soft > 0)
-                sums[1] += add_soft(loss, n, from, count, soft);
-        }
+    if (loss->gradient != NULL)
+        memset(loss->gradient, 0,
+               (size_t)(loss->images * loss->classes * loss->positions) * sizeof *loss->gradient);
+    if (loss->hard > 0)
+        total += add_hard(loss);
+    if (loss->teacher != NULL && loss->soft > 0) {
+        const pri_loss_block block = {.factor =
+                                          loss->soft / (double)(loss->images * loss->positions)};
+        total += block.factor * loss->temperature * loss->temperature *
+                 sum_blocks(loss, &block, add_soft);
     }
-    for (int64_t n = 0; n < loss->images; n++)
-        total += hard * loss->partial[2 * n] +
-                 soft * loss->temperature * loss->temperature * loss->partial[2 * n + 1];
     return total;
 }

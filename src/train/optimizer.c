@@ -5,39 +5,14 @@
 #include <math.h>
 #include <string.h>
 
-bool pri_schedule_parse(pri_schedule *out, const char *name)
+/* SGD with Nesterov momentum (Sutskever et al. 2013, in the form of common frameworks):
+ * g = scale * gradient + decay * w; v = momentum * v + g; w -= rate * (g + momentum * v). */
+static void step_sgd(float *weights, float *const *state, const float *gradient, int64_t count,
+                     const pri_update *update)
 {
-    static const char *const names[] = {
-        [PRI_COSINE] = "cosine", [PRI_STEP] = "step", [PRI_CONSTANT] = "constant"};
-
-    for (size_t i = 0; i < PRI_COUNT(names); i++) {
-        if (strcmp(name, names[i]) == 0) {
-            *out = (pri_schedule)i;
-            return true;
-        }
-    }
-    return false;
-}
-
-double pri_schedule_factor(pri_schedule schedule, int64_t step, int64_t total, int64_t warmup)
-{
-    if (step < warmup)
-        return (double)(step + 1) / (double)(warmup + 1);
-    switch (schedule) {
-    case PRI_COSINE:
-        return 0.5 * (1 + cos(acos(-1.0) * (double)(step - warmup) /
-                              (double)pri_max_i64(total - warmup, 1)));
-    case PRI_STEP: return step * 4 >= total * 3 ? 0.01 : step * 2 >= total ? 0.1 : 1;
-    case PRI_CONSTANT: break;
-    }
-    return 1;
-}
-
-void pri_sgd_step(float *weights, float *velocity, const float *gradient, int64_t count,
-                  const pri_sgd *sgd)
-{
-    const float rate = sgd->rate, momentum = sgd->momentum, decay = sgd->decay;
-    const float scale = sgd->scale;
+    const float rate = update->rate, momentum = update->momentum, decay = update->decay;
+    const float scale = update->scale;
+    float *velocity = state[0];
 
 #pragma omp parallel for simd schedule(static) if (count > 65536)
     for (int64_t i = 0; i < count; i++) {
@@ -46,6 +21,48 @@ void pri_sgd_step(float *weights, float *velocity, const float *gradient, int64_
         velocity[i] = v;
         weights[i] -= rate * (g + momentum * v);
     }
+}
+
+/* AdamW (Loshchilov & Hutter 2019, algorithm 2; moments of Kingma & Ba 2015), decay decoupled from
+ * the gradient: g = scale * gradient; m = b1 m + (1 - b1) g; v = b2 v + (1 - b2) g^2;
+ * w -= rate * (decay * w + m / (1 - b1^t) / (sqrt(v / (1 - b2^t)) + epsilon)). */
+static void step_adamw(float *weights, float *const *state, const float *gradient, int64_t count,
+                       const pri_update *update)
+{
+    const float b1 = update->momentum, b2 = update->beta2, decay = update->decay;
+    const float rate = update->rate, scale = update->scale, epsilon = update->epsilon;
+    const float first = (float)(1 / (1 - pow(b1, (double)update->step)));
+    const float second = (float)(1 / (1 - pow(b2, (double)update->step)));
+    float *mean = state[0], *square = state[1];
+
+#pragma omp parallel for simd schedule(static) if (count > 65536)
+    for (int64_t i = 0; i < count; i++) {
+        const float g = scale * gradient[i];
+        const float m = b1 * mean[i] + (1 - b1) * g;
+        const float v = b2 * square[i] + (1 - b2) * g * g;
+        mean[i] = m;
+        square[i] = v;
+        weights[i] -= rate * (decay * weights[i] + m * first / (sqrtf(v * second) + epsilon));
+    }
+}
+
+static const pri_optimizer optimizers[] = {
+    {"sgd", "stochastic gradient descent with Nesterov momentum", 1, 0.05, 5e-4, step_sgd},
+    {"adamw", "Adam with decoupled weight decay", 2, 1e-3, 1e-2, step_adamw}};
+
+int pri_optimizer_list(const pri_optimizer **out)
+{
+    *out = optimizers;
+    return (int)PRI_COUNT(optimizers);
+}
+
+const pri_optimizer *pri_optimizer_find(const char *name)
+{
+    for (size_t i = 0; i < PRI_COUNT(optimizers); i++) {
+        if (strcmp(name, optimizers[i].name) == 0)
+            return &optimizers[i];
+    }
+    return NULL;
 }
 
 double pri_sum_squares(const float *values, int64_t count)

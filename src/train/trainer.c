@@ -6,59 +6,14 @@
 #include <stdio.h>
 #include <string.h>
 
-#include <pare/evaluate.h>
-
 #include "base/file.h"
 #include "base/random.h"
 #include "train/loss.h"
+#include "train/insert_norm.h"
+
+enum { EXPLODED = 1000 }; /* times the first loss is too much */
 
 /* --- Setting up --- */
-
-static double or_default(double value, double fallback)
-{
-    return value == 0 ? fallback : value < 0 ? 0 : value;
-}
-
-static pare_status fill_options(pri_trainer *t, const pare_train_options *given)
-{
-    pare_train_options *o = &t->options;
-
-    *o = given != NULL ? *given : (pare_train_options){0};
-    const double numbers[] = {o->learning_rate, o->momentum,         o->weight_decay,
-                              o->warmup,        o->mask_weight,      o->clip_norm,
-                              o->distill,       o->temperature,      o->distill_inner,
-                              o->augment.noise, o->augment.contrast, o->augment.brightness};
-    for (size_t i = 0; i < PRI_COUNT(numbers); i++) {
-        if (!isfinite(numbers[i]))
-            return pri_fail(t->ctx, PARE_ERROR_ARGUMENT,
-                            "a training option is not a finite number");
-    }
-    if (o->epochs < 0 || o->batch < 0 || o->learning_rate < 0 || o->warmup < 0 ||
-        o->clip_norm < 0 || o->mask_weight < 0 || o->temperature < 0 || o->distill_inner < 0)
-        return pri_fail(
-            t->ctx, PARE_ERROR_ARGUMENT,
-            "epochs, batch, learning rate, warm-up, mask weight, clip norm, temperature "
-            "and the weight of inner values must not be negative");
-    if (!(o->label_smoothing >= 0 && o->label_smoothing < 1) || o->distill < 0 || o->distill > 1 ||
-        o->momentum >= 1)
-        return pri_fail(t->ctx, PARE_ERROR_ARGUMENT,
-                        "label smoothing, distillation share and momentum lie between 0 and 1");
-    if (!pri_schedule_parse(&t->schedule, o->schedule != NULL ? o->schedule : "cosine"))
-        return pri_fail(t->ctx, PARE_ERROR_ARGUMENT,
-                        "there is no schedule '%s'; use cosine, step or constant", o->schedule);
-    o->epochs = o->epochs == 0 ? 10 : o->epochs;
-    o->batch = pri_min_i64(o->batch == 0 ? 64 : o->batch, t->train->count);
-    o->learning_rate = or_default(o->learning_rate, 0.05);
-    o->momentum = or_default(o->momentum, 0.9);
-    o->weight_decay = or_default(o->weight_decay, 5e-4);
-    o->mask_weight = or_default(o->mask_weight, 1);
-    o->distill = o->teacher != NULL ? or_default(o->distill, 0.7) : 0;
-    o->distill_inner = o->teacher != NULL ? o->distill_inner : 0;
-    o->temperature = or_default(o->temperature, o->teacher != NULL ? 4 : 1);
-    if (o->resume && o->checkpoint == NULL)
-        return pri_fail(t->ctx, PARE_ERROR_ARGUMENT, "resuming needs the name of the checkpoint");
-    return PARE_OK;
-}
 
 static pare_status open_teacher_view(pri_trainer *t)
 {
@@ -107,18 +62,25 @@ static pare_status make_buffers(pri_trainer *t)
 {
     const size_t batch = (size_t)t->batch;
 
-    t->velocity = pri_alloc(t->ctx, (size_t)t->state.trained, sizeof *t->velocity);
+    int64_t scratch = 1;
+
+    for (int k = 0; k < t->view.n_heads; k++)
+        scratch = pri_max_i64(scratch, pri_loss_scratch(t->batch, t->view.heads[k].classes));
+    t->moments =
+        pri_alloc(t->ctx, (size_t)(t->state.trained * t->optimizer->rows), sizeof *t->moments);
     t->good = pri_alloc(t->ctx, (size_t)t->state.total, sizeof *t->good);
     t->permutation = pri_alloc(t->ctx, (size_t)t->train->count, sizeof *t->permutation);
     t->order = pri_alloc(t->ctx, batch, sizeof *t->order);
     t->labels = pri_alloc(t->ctx, batch, sizeof *t->labels);
     t->masks = pri_alloc(t->ctx, batch, (size_t)(t->train->height * t->train->width));
-    t->partial = pri_alloc(t->ctx, 2 * batch, sizeof *t->partial);
-    if (t->velocity == NULL || t->good == NULL || t->permutation == NULL || t->order == NULL ||
+    t->partial = pri_alloc(t->ctx, (size_t)scratch, sizeof *t->partial);
+    if (t->moments == NULL || t->good == NULL || t->permutation == NULL || t->order == NULL ||
         t->labels == NULL || t->masks == NULL || t->partial == NULL)
         return PARE_ERROR_MEMORY;
     pri_state_read(&t->state, t->good);
-    return PARE_OK;
+    if (t->options.noise_report != NULL || t->options.trim > 0)
+        PRI_TRY(pri_noise_open(&t->noise, t->train));
+    return pri_average_open(&t->average, t->ctx, &t->state, t->options.average);
 }
 
 /* The scale of the teacher's inner values, from the first images. */
@@ -135,17 +97,23 @@ static pare_status measure_twin(pri_trainer *t)
 static pare_status open_trainer(pri_trainer *t, pare_model *model,
                                 const pare_train_options *options)
 {
-    PRI_TRY(fill_options(t, options));
+    PRI_TRY(pri_trainer_fill_options(t, options));
     if (t->train->count == 0 || (t->val != NULL && t->val->count == 0))
         return pri_fail(t->ctx, PARE_ERROR_DATA, "there are no images to train on");
     PRI_TRY(pri_state_separate(model));
     PRI_TRY(pri_view_open(&t->view, model, t->train, NULL));
+    PRI_TRY(pri_objective_open(&t->objective, &t->view, &t->options));
     PRI_TRY(pri_view_select(&t->view, t->train, t->options.teacher != NULL));
+    PRI_TRY(pri_objective_weigh(&t->objective, &t->view, t->train, t->options.class_weights));
     PRI_TRY(open_teacher_view(t));
     PRI_TRY(open_engines(t));
     PRI_TRY(pri_state_collect(&t->state, t->view.model, t->engine));
     pri_engine_refresh(t->engine); /* weights moved when they became the clone's own */
-    t->position = (pri_position){.best_nll = INFINITY, .best_accuracy = NAN, .best_miou = NAN};
+    t->position = (pri_position){.best_loss = INFINITY,
+                                 .best_nll = NAN,
+                                 .best_accuracy = NAN,
+                                 .best_miou = NAN,
+                                 .first_loss = -1};
     PRI_TRY(make_buffers(t));
     return measure_twin(t);
 }
@@ -157,7 +125,11 @@ static void close_trainer(pri_trainer *t)
     pri_engine_free(t->engine);
     pri_state_clear(&t->state);
     pri_view_close(&t->view);
-    pri_free(t->velocity);
+    pri_objective_close(&t->objective);
+    pri_average_close(&t->average);
+    pri_noise_close(&t->noise);
+    pri_events_close(&t->events);
+    pri_free(t->moments);
     pri_free(t->good);
     pri_free(t->permutation);
     pri_free(t->order);
@@ -197,6 +169,8 @@ static double compute_loss(pri_trainer *t)
                                .teacher = teacher,
                                .labels = !head->is_mask && has_truth ? t->labels : NULL,
                                .masks = head->is_mask && has_truth ? t->masks : NULL,
+                               .mix = t->objective.mix[head->is_mask],
+                               .class_weights = t->objective.weights[head->is_mask],
                                .smoothing = o->label_smoothing,
                                .hard =
                                    has_truth ? weight * (teacher != NULL ? 1 - o->distill : 1) : 0,
@@ -222,34 +196,55 @@ static bool update(pri_trainer *t)
     const double norm = sqrt(squares);
     if (!isfinite(norm))
         return false;
-    pri_sgd sgd = {.rate = (float)learning_rate(t), .momentum = (float)o->momentum, .scale = 1};
+    pri_update step = {.rate = (float)learning_rate(t),
+                       .momentum = (float)o->momentum,
+                       .beta2 = (float)o->beta2,
+                       .epsilon = 1e-8f,
+                       .scale = 1,
+                       .step = t->position.epoch * t->steps + t->position.step + 1};
     if (o->clip_norm > 0 && norm > o->clip_norm)
-        sgd.scale = (float)(o->clip_norm / norm);
+        step.scale = (float)(o->clip_norm / norm);
     for (int i = 0; i < state->n_trained; i++) {
         const pri_state_part *part = &state->parts[i];
-        sgd.decay = part->decays ? (float)o->weight_decay : 0;
-        pri_sgd_step(part->value->constant->data, t->velocity + part->first,
-                     pri_engine_weight_gradient(t->engine, part->value), part->count, &sgd);
+        float *const rows[PRI_OPTIMIZER_ROWS] = {
+            t->moments + part->first,
+            t->optimizer->rows > 1 ? t->moments + state->trained + part->first : NULL};
+        step.decay = part->decays ? (float)o->weight_decay : 0;
+        t->optimizer->step(part->value->constant->data, rows,
+                           pri_engine_weight_gradient(t->engine, part->value), part->count, &step);
     }
+    pri_average_step(&t->average, state, step.step - 1);
     pri_engine_refresh(t->engine);
     return true;
 }
 
-static pare_status fail_numeric(const pri_trainer *t, const char *what)
+/* What is noted of a step's outputs before the weights change. */
+static pare_status watch_loss(pri_trainer *t, double loss)
 {
-    return pri_fail(t->ctx, PARE_ERROR_NUMERIC,
-                    "the %s is not finite in step %lld of epoch %lld; try a smaller learning rate",
-                    what, (long long)t->position.step + 1, (long long)t->position.epoch + 1);
+    if (t->position.first_loss < 0)
+        t->position.first_loss = loss;
+    if (loss > EXPLODED * (t->position.first_loss + 1))
+        return pri_fail(t->ctx, PARE_ERROR_NUMERIC,
+                        "the loss has grown from %.3g to %.3g in step %lld of epoch %lld; try a "
+                        "smaller learning rate",
+                        t->position.first_loss, loss, (long long)t->position.step + 1,
+                        (long long)t->position.epoch + 1);
+    for (int k = 0; k < t->view.n_heads && t->noise.samples != NULL; k++) {
+        if (!t->view.heads[k].is_mask)
+            pri_noise_note(&t->noise, pri_engine_output(t->engine, k), t->view.heads[k].classes,
+                           t->labels, t->order, t->batch);
+    }
+    return PARE_OK;
 }
 
-static pare_status run_step(pri_trainer *t)
+static pare_status run_step(pri_trainer *t, double *out)
 {
     const pri_position *at = &t->position;
     const pare_train_options *o = &t->options;
     const uint64_t seed = pri_random_bits(o->seed, PRI_STREAM_AUGMENT, (uint64_t)at->epoch);
 
     for (int64_t i = 0; i < t->batch; i++)
-        t->order[i] = t->permutation[(at->step * t->batch + i) % t->train->count];
+        t->order[i] = t->permutation[(at->step * t->batch + i) % t->in_use];
     pri_data_batch(t->train, &t->view.preprocess, t->order, t->batch, &o->augment, seed,
                    pri_engine_input(t->engine, 0), t->labels,
                    t->train->masks != NULL ? t->masks : NULL);
@@ -263,13 +258,15 @@ static pare_status run_step(pri_trainer *t)
                                  true));
     }
     if (!isfinite(loss))
-        return fail_numeric(t, "loss");
+        return pri_trainer_not_finite(t, "loss");
+    PRI_TRY(watch_loss(t, loss));
     pri_engine_zero_gradients(t->engine);
     PRI_TRY(pri_engine_backward(t->engine));
     if (!update(t))
-        return fail_numeric(t, "gradient");
+        return pri_trainer_not_finite(t, "gradient");
     t->position.loss_sum += loss;
     t->position.step++;
+    *out = loss;
     return PARE_OK;
 }
 
@@ -289,47 +286,6 @@ static void report_step(const pri_trainer *t, double rate, double images_per_sec
     pri_progress(t->ctx, &(pare_progress){"train", text, done, total, "steps"});
 }
 
-static bool is_finite_row(const float *row, int64_t count)
-{
-    for (int64_t i = 0; i < count; i++) {
-        if (!isfinite(row[i]))
-            return false;
-    }
-    return true;
-}
-
-/* Scores the epoch and keeps its weights when they are the ones to return so far. */
-static pare_status judge(pri_trainer *t, pare_epoch *report)
-{
-    pri_position *at = &t->position;
-    pare_scores scores = {0};
-
-    report->val_nll = report->val_accuracy = report->val_miou = NAN;
-    if (t->val != NULL) {
-        PRI_TRY(pare_evaluate(&scores, t->view.model, t->val));
-        report->val_nll =
-            (scores.classes > 0 ? scores.nll : 0) + (scores.mask_classes > 0 ? scores.mask_nll : 0);
-        report->val_accuracy = scores.classes > 0 ? scores.accuracy : NAN;
-        report->val_miou = scores.mask_classes > 0 ? scores.miou : NAN;
-        pare_scores_clear(&scores);
-        if (!isfinite(report->val_nll))
-            return fail_numeric(t, "validation loss");
-    }
-    report->is_best = t->val == NULL || report->val_nll < at->best_nll;
-    if (report->is_best) {
-        at->best_epoch = at->epoch + 1;
-        at->best_nll = report->val_nll;
-        at->best_accuracy = report->val_accuracy;
-        at->best_miou = report->val_miou;
-    }
-    if (report->is_best || t->options.keep_last) {
-        pri_state_read(&t->state, t->good);
-        if (!is_finite_row(t->good, t->state.total))
-            return fail_numeric(t, "largest weight");
-    }
-    return PARE_OK;
-}
-
 static pare_status run_steps(pri_trainer *t, pare_epoch *report)
 {
     pri_position *at = &t->position;
@@ -338,16 +294,23 @@ static pare_status run_steps(pri_trainer *t, pare_epoch *report)
     const int64_t first = at->step;
 
     pri_random_permutation(t->permutation, t->train->count, t->options.seed, stream);
+    t->in_use = t->train->count;
+    if (t->options.trim > 0 && at->epoch == t->options.trim_after && t->noise.dropped == 0)
+        PRI_TRY(pri_noise_trim(&t->noise, t->ctx, t->options.trim));
+    if (t->noise.dropped > 0)
+        t->in_use = pri_noise_filter(&t->noise, t->permutation, t->in_use);
     while (at->step < t->steps) {
         PRI_TRY(pri_check_cancel(t->ctx, "training"));
         report->learning_rate = learning_rate(t);
-        PRI_TRY(run_step(t));
+        double loss = 0;
+        PRI_TRY(run_step(t, &loss));
         const double passed = pri_clock_s() - start;
         const double images = (double)((at->step - first) * t->batch);
         at->seconds = before + passed;
         at->images += t->batch;
         report->images_per_second = passed > 0 ? images / passed : 0;
         report_step(t, report->learning_rate, report->images_per_second);
+        PRI_TRY(pri_trainer_tell_step(t, loss, report->learning_rate, report->images_per_second));
     }
     return PARE_OK;
 }
@@ -359,7 +322,7 @@ static pare_status run_epoch(pri_trainer *t, const pri_identity *identity)
     const double start = pri_clock_s();
 
     PRI_TRY(run_steps(t, &report));
-    PRI_TRY(judge(t, &report));
+    PRI_TRY(pri_trainer_judge(t, &report));
     report.loss = at->loss_sum / (double)t->steps;
     report.seconds = pri_clock_s() - start;
     at->epoch++;
@@ -367,9 +330,16 @@ static pare_status run_epoch(pri_trainer *t, const pri_identity *identity)
     at->loss_sum = 0;
     if (t->options.checkpoint != NULL)
         PRI_TRY(pri_checkpoint_write(t, identity));
-    if (t->options.on_epoch != NULL)
-        t->options.on_epoch(t->options.user, &report);
-    return PARE_OK;
+    return pri_trainer_tell_epoch(t, &report);
+}
+
+/* All epochs are over, or validation has not become better for long. */
+static bool is_over(const pri_trainer *t)
+{
+    const pri_position *at = &t->position;
+
+    return at->epoch >= t->options.epochs ||
+           (t->options.early_stop > 0 && at->epoch - at->best_epoch >= t->options.early_stop);
 }
 
 static pare_status run_epochs(pri_trainer *t)
@@ -383,7 +353,9 @@ static pare_status run_epochs(pri_trainer *t)
         PRI_TRY(pri_checkpoint_read(t, &identity));
         pri_engine_refresh(t->engine);
     }
-    while (t->position.epoch < t->options.epochs && status == PARE_OK)
+    if (t->options.tensorboard != NULL)
+        PRI_TRY(pri_events_open(&t->events, t->ctx, t->options.tensorboard));
+    while (!is_over(t) && status == PARE_OK)
         status = run_epoch(t, &identity);
     if (status == PARE_ERROR_CANCELLED && t->options.checkpoint != NULL) {
         const pare_status written = pri_checkpoint_write(t, &identity);
@@ -399,10 +371,14 @@ pare_status pare_train(pare_model *model, const pare_data *train, const pare_dat
                        const pare_train_options *options, pare_train_result *result)
 {
     pri_trainer t = {.ctx = model->ctx, .model = model, .train = train, .val = val};
+    if (options != NULL && options->insert_norm)
+        return pri_train_with_norms(model, train, val, options, result);
     pare_status status = open_trainer(&t, model, options);
 
     if (status == PARE_OK)
         status = run_epochs(&t);
+    if (status == PARE_OK && t.options.noise_report != NULL)
+        status = pri_noise_write(&t.noise, train, t.options.noise_report);
     const pri_position *at = &t.position;
     if (status == PARE_OK || (status == PARE_ERROR_NUMERIC && at->best_epoch > 0)) {
         pri_state_write(&t.state, t.good);
@@ -413,11 +389,13 @@ pare_status pare_train(pare_model *model, const pare_data *train, const pare_dat
         *result = (pare_train_result){
             .epochs = (int)at->epoch,
             .best_epoch = (int)(t.options.keep_last && at->epoch > 0 ? at->epoch : at->best_epoch),
-            .best_val_nll = at->best_epoch > 0 ? at->best_nll : NAN,
+            .best_val_loss = at->best_epoch > 0 ? at->best_loss : NAN,
+            .best_val_nll = at->best_nll,
             .best_val_accuracy = at->best_accuracy,
             .best_val_miou = at->best_miou,
             .images_per_second = at->seconds > 0 ? (double)at->images / at->seconds : 0,
-            .seconds = at->seconds};
+            .seconds = at->seconds,
+            .left_out = t.noise.dropped};
     }
     close_trainer(&t);
     return status;

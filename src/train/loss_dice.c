@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * loss_dice.c - the loss that is not a mean over positions: the overlap of each class.
+ *
+ * A first pass takes the sums of every image, a second one writes gradients. A head of one output
+ * has two classes, no and yes.
+ */
+#include <math.h>
+#include <string.h>
+
+#include "train/loss_terms.h"
+
+/* A block of positions of one image. */
+typedef struct block {
+    int64_t first, count;
+    int64_t label[PRI_LOSS_BLOCK]; /* -1: not counted */
+    float max[PRI_LOSS_BLOCK], log_sum[PRI_LOSS_BLOCK];
+} block;
+
+static void look(block *b, const pri_loss *loss, int64_t n, int64_t from, int64_t limit)
+{
+    b->first = n * loss->classes * loss->positions + from;
+    b->count = pri_min_i64(PRI_LOSS_BLOCK, loss->positions - from);
+    for (int64_t i = 0; i < b->count; i++)
+        b->label[i] = pri_loss_label(loss, n, from + i, limit);
+    if (loss->classes > 1)
+        pri_loss_log_sums(loss->logits + b->first, loss->classes, loss->positions, b->count, 1,
+                          b->max, b->log_sum);
+}
+
+/* Probability of class k at position i of the block. */
+static float probability(const pri_loss *loss, const block *b, int64_t i, int64_t k)
+{
+    const float *z = loss->logits + b->first + i;
+
+    if (loss->classes > 1)
+        return expf(z[k * loss->positions] - b->max[i] - b->log_sum[i]);
+    return 1 / (1 + expf(k == 1 ? -*z : *z));
+}
+
+/* sums[3k ..]: sum of p t, of p and of t of class k over one image. */
+static void sum_image(double *sums, const pri_loss *loss, int64_t n, int64_t limit, int64_t classes)
+{
+    block b;
+
+    memset(sums, 0, 3 * (size_t)classes * sizeof *sums);
+    for (int64_t from = 0; from < loss->positions; from += PRI_LOSS_BLOCK) {
+        look(&b, loss, n, from, limit);
+        for (int64_t k = 0; k < classes; k++) {
+            for (int64_t i = 0; i < b.count; i++) {
+                if (b.label[i] < 0)
+                    continue;
+                const double own = probability(loss, &b, i, k);
+                sums[3 * k] += b.label[i] == k ? own : 0;
+                sums[3 * k + 1] += own;
+                sums[3 * k + 2] += b.label[i] == k;
+            }
+        }
+    }
+}
+
+/* slopes[3k + [y = k]]: d(loss)/d(p_k) at a position of class y. With softmax,
+ * d(loss)/d(z_k) = p_k (s_k - sum_j s_j p_j); with one output the same for k = yes is the
+ * derivative by z. */
+static void write_image(const pri_loss *loss, int64_t n, int64_t limit, const double *slopes,
+                        double factor)
+{
+    const int64_t classes = pri_max_i64(loss->classes, 2);
+    block b;
+
+    for (int64_t from = 0; from < loss->positions; from += PRI_LOSS_BLOCK) {
+        double mean[PRI_LOSS_BLOCK] = {0};
+        look(&b, loss, n, from, limit);
+        for (int64_t k = 0; k < classes; k++) {
+            for (int64_t i = 0; i < b.count; i++)
+                mean[i] += slopes[3 * k + (b.label[i] == k)] * probability(loss, &b, i, k);
+        }
+        for (int64_t k = classes - loss->classes; k < classes; k++) {
+            float *g = loss->gradient + b.first + (loss->classes > 1 ? k * loss->positions : 0);
+            for (int64_t i = 0; i < b.count; i++) {
+                const double slope = slopes[3 * k + (b.label[i] == k)] - mean[i];
+                if (b.label[i] >= 0)
+                    g[i] += (float)(factor * probability(loss, &b, i, k) * slope);
+            }
+        }
+    }
+}
+
+double pri_loss_dice(const pri_loss *loss, const pri_loss_block *like)
+{
+    const int64_t classes = pri_max_i64(loss->classes, 2), row = 3 * classes;
+    double *sums = loss->partial, occurring = 0, total = 0;
+
+#pragma omp parallel for schedule(static)
+    for (int64_t n = 0; n < loss->images; n++)
+        sum_image(sums + n * row, loss, n, like->limit, classes);
+    for (int64_t n = 1; n < loss->images; n++) {
+        for (int64_t j = 0; j < row; j++)
+            sums[j] += sums[n * row + j];
+    }
+    for (int64_t k = 0; k < classes; k++)
+        occurring += sums[3 * k + 2] > 0 ? pri_loss_weight(loss, k) : 0;
+    for (int64_t k = 0; k < classes; k++) {
+        const double above = 2 * sums[3 * k] + 1, below = sums[3 * k + 1] + sums[3 * k + 2] + 1;
+        const bool counts = sums[3 * k + 2] > 0 && occurring > 0;
+        const double weight = counts ? pri_loss_weight(loss, k) / occurring : 0;
+        total += weight * (1 - above / below);
+        sums[3 * k] = weight * above / (below * below);
+        sums[3 * k + 1] = sums[3 * k] - 2 * weight / below;
+    }
+    if (loss->gradient != NULL) {
+#pragma omp parallel for schedule(static)
+        for (int64_t n = 0; n < loss->images; n++)
+            write_image(loss, n, like->limit, sums, like->factor);
+    }
+    return total;
+}

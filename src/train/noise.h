@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * noise.h - labels that training does not believe.
+ *
+ * Every time an image is trained on, the margin of its label is noted: the logit of the label
+ * less the largest of the others, and its cross-entropy. The mean margin over the run is the area
+ * under the margin of Pleiss et al. 2020: images that others of their class speak for gain it
+ * early, while a wrong label is fought by all images of the true class. Below zero, the network
+ * preferred another class to the label on the average of the run.
+ */
+#ifndef PRI_NOISE_H
+#define PRI_NOISE_H
+
+#include "data/data.h"
+
+enum { PRI_NOISE_LAST = 4 };
+
+/* Written to checkpoints as it is. */
+typedef struct pri_sample {
+    double margin;              /* sum over the times it was seen */
+    float loss[PRI_NOISE_LAST]; /* the last cross-entropies, a ring */
+    int32_t seen, said;         /* times; class with the largest logit, at the last */
+    int32_t is_dropped, padding;
+} pri_sample;
+
+typedef struct pri_noise {
+    pri_sample *samples; /* an image of the training set each; NULL: nothing is watched */
+    int64_t count, dropped;
+} pri_noise;
+
+pare_status pri_noise_open(pri_noise *out, const pare_data *data);
+void pri_noise_close(pri_noise *noise);
+/* Notes a batch of logits (classes a row); images without a label are left out. */
+void pri_noise_note(pri_noise *noise, const float *logits, int64_t classes, const int32_t *labels,
+                    const int64_t *order, int64_t count);
+/* Drops the `share` of all images with the smallest mean margins, those below zero only. */
+pare_status pri_noise_trim(pri_noise *noise, pare_context *ctx, double share);
+/* Takes dropped images out of an order of all; returns how many are left. */
+int64_t pri_noise_filter(const pri_noise *noise, int64_t *order, int64_t count);
+/* Writes the images whose mean margin is below zero and the dropped ones, worst first. */
+pare_status pri_noise_write(const pri_noise *noise, const pare_data *data, const char *path);
+
+#endif

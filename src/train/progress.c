@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* progress.c - what callers and event files hear of a run. */
+#include "train/trainer.h"
+
+enum { GROUPS = 20 }; /* of steps an epoch, at most */
+
+pare_status pri_trainer_tell_step(pri_trainer *t, double loss, double rate,
+                                  double images_per_second)
+{
+    const pri_position *at = &t->position;
+    const int64_t size = (t->steps + GROUPS - 1) / GROUPS;
+
+    t->group_loss += loss;
+    t->group_steps++;
+    if (at->step % size != 0 && at->step != t->steps)
+        return PARE_OK;
+    const pare_steps steps = {.epoch = (int)at->epoch + 1,
+                              .epochs = t->options.epochs,
+                              .step = at->step,
+                              .steps = t->steps,
+                              .loss = t->group_loss / (double)t->group_steps,
+                              .learning_rate = rate,
+                              .images_per_second = images_per_second};
+    t->group_loss = 0;
+    t->group_steps = 0;
+    if (t->options.on_steps != NULL)
+        t->options.on_steps(t->options.user, &steps);
+    const int64_t done = at->epoch * t->steps + at->step;
+    PRI_TRY(pri_events_add(&t->events, "train/loss", done, steps.loss));
+    PRI_TRY(pri_events_add(&t->events, "train/learning_rate", done, rate));
+    PRI_TRY(pri_events_add(&t->events, "train/images_per_second", done, images_per_second));
+    return pri_events_flush(&t->events);
+}
+
+pare_status pri_trainer_tell_epoch(pri_trainer *t, const pare_epoch *epoch)
+{
+    const int64_t done = epoch->epoch * t->steps;
+
+    if (t->options.on_epoch != NULL)
+        t->options.on_epoch(t->options.user, epoch);
+    PRI_TRY(pri_events_add(&t->events, "epoch/loss", done, epoch->loss));
+    PRI_TRY(pri_events_add(&t->events, "val/loss", done, epoch->val_loss));
+    PRI_TRY(pri_events_add(&t->events, "val/nll", done, epoch->val_nll));
+    PRI_TRY(pri_events_add(&t->events, "val/accuracy", done, epoch->val_accuracy));
+    PRI_TRY(pri_events_add(&t->events, "val/miou", done, epoch->val_miou));
+    return pri_events_flush(&t->events);
+}

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* test_train_checkpoint.c - interrupted runs, and checkpoints that must be refused. */
+#include "train_nets.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <pare/pare.h>
+
+#include "base/file.h"
+
+static void cancel_at(void *user, const pare_progress *progress)
+{
+    if (strcmp(progress->stage, "train") == 0 && progress->done == 6)
+        pare_context_cancel(user);
+}
+
+static void an_interrupted_run_ends_like_an_undisturbed_one(void **state)
+{
+    char path[600], killed[640];
+    const char *folder = test_folder();
+    pare_train_options options = train_basic;
+    pare_status status;
+    train_watch w = {.copy_from = path, .copy_to = killed};
+
+    (void)state;
+    snprintf(path, sizeof path, "%s/run", folder);
+    snprintf(killed, sizeof killed, "%s.killed", path);
+    pare_context *ctx = test_context();
+    pare_model *whole = train_small_run(ctx, &train_basic, NULL);
+    options.checkpoint = path;
+    options.resume = true; /* nothing there yet: starts */
+
+    pare_context *first = test_context();
+    pare_context_set_progress(first, cancel_at, first);
+    pare_model *stopped = train_small_run(first, &options, &status);
+    assert_int_equal(status, PARE_ERROR_CANCELLED);
+    assert_non_null(strstr(pare_context_message(first), "--resume"));
+    pare_model *resumed = train_small_run(ctx, &options, NULL);
+    assert_same_weights(whole, resumed, true);
+    assert_same_weights(whole, stopped, false);
+
+    options.resume = false;
+    options.on_epoch = train_on_epoch;
+    options.user = &w;
+    w.ctx = ctx;
+    pare_model *kept = train_small_run(ctx, &options, NULL);
+    options.checkpoint = killed;
+    options.resume = true;
+    w = (train_watch){0};
+    pare_model *revived = train_small_run(ctx, &options, NULL);
+    assert_int_equal(w.epochs, train_basic.epochs - 1);
+    assert_same_weights(whole, revived, true);
+    pare_model *const models[] = {whole, resumed, kept, revived, stopped};
+    for (size_t i = 0; i < PRI_COUNT(models); i++)
+        pare_model_free(models[i]);
+    pare_context_free(first);
+    pare_context_free(ctx);
+    test_remove_folder(folder);
+}
+
+static void checkpoints_of_other_runs_and_damaged_ones_are_refused(void **state)
+{
+    char path[600];
+    const char *folder = test_folder();
+    pare_train_options options = train_basic;
+    pri_bytes bytes = {0};
+
+    (void)state;
+    snprintf(path, sizeof path, "%s/run", folder);
+    pare_context *ctx = test_context();
+    options.checkpoint = path;
+    options.epochs = 1;
+    pare_model_free(train_small_run(ctx, &options, NULL));
+    options.resume = true;
+    options.learning_rate = 0.06;
+    train_assert_refused(ctx, &options, PARE_ERROR_ARGUMENT, "other options");
+    options.learning_rate = train_basic.learning_rate;
+    pare_model *teacher = train_network(ctx, 6, false, false);
+    options.teacher = teacher;
+    options.distill = 1e-300; /* the options differ as well, and are looked at first */
+    train_assert_refused(ctx, &options, PARE_ERROR_ARGUMENT, "other options");
+    options.teacher = NULL;
+    options.distill = 0;
+    test_ok(ctx, pri_file_read(&bytes, ctx, path));
+    for (size_t at = 0; at < bytes.size_bytes; at += bytes.size_bytes / 37) {
+        bytes.data[at] ^= 0x40;
+        test_ok(ctx, pri_file_write(ctx, path, bytes.data, bytes.size_bytes, true));
+        pare_status status;
+        pare_model_free(train_small_run(ctx, &options, &status));
+        assert_true(status == PARE_ERROR_FORMAT || status == PARE_ERROR_ARGUMENT);
+        bytes.data[at] ^= 0x40;
+    }
+    test_ok(ctx, pri_file_write(ctx, path, bytes.data, bytes.size_bytes / 2, true));
+    train_assert_refused(ctx, &options, PARE_ERROR_FORMAT, "damaged");
+    test_ok(ctx, pri_file_write(ctx, path, bytes.data, 5, true));
+    train_assert_refused(ctx, &options, PARE_ERROR_FORMAT, "not a checkpoint");
+    pri_bytes_clear(&bytes);
+    pare_model_free(teacher);
+    pare_context_free(ctx);
+    test_remove_folder(folder);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_interrupted_run_ends_like_an_undisturbed_one),
+        cmocka_unit_test(checkpoints_of_other_runs_and_damaged_ones_are_refused),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
