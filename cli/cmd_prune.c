@@ -7,10 +7,10 @@
 
 #include "prune_job.h"
 
-enum { MAX_OPTIONS = 56 };
+enum { MAX_OPTIONS = 64 };
 
 typedef struct words_of {
-    const char *target, *strategy, *against, *scope, *fisher, *action, *augment, *schedule;
+    const char *target, *strategy, *against, *scope, *fisher, *action, *augment, *schedule, *precision;
     cli_list required;
     int64_t rounds, epochs, final_epochs, batch, draws, steps, reconstruct, latency_batch;
     double distill, rate, factor;
@@ -88,6 +88,7 @@ static int read_words(prune_arguments *a, const cli_command *command, const word
     r->train.learning_rate = w->rate;
     r->train.batch = w->batch;
     r->train.schedule = w->schedule;
+    r->train.precision = r->prune.precision = w->precision;
     a->compare = (pare_compare_options){.latency_rounds = w->no_latency ? -1 : 0,
                                         .batch = w->latency_batch};
     if (a->required.count > 0 && (a->no_compare || a->images.path == NULL))
@@ -164,6 +165,13 @@ static void list_options(cli_option out[MAX_OPTIONS], prune_arguments *a, words_
         {"--epochs", 'i', &w->epochs, "E", "of training after each round"},
         {"--final-epochs", 'i', &w->final_epochs, "E", "after the last round instead"},
         {"--distill", 'f', &w->distill, "A", "share of the loss in which the original teaches, 0 to 1"},
+        {"--distill-inner", 'f', &a->recipe.train.distill_inner, "X",
+         "weight of the difference of residual sums from the\noriginal's, in training"},
+        {"--freeze-norm", 'b', &a->recipe.train.freeze_norm, NULL,
+         "normalisations keep their statistics in training"},
+        {"--optimizer", 's', &a->recipe.train.optimizer, "NAME", "sgd or adamw"},
+        {"--precision", 's', &w->precision, "f32|bf16|auto",
+         "of convolutions in reconstruction and training"},
         {"--lr", 'f', &w->rate, "X", "peak learning rate"},
         {"--train-batch", 'i', &w->batch, "N", "images a training step (64)"},
         {"--mask-weight", 'f', &a->recipe.train.mask_weight, "X", "of the mask head's loss (1)"},

@@ -11,7 +11,7 @@
 
 typedef struct arguments {
     const char *out, *teacher, *augment, *schedule, *log;
-    const char *optimizer, *decay, *loss, *mask_loss, *class_weights, *tensorboard, *noise_report, *trim;
+    const char *optimizer, *precision, *decay, *loss, *mask_loss, *class_weights, *tensorboard, *noise_report, *trim;
     const char *checkpoint;
     cli_images images; /* split: the one trained on */
     int64_t epochs, batch, early_stop, trim_after;
@@ -193,6 +193,7 @@ static void copy_options(pare_train_options *to, const arguments *a)
     to->learning_rate = a->rate;
     to->momentum = a->momentum == 0 ? -1 : a->momentum;
     to->optimizer = a->optimizer;
+    to->precision = a->precision;
     to->beta2 = a->beta2;
     to->average = a->average;
     to->early_stop = (int)a->early_stop;
@@ -312,7 +313,7 @@ static int start(const cli_command *command, const char *in, const arguments *a)
 
 int cmd_train(int argc, char **argv)
 {
-    arguments a = {.epochs = 10, .batch = 64, .momentum = 0.9, .optimizer = "sgd", .beta2 = 0.999,
+    arguments a = {.epochs = 10, .batch = 64, .momentum = 0.9, .optimizer = "sgd", .precision = "f32", .beta2 = 0.999,
                    .schedule = "cosine", .mask_weight = 1, .distill = 0.7, .temperature = 4,
                    .images = {.split = "train", .val_fraction = 0.1}};
     const cli_option list[] = {
@@ -320,6 +321,8 @@ int cmd_train(int argc, char **argv)
         {"--epochs", 'i', &a.epochs, "N", "passes over the training images"},
         {"--batch", 'i', &a.batch, "N", "images of a step"},
         {"--optimizer", 's', &a.optimizer, "NAME", "sgd (Nesterov momentum) or adamw"},
+        {"--precision", 's', &a.precision, "f32|bf16|auto",
+         "what convolutions multiply in; auto tries which is faster"},
         {"--lr", 'f', &a.rate, "X", "peak learning rate; default: 0.05, with adamw 0.001"},
         {"--momentum", 'f', &a.momentum, "X", "Nesterov momentum; with adamw beta1"},
         {"--beta2", 'f', &a.beta2, "X", "of adamw"},

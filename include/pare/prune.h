@@ -87,6 +87,7 @@ typedef struct pare_prune_options {
     int reconstruct;      /* passes over the calibration images in which all weights together are
                              fitted to the original's outputs and inner sums, without labels;
                              0: chosen (20; none where a recipe trains after it), negative: none */
+    const char *precision; /* of reconstruction: "f32" (default), "bf16", "auto" (see train.h) */
     uint64_t seed;
 } pare_prune_options;
 

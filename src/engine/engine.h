@@ -26,7 +26,12 @@ typedef struct pri_engine_options {
     int n_taps;               /* ... and whose gradients are kept after backward */
     bool no_fusion;           /* every value of the graph is computed as itself */
     bool plain;               /* no channels-last, for tests */
+    bool bf16;                /* convolutions multiply in bfloat16 (pri_precision_parse) */
 } pri_engine_options;
+
+/* "f32" (or NULL), "bf16", "auto": bfloat16 where the processor has it and a convolution tried once is faster for
+ * it. PARE_ERROR_UNSUPPORTED for "bf16" on a processor without, PARE_ERROR_ARGUMENT for other words. */
+pare_status pri_precision_parse(bool *bf16, pare_context *ctx, const char *text);
 
 pare_status pri_engine_new(pri_engine **out, pare_model *model, const pri_engine_options *options);
 void pri_engine_free(pri_engine *engine); /* NULL is fine */

@@ -255,6 +255,7 @@ static pare_status add_node(pri_engine *engine, pri_node *node, const pri_fusion
     step->call.needs_backward = step->runs_backward;
     step->call.needs_grad = step->needs_grad;
     step->call.preferred = engine->preferred;
+    step->call.is_narrow = engine->options.bf16;
     set_default_layouts(&step->call);
     local = *step;
     const pare_status status = prepare_step(engine, &local);

@@ -24,13 +24,14 @@ typedef struct state {
     float *best;    /* one an element */
     int64_t n_elements, *order;
     int64_t n_train, step;
+    bool bf16;
     uint64_t seed;
 } state;
 
 static pare_status open_engines(state *s)
 {
     pri_value *taps[PRI_TWIN_PAIRS];
-    pri_engine_options options = {.taps = taps, .n_taps = s->twin.n_pairs};
+    pri_engine_options options = {.taps = taps, .n_taps = s->twin.n_pairs, .bf16 = s->bf16};
 
     pri_twin_taps(&s->twin, taps, true);
     options.backward = options.weight_gradients = true;
@@ -207,10 +208,10 @@ static pare_status run(state *s, int passes, uint64_t seed)
 }
 
 pare_status pri_reconstruct(pare_model *model, pare_model *original, const pare_data *data,
-                            const pri_preprocess *preprocess, int passes, uint64_t seed)
+                            const pri_preprocess *preprocess, int passes, bool bf16, uint64_t seed)
 {
     state s = {
-        .model = model, .original = original, .data = data, .preprocess = preprocess, .seed = seed};
+        .model = model, .original = original, .data = data, .preprocess = preprocess, .bf16 = bf16, .seed = seed};
     pare_status status = pri_twin_find(&s.twin, model, original, true);
 
     if (status == PARE_OK)

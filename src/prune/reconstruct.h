@@ -12,6 +12,6 @@
  * the images; normalisation statistics stay. The weights kept are the best seen on a held-out fifth
  * of the images, the first ones included, so the model never gets worse there. */
 pare_status pri_reconstruct(pare_model *model, pare_model *original, const pare_data *data,
-                            const pri_preprocess *preprocess, int passes, uint64_t seed);
+                            const pri_preprocess *preprocess, int passes, bool bf16, uint64_t seed);
 
 #endif

@@ -27,6 +27,7 @@ typedef struct job {
     pare_prune_result *result;
     pare_data *data; /* the calibration images used, or NULL */
     pri_preprocess preprocess;
+    bool is_bf16;
     pri_groups *groups;
     pri_goal goal;
     double *scores;
@@ -109,7 +110,7 @@ static pare_status repair(job *j, pare_model *model)
     if (!o->no_refit && o->reconstruct >= 0)
         PRI_TRY(pri_reconstruct(model, j->original, j->data, &j->preprocess,
                                 o->reconstruct > 0 ? o->reconstruct : RECONSTRUCT_PASSES,
-                                o->seed));
+                                j->is_bf16, o->seed));
     pare_status status = PARE_OK;
     if (!o->no_recalibrate)
         status = pare_recalibrate(model, j->data, j->data, j->original,
@@ -298,6 +299,7 @@ static pare_status open_job(job *j, const pare_data *calibration)
     const pare_prune_options *o = j->options;
 
     PRI_TRY(check_options(j, calibration));
+    PRI_TRY(pri_precision_parse(&j->is_bf16, j->ctx, o->precision));
     PRI_TRY(pare_model_clone(&j->model, j->given));
     if (calibration != NULL && !(o->no_refit && o->no_fold))
         PRI_TRY(pri_add_intercepts(j->model));

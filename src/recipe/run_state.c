@@ -71,11 +71,12 @@ pare_status pri_run_fingerprint(char text[32], const pare_model *model, const pa
     pri_text_addf(&all, " %d %d %a %a %a", t->augment.flip, t->augment.crop,
                   (double)t->augment.brightness, (double)t->augment.contrast,
                   (double)t->augment.noise);
-    const char *const words[] = {t->optimizer, t->loss, t->mask_loss, t->class_weights};
+    const char *const words[] = {t->optimizer, t->loss,      t->mask_loss, t->class_weights,
+                                 t->precision, p->precision};
     for (size_t k = 0; k < PRI_COUNT(words); k++)
         pri_text_addf(&all, " %s", words[k] != NULL ? words[k] : "-");
-    pri_text_addf(&all, " %a %a %d %a %d %d", t->beta2, t->average, t->early_stop, t->trim,
-                  t->trim_after, t->insert_norm);
+    pri_text_addf(&all, " %a %a %d %a %d %d %a %d", t->beta2, t->average, t->early_stop, t->trim,
+                  t->trim_after, t->insert_norm, t->distill_inner, t->freeze_norm);
     const pare_status status = pri_text_status(&all);
     h = hash(h, pri_text_get(&all), all.length);
     pri_text_clear(&all);

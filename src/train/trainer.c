@@ -38,6 +38,7 @@ static pare_status open_engines(pri_trainer *t)
                                         .training = !t->options.freeze_norm,
                                         .backward = true,
                                         .weight_gradients = true,
+                                        .bf16 = t->is_bf16,
                                         .taps = taps,
                                         .n_taps = t->twin.n_pairs};
 
@@ -48,7 +49,7 @@ static pare_status open_engines(pri_trainer *t)
     if (t->options.teacher == NULL)
         return PARE_OK;
     pri_twin_taps(&t->twin, taps, false);
-    PRI_TRY(pri_watcher_open(&t->teacher, &t->teacher_view, t->batch, taps, t->twin.n_pairs));
+    PRI_TRY(pri_watcher_open(&t->teacher, &t->teacher_view, t->batch, taps, t->twin.n_pairs, t->is_bf16));
     if (t->twin.n_pairs > 0 && pri_engine_batch(t->teacher.engine) != t->batch)
         return pri_fail(
             t->ctx, PARE_ERROR_SHAPE,
