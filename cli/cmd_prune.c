@@ -166,7 +166,7 @@ static void list_options(cli_option out[MAX_OPTIONS], prune_arguments *a, words_
         {"--final-epochs", 'i', &w->final_epochs, "E", "after the last round instead"},
         {"--distill", 'f', &w->distill, "A", "share of the loss in which the original teaches, 0 to 1"},
         {"--distill-inner", 'f', &a->recipe.train.distill_inner, "X",
-         "weight of the difference of residual sums from the\noriginal's, in training"},
+         "weight of the squared difference of logits and residual\nsums from the original's, in training"},
         {"--freeze-norm", 'b', &a->recipe.train.freeze_norm, NULL,
          "normalisations keep their statistics in training"},
         {"--optimizer", 's', &a->recipe.train.optimizer, "NAME", "sgd or adamw"},

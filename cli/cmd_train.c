@@ -348,7 +348,7 @@ int cmd_train(int argc, char **argv)
         {"--distill", 'f', &a.distill, "X", "share of the teacher, 0 to 1"},
         {"--temperature", 'f', &a.temperature, "X", "of the distillation"},
         {"--distill-inner", 'f', &a.inner, "X",
-         "weight of the difference of residual sums from\nthe teacher's"},
+         "weight of the squared difference of logits and residual\nsums from the teacher's"},
         {"--freeze-norm", 'b', &a.freeze_norm, NULL,
          "normalisations keep their statistics"},
         CLI_IMAGE_OPTIONS(a.images),

@@ -70,9 +70,10 @@ typedef struct pare_train_options {
     const pare_model *teacher; /* for distillation, or NULL */
     double distill;         /* share of the distillation loss, 0 .. 1; 0: 0.7 with a teacher */
     double temperature;     /* 0: 4 with a teacher */
-    double distill_inner;   /* factor of a further loss: the mean over residual sums that model and
-                               teacher have under one name and in one shape of the squared difference
-                               relative to the teacher's (hints, Romero et al. 2015); 0: none */
+    double distill_inner;   /* factor of a further loss: squared differences from the teacher, relative to
+                               its mean square, of the logits, and of residual sums that both have under
+                               one name and in one shape, averaged (hints, Romero et al. 2015). Where it
+                               dwarfs the others, labels are not needed. 0: none */
     bool freeze_norm;       /* normalisations use their running statistics, which stay as they are, and dropout
                                drops nothing: for small batches and short fine-tuning */
     const char *checkpoint; /* file written after every epoch and on cancel; NULL: none */

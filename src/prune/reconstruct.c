@@ -10,6 +10,7 @@
 #include "criteria/gram.h"
 #include "engine/twin.h"
 
+enum { BATCH = 32 };
 static const double PEAK_RATE = 1e-3, BETA1 = 0.9, BETA2 = 0.999, EPSILON = 1e-8;
 
 typedef struct state {
@@ -35,7 +36,7 @@ static pare_status open_engines(state *s)
 
     pri_twin_taps(&s->twin, taps, true);
     options.backward = options.weight_gradients = true;
-    int64_t batch = pri_max_i64(1, pri_min_i64(s->data->count / 8, PRI_FISHER_BATCH));
+    int64_t batch = pri_max_i64(1, pri_min_i64(s->data->count / 8, BATCH));
     PRI_TRY(pri_batch_within(&batch, s->model, options, PRI_FISHER_BYTES));
     options.batch = batch;
     PRI_TRY(pri_engine_new(&s->engine, s->model, &options));

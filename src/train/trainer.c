@@ -23,10 +23,11 @@ static pare_status open_teacher_view(pri_trainer *t)
                           pare_model_metadata(t->model, PRI_PREPROCESS_KEY)));
     PRI_TRY(pri_view_match(t->teacher_head, &t->view, &t->teacher_view));
     if (t->options.distill_inner > 0)
-        PRI_TRY(pri_twin_find(&t->twin, t->view.model, t->teacher_view.model, false));
+        PRI_TRY(pri_twin_find(&t->twin, t->view.model, t->teacher_view.model, true));
     if (t->options.distill_inner > 0 && t->twin.n_pairs == 0)
         pri_log(t->ctx, PARE_LOG_WARNING,
-                "model and teacher share no residual sum: inner values are not compared");
+                "model and teacher share no output and no residual sum: inner values are not "
+                "compared");
     return PARE_OK;
 }
 
