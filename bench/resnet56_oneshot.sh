@@ -9,9 +9,8 @@ shift 3
 [ $# -gt 0 ] || set -- 47.2 38.9 25
 mkdir -p "$out"
 
-accuracy() { # model split
-    "$pare" eval "$1" --data "$shared/data/cifar10" --split "$2" 2> /dev/null |
-        awk '/ accuracy/ {print $2}'
+accuracy() { # model
+    "$pare" eval "$1" --data "$shared/data/cifar10" 2> /dev/null | awk '/ accuracy/ {print $2}'
 }
 
 one() { # target strategy seed label options...
@@ -21,8 +20,8 @@ one() { # target strategy seed label options...
     "$pare" prune "$shared/models/resnet56_cifar10.onnx" -o "$name.onnx" --force --align 1 \
         --target "macs=$target%" --strategy "$strategy" --seed "$seed" --data "$shared/data/cifar10" \
         --preprocess cifar10 --no-compare --quiet "$@" > "$name.txt"
-    printf '%-5s %-10s %-4s %-12s test %s %% train %s %% | %s | %s\n' "$target" "$strategy" "$seed" \
-        "$label" "$(accuracy "$name.onnx" test)" "$(accuracy "$name.onnx" train)" \
+    printf '%-5s %-10s %-4s %-12s %s %% | %s | %s\n' "$target" "$strategy" "$seed" \
+        "$label" "$(accuracy "$name.onnx")" \
         "$(awk '/^MACs/ {print $4 " % MACs"}' "$name.txt")" "$(grep 's: scores' "$name.txt")"
 }
 
