@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # ResNet-56 on CIFAR-10 before any training: every strategy, with and without each recovery step, 1 024
-# calibration images, scored on the 8 000 test images and on the 20 000 training images.
+# calibration images, scored on the 8 000 test images.
 # usage: [STRATEGIES="ml random"] [STEPS="cut refit all"] resnet56_oneshot.sh PARE SHARED OUTDIR [TARGET ...]
 set -eu
 pare=$1 shared=$2 out=$3

@@ -15,8 +15,8 @@ for strategy; do
         --quiet > "$out/pruned-$strategy.txt"
     "$pare" train "$out/pruned-$strategy.onnx" -o "$out/trained-$strategy.onnx" --force \
         --data "$data" --teacher "$model" --epochs 10 --optimizer adamw --lr 0.001 --decay 0 \
-        --batch 64 --distill 0.95 --distill-inner 1 --freeze-norm --augment flip,crop=4 \
-        --precision auto --val-fraction 0.02 > "$out/trained-$strategy.txt" \
+        --batch 64 --distill 1 --distill-inner 100 --freeze-norm --augment flip,crop=4 \
+        --precision auto --val-fraction 0 > "$out/trained-$strategy.txt" \
         2> "$out/trained-$strategy.log"
     "$pare" compare "$model" "$out/trained-$strategy.onnx" --data "$data" --preprocess cifar10 \
         --no-latency > "$out/compared-$strategy.txt"
