@@ -10,7 +10,7 @@
 enum { MAX_OPTIONS = 64 };
 
 typedef struct words_of {
-    const char *target, *strategy, *against, *scope, *fisher, *action, *augment, *schedule, *precision;
+    const char *target, *strategy, *against, *scope, *fisher, *action, *augment, *schedule, *precision, *recover;
     cli_list required;
     int64_t rounds, epochs, final_epochs, batch, draws, steps, reconstruct, latency_batch;
     double distill, rate, factor;
@@ -53,15 +53,16 @@ static int read_words(prune_arguments *a, const cli_command *command, const word
 {
     static const char *const scopes[] = {"global", "layer", NULL};
     static const char *const fishers[] = {"gauss-newton", "true", "empirical", NULL};
+    static const char *const recoveries[] = {"hints", "labels", NULL};
     static const char *const actions[] = {"delete", "mask", "weaken", NULL};
     const int scope = choice(w->scope, scopes), fisher = choice(w->fisher, fishers);
-    const int action = choice(w->action, actions);
+    const int action = choice(w->action, actions), recover = choice(w->recover, recoveries);
     pare_recipe *r = &a->recipe;
 
-    if (scope < 0 || fisher < 0 || action < 0)
+    if (scope < 0 || fisher < 0 || action < 0 || recover < 0)
         return cli_usage(command,
                          "--scope is global or layer, --fisher gauss-newton, true or empirical, "
-                         "--action delete, mask or weaken");
+                         "--action delete, mask or weaken, --recover hints or labels");
     if (w->rounds < 1 || w->rounds > 1000 || w->epochs < 0 || w->epochs > 100000 ||
         w->final_epochs < 0 || w->final_epochs > 100000 || w->draws < 0 || w->draws > 1000 ||
         w->steps < 0 || w->steps > 100 || w->batch < 0 || w->distill < 0 || w->distill > 1 ||
@@ -84,8 +85,9 @@ static int read_words(prune_arguments *a, const cli_command *command, const word
     r->epochs = (int)w->epochs;
     r->final_epochs = (int)w->final_epochs;
     r->distill = w->distill > 0;
+    r->hints = recover == 0 && !r->distill;
     r->train.distill = w->distill;
-    r->train.learning_rate = w->rate;
+    r->train.learning_rate = w->rate > 0 || r->hints ? w->rate : 0.02;
     r->train.batch = w->batch;
     r->train.schedule = w->schedule;
     r->train.precision = r->prune.precision = w->precision;
@@ -164,7 +166,10 @@ static void list_options(cli_option out[MAX_OPTIONS], prune_arguments *a, words_
         {"--rounds", 'i', &w->rounds, "R", "prune a part, train, again"},
         {"--epochs", 'i', &w->epochs, "E", "of training after each round"},
         {"--final-epochs", 'i', &w->final_epochs, "E", "after the last round instead"},
-        {"--distill", 'f', &w->distill, "A", "share of the loss in which the original teaches, 0 to 1"},
+        {"--recover", 's', &w->recover, "HOW",
+         "training by hints (the original teaches by its outputs\nand inner values) or by labels"},
+        {"--distill", 'f', &w->distill, "A",
+         "by labels, and the original's outputs with this share\nof the loss, 0 to 1"},
         {"--distill-inner", 'f', &a->recipe.train.distill_inner, "X",
          "weight of the squared difference of logits and residual\nsums from the original's, in training"},
         {"--freeze-norm", 'b', &a->recipe.train.freeze_norm, NULL,
@@ -172,7 +177,7 @@ static void list_options(cli_option out[MAX_OPTIONS], prune_arguments *a, words_
         {"--optimizer", 's', &a->recipe.train.optimizer, "NAME", "sgd or adamw"},
         {"--precision", 's', &w->precision, "f32|bf16|auto",
          "of convolutions in reconstruction and training"},
-        {"--lr", 'f', &w->rate, "X", "peak learning rate"},
+        {"--lr", 'f', &w->rate, "X", "peak learning rate; default: 0.001, by labels 0.02"},
         {"--train-batch", 'i', &w->batch, "N", "images a training step (64)"},
         {"--mask-weight", 'f', &a->recipe.train.mask_weight, "X", "of the mask head's loss (1)"},
         {"--schedule", 's', &w->schedule, "NAME", "cosine, step or constant"},
@@ -205,8 +210,8 @@ static void list_options(cli_option out[MAX_OPTIONS], prune_arguments *a, words_
 int cmd_prune(int argc, char **argv)
 {
     prune_arguments a = {.images = {.split = "test", .val_fraction = 0.1}};
-    words_of w = {.strategy = "ml", .scope = "global", .fisher = "gauss-newton",
-                  .action = "delete", .rounds = 1, .rate = 0.02, .factor = 0.5};
+    words_of w = {.strategy = "ml", .recover = "hints", .scope = "global", .fisher = "gauss-newton",
+                  .action = "delete", .rounds = 1, .factor = 0.5};
     cli_option options[MAX_OPTIONS];
     list_options(options, &a, &w);
     const char *const examples[] = {
@@ -214,7 +219,7 @@ int cmd_prune(int argc, char **argv)
         "pare prune model.onnx -o half.onnx --target macs=50% --data cifar10/ "
         "--preprocess cifar10",
         "pare prune duo.onnx -o duo-small.onnx --target params=40% --strategy local-ml "
-        "--against random --data data/ --rounds 2 --epochs 1 --distill 0.5 --report report.html",
+        "--against random --data data/ --rounds 2 --epochs 1 --report report.html",
         NULL};
     const cli_command command = {
         "prune", "MODEL.onnx",

@@ -200,6 +200,16 @@ static pare_status prune_round(run *r, int round)
     return save_state(r);
 }
 
+/* What brings a pruned network back to its original (measured in bench/results/resnet56-cifar10.md). */
+static void set_hints(pare_train_options *options)
+{
+    options->distill = options->distill == 0 ? 1 : options->distill;
+    options->distill_inner = options->distill_inner == 0 ? 100 : options->distill_inner;
+    options->optimizer = options->optimizer == NULL ? "adamw" : options->optimizer;
+    options->weight_decay = options->weight_decay == 0 ? -1 : options->weight_decay;
+    options->freeze_norm = true;
+}
+
 static pare_status train_round(run *r, int round)
 {
     pare_train_options options = r->recipe->train;
@@ -209,7 +219,9 @@ static pare_status train_round(run *r, int round)
     options.epochs = epochs_of(r, round);
     if (options.epochs <= 0)
         return PARE_OK;
-    options.teacher = r->recipe->distill ? r->original : NULL;
+    options.teacher = r->recipe->distill || r->recipe->hints ? r->original : NULL;
+    if (r->recipe->hints)
+        set_hints(&options);
     options.seed += (uint64_t)round * 7919;
     if (r->recipe->state != NULL) {
         checkpoint = pri_run_path(r->ctx, r->recipe->state, ".train");

@@ -63,7 +63,7 @@ pare_status pri_run_fingerprint(char text[32], const pare_model *model, const pa
                   p->reconstruct, (long long)p->calibration, p->no_fold, p->no_refit,
                   p->no_recalibrate, (unsigned long long)p->seed);
     pri_text_addf(&all, "%d %d %d %d %lld %a %a %a %s %a %a %a %a %a %a %d %llu", recipe->rounds,
-                  recipe->epochs, recipe->final_epochs, recipe->distill, (long long)t->batch,
+                  recipe->epochs, recipe->final_epochs, recipe->distill + 2 * recipe->hints, (long long)t->batch,
                   t->learning_rate, t->momentum, t->weight_decay,
                   t->schedule != NULL ? t->schedule : "", t->warmup, t->label_smoothing,
                   t->mask_weight, t->clip_norm, t->distill, t->temperature, t->keep_last,
