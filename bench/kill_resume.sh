@@ -74,6 +74,10 @@ while [ "$k" -lt "$kills" ]; do
         verdict="DIFFERENT"
         failures=$((failures + 1))
     fi
+    if [ "$(find . -name 'run.onnx.checkpoint*' | wc -l)" -ne 0 ]; then
+        echo "$k: unfinished checkpoints are left: $(ls)"
+        failures=$((failures + 1))
+    fi
     echo "$k: $how at $moment ms (exit $code, $rests unfinished files), resumed from $from: $verdict"
     rm -f run.* ./*.tmp-*
 done

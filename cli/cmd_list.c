@@ -34,6 +34,21 @@ static bool format_at(pare_entry *out, int index)
     return pare_entry_at(out, PARE_LIST_FORMATS, index);
 }
 
+static bool optimizer_at(pare_entry *out, int index)
+{
+    return pare_train_entry_at(out, PARE_TRAIN_OPTIMIZERS, index);
+}
+
+static bool schedule_at(pare_entry *out, int index)
+{
+    return pare_train_entry_at(out, PARE_TRAIN_SCHEDULES, index);
+}
+
+static bool loss_at(pare_entry *out, int index)
+{
+    return pare_train_entry_at(out, PARE_TRAIN_LOSSES, index);
+}
+
 /* The lists of names; operators have a table of their own. */
 static const struct {
     const char *name, *summary;
@@ -43,6 +58,9 @@ static const struct {
     {"strategies", "how 'pare prune' chooses channels", strategy_at},
     {"preprocessing", "how pixels become inputs (--preprocess)", preprocessing_at},
     {"formats", "what --data opens", format_at},
+    {"optimizers", "how 'pare train' takes a step", optimizer_at},
+    {"schedules", "how its learning rate moves", schedule_at},
+    {"losses", "terms of --loss", loss_at},
     {"commands", "what pare can do", command_at},
 };
 enum { N_LISTS = (int)(sizeof lists / sizeof *lists) };
@@ -158,7 +176,7 @@ int cmd_list(int argc, char **argv)
     const char *const examples[] = {"pare list ops", "pare list architectures --json",
                                     "pare list ops --markdown > operators.md", NULL};
     const cli_command command = {"list",
-                                 "[ops|architectures|strategies|preprocessing|formats|commands]",
+                                 "[ops|architectures|strategies|preprocessing|formats|optimizers|schedules|losses|commands]",
                                  "Lists what this build knows; without a word, the lists.",
                                  options,
                                  0,

@@ -12,6 +12,7 @@
 #ifndef PARE_TRAIN_H
 #define PARE_TRAIN_H
 
+#include <pare/catalog.h>
 #include <pare/data.h>
 #include <pare/model.h>
 
@@ -92,6 +93,15 @@ typedef struct pare_train_options {
     pare_epoch_fn on_epoch; /* called after every epoch, or NULL */
     void *user;
 } pare_train_options;
+
+/* What `optimizer`, `schedule` and `loss` can name. */
+typedef enum pare_train_list {
+    PARE_TRAIN_OPTIMIZERS,
+    PARE_TRAIN_SCHEDULES,
+    PARE_TRAIN_LOSSES
+} pare_train_list;
+/* Entry `index`, 0, 1, ...; false past the last. The first is the default. */
+PARE_API bool pare_train_entry_at(pare_entry *out, pare_train_list list, int index);
 
 typedef struct pare_train_result {
     int epochs, best_epoch;

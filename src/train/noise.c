@@ -8,12 +8,17 @@
 #include "base/file.h"
 #include "base/text.h"
 
-pare_status pri_noise_open(pri_noise *out, const pare_data *data)
+pare_status pri_noise_open(pri_noise *out, const pri_view *view, const pare_data *data)
 {
+    bool has_classes = false;
+
     *out = (pri_noise){.count = data->count};
-    if (data->labels == NULL)
+    for (int k = 0; k < view->n_heads; k++)
+        has_classes = has_classes || (!view->heads[k].is_mask && view->heads[k].classes > 1);
+    if (data->labels == NULL || !has_classes)
         return pri_fail(data->ctx, PARE_ERROR_DATA,
-                        "doubtful labels are looked for in class labels, and the images have none");
+                        "doubtful labels are looked for where images have class labels and the "
+                        "model has a head of several classes for them");
     out->samples = pri_alloc(data->ctx, (size_t)data->count, sizeof *out->samples);
     return out->samples != NULL ? PARE_OK : PARE_ERROR_MEMORY;
 }

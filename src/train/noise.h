@@ -11,7 +11,7 @@
 #ifndef PRI_NOISE_H
 #define PRI_NOISE_H
 
-#include "data/data.h"
+#include "train/heads.h"
 
 enum { PRI_NOISE_LAST = 4 };
 
@@ -28,7 +28,8 @@ typedef struct pri_noise {
     int64_t count, dropped;
 } pri_noise;
 
-pare_status pri_noise_open(pri_noise *out, const pare_data *data);
+/* PARE_ERROR_DATA where there are no class labels or no head with several classes for them. */
+pare_status pri_noise_open(pri_noise *out, const pri_view *view, const pare_data *data);
 void pri_noise_close(pri_noise *noise);
 /* Notes a batch of logits (classes a row); images without a label are left out. */
 void pri_noise_note(pri_noise *noise, const float *logits, int64_t classes, const int32_t *labels,

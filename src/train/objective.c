@@ -125,6 +125,7 @@ pare_status pri_objective_weigh(pri_objective *objective, const pri_view *view,
             continue;
         }
         is_used = true;
+        objective->is_plain = false;
     }
     return weights == NULL || is_used
                ? PARE_OK

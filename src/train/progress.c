@@ -1,8 +1,29 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* progress.c - what callers and event files hear of a run. */
+/* progress.c - what is noted of a run, and what callers and event files hear of it. */
 #include "train/trainer.h"
 
-enum { GROUPS = 20 }; /* of steps an epoch, at most */
+enum {
+    GROUPS = 20,    /* of steps an epoch, at most */
+    EXPLODED = 1000 /* times the first loss is too much */
+};
+
+pare_status pri_trainer_watch(pri_trainer *t, double loss)
+{
+    if (t->position.first_loss < 0)
+        t->position.first_loss = loss;
+    if (loss > EXPLODED * (t->position.first_loss + 1))
+        return pri_fail(t->ctx, PARE_ERROR_NUMERIC,
+                        "the loss has grown from %.3g to %.3g in step %lld of epoch %lld; try a "
+                        "smaller learning rate",
+                        t->position.first_loss, loss, (long long)t->position.step + 1,
+                        (long long)t->position.epoch + 1);
+    for (int k = 0; k < t->view.n_heads && t->noise.samples != NULL; k++) {
+        if (!t->view.heads[k].is_mask)
+            pri_noise_note(&t->noise, pri_engine_output(t->engine, k), t->view.heads[k].classes,
+                           t->labels, t->order, t->batch);
+    }
+    return PARE_OK;
+}
 
 pare_status pri_trainer_tell_step(pri_trainer *t, double loss, double rate,
                                   double images_per_second)

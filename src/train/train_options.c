@@ -3,6 +3,7 @@
 #include <math.h>
 
 #include "base/text.h"
+#include "train/loss_terms.h"
 #include "train/trainer.h"
 
 static double or_default(double value, double fallback)
@@ -99,4 +100,29 @@ pare_status pri_trainer_fill_options(pri_trainer *t, const pare_train_options *g
     if (o->resume && o->checkpoint == NULL)
         return pri_fail(t->ctx, PARE_ERROR_ARGUMENT, "resuming needs the name of the checkpoint");
     return PARE_OK;
+}
+
+bool pare_train_entry_at(pare_entry *out, pare_train_list list, int index)
+{
+    const pri_optimizer *optimizers;
+    const pri_schedule *schedules;
+    const pri_loss_kind *losses;
+    const int counts[] = {[PARE_TRAIN_OPTIMIZERS] = pri_optimizer_list(&optimizers),
+                          [PARE_TRAIN_SCHEDULES] = pri_schedule_list(&schedules),
+                          [PARE_TRAIN_LOSSES] = pri_loss_kinds(&losses)};
+
+    if (index < 0 || index >= counts[list])
+        return false;
+    switch (list) {
+    case PARE_TRAIN_OPTIMIZERS:
+        *out = (pare_entry){optimizers[index].name, optimizers[index].summary};
+        break;
+    case PARE_TRAIN_SCHEDULES:
+        *out = (pare_entry){schedules[index].name, schedules[index].summary};
+        break;
+    case PARE_TRAIN_LOSSES:
+        *out = (pare_entry){losses[index].name, losses[index].summary};
+        break;
+    }
+    return true;
 }

@@ -11,8 +11,6 @@
 #include "train/loss.h"
 #include "train/insert_norm.h"
 
-enum { EXPLODED = 1000 }; /* times the first loss is too much */
-
 /* --- Setting up --- */
 
 static pare_status open_teacher_view(pri_trainer *t)
@@ -81,7 +79,7 @@ static pare_status make_buffers(pri_trainer *t)
         return PARE_ERROR_MEMORY;
     pri_state_read(&t->state, t->good);
     if (t->options.noise_report != NULL || t->options.trim > 0)
-        PRI_TRY(pri_noise_open(&t->noise, t->train));
+        PRI_TRY(pri_noise_open(&t->noise, &t->view, t->train));
     return pri_average_open(&t->average, t->ctx, &t->state, t->options.average);
 }
 
@@ -220,25 +218,6 @@ static bool update(pri_trainer *t)
     return true;
 }
 
-/* What is noted of a step's outputs before the weights change. */
-static pare_status watch_loss(pri_trainer *t, double loss)
-{
-    if (t->position.first_loss < 0)
-        t->position.first_loss = loss;
-    if (loss > EXPLODED * (t->position.first_loss + 1))
-        return pri_fail(t->ctx, PARE_ERROR_NUMERIC,
-                        "the loss has grown from %.3g to %.3g in step %lld of epoch %lld; try a "
-                        "smaller learning rate",
-                        t->position.first_loss, loss, (long long)t->position.step + 1,
-                        (long long)t->position.epoch + 1);
-    for (int k = 0; k < t->view.n_heads && t->noise.samples != NULL; k++) {
-        if (!t->view.heads[k].is_mask)
-            pri_noise_note(&t->noise, pri_engine_output(t->engine, k), t->view.heads[k].classes,
-                           t->labels, t->order, t->batch);
-    }
-    return PARE_OK;
-}
-
 static pare_status run_step(pri_trainer *t, double *out)
 {
     const pri_position *at = &t->position;
@@ -261,7 +240,7 @@ static pare_status run_step(pri_trainer *t, double *out)
     }
     if (!isfinite(loss))
         return pri_trainer_not_finite(t, "loss");
-    PRI_TRY(watch_loss(t, loss));
+    PRI_TRY(pri_trainer_watch(t, loss));
     pri_engine_zero_gradients(t->engine);
     PRI_TRY(pri_engine_backward(t->engine));
     if (!update(t))
@@ -349,12 +328,16 @@ static pare_status run_epochs(pri_trainer *t)
     pri_identity identity = {0};
     pare_status status = PARE_OK;
 
-    if (t->options.checkpoint != NULL)
+    if (t->options.checkpoint != NULL) {
         pri_trainer_identify(&identity, t);
+        pri_checkpoint_clear_rests(t);
+    }
     if (t->options.resume && pri_file_exists(t->options.checkpoint)) {
         PRI_TRY(pri_checkpoint_read(t, &identity));
         pri_engine_refresh(t->engine);
     }
+    if (t->options.noise_report != NULL) /* a path that cannot be written is told now */
+        PRI_TRY(pri_noise_write(&t->noise, t->train, t->options.noise_report));
     if (t->options.tensorboard != NULL)
         PRI_TRY(pri_events_open(&t->events, t->ctx, t->options.tensorboard));
     while (!is_over(t) && status == PARE_OK)

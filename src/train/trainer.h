@@ -76,6 +76,9 @@ pare_status pri_trainer_not_finite(const pri_trainer *trainer, const char *what)
 /* Scores the epoch just trained, or the average of its weights, and keeps these when they are the
  * best so far. Fills what `report` says of validation. */
 pare_status pri_trainer_judge(pri_trainer *trainer, pare_epoch *report);
+/* Looks at a step's loss and outputs before the weights change: notes margins of labels;
+ * PARE_ERROR_NUMERIC when the loss has exploded. */
+pare_status pri_trainer_watch(pri_trainer *trainer, double loss);
 /* Tells callbacks and event files of steps, once a group is full, and of an epoch. */
 pare_status pri_trainer_tell_step(pri_trainer *trainer, double loss, double rate,
                                   double images_per_second);
@@ -83,6 +86,8 @@ pare_status pri_trainer_tell_epoch(pri_trainer *trainer, const pare_epoch *epoch
 
 void pri_trainer_identify(pri_identity *out, const pri_trainer *trainer);
 pare_status pri_checkpoint_write(const pri_trainer *trainer, const pri_identity *identity);
+/* Removes what a process that died while it wrote the checkpoint left beside it. */
+void pri_checkpoint_clear_rests(const pri_trainer *trainer);
 /* Restores weights, moments, best weights, what is known of labels, and position. PARE_ERROR_FORMAT
  * when the file is damaged, PARE_ERROR_ARGUMENT when it belongs to another run; the trainer is then
  * unchanged. */

@@ -11,6 +11,8 @@
 #include "base/random.h"
 #include "train/noise.h"
 
+static const pri_view with_classes = {.n_heads = 1, .heads = {{.classes = 3}}};
+
 static void a_note_follows_the_formula(void **state)
 {
     const float logits[] = {2, 5, 1, /* next image */ 0, 0, 4};
@@ -21,7 +23,7 @@ static void a_note_follows_the_formula(void **state)
     pri_noise noise;
 
     (void)state;
-    test_ok(ctx, pri_noise_open(&noise, data));
+    test_ok(ctx, pri_noise_open(&noise, &with_classes, data));
     for (int k = 0; k < 2; k++)
         pri_noise_note(&noise, logits, 3, labels, order, 2);
     assert_true(noise.samples[1].margin == -6 && noise.samples[1].seen == 2);
@@ -31,8 +33,9 @@ static void a_note_follows_the_formula(void **state)
     pri_noise_close(&noise);
     int32_t *kept = data->labels;
     data->labels = NULL;
-    assert_int_equal(pri_noise_open(&noise, data), PARE_ERROR_DATA);
+    assert_int_equal(pri_noise_open(&noise, &with_classes, data), PARE_ERROR_DATA);
     data->labels = kept;
+    assert_int_equal(pri_noise_open(&noise, &(pri_view){0}, data), PARE_ERROR_DATA);
     pare_data_free(data);
     pare_context_free(ctx);
 }
@@ -45,7 +48,7 @@ static void trimming_takes_the_worst_and_only_doubtful_ones(void **state)
     pri_noise noise;
 
     (void)state;
-    test_ok(ctx, pri_noise_open(&noise, data));
+    test_ok(ctx, pri_noise_open(&noise, &with_classes, data));
     for (int i = 0; i < 10; i++) {
         noise.samples[i] = (pri_sample){.margin = i - 2.5, .seen = 2};
         order[i] = 9 - i;

@@ -245,18 +245,30 @@ static void a_loss_that_explodes_stops_with_the_best_weights(void **state)
     pare_context *ctx = test_context();
     pare_data *train = train_images(ctx, IMAGES, 1, false), *val = train_images(ctx, 32, 2, false);
     pare_model *model = train_network(ctx, 6, false, false);
-    pare_train_result result;
+    const char *folder = test_folder();
+    pare_train_result result, again;
     pare_scores scores;
+    char path[600];
 
     (void)state;
+    snprintf(path, sizeof path, "%s/run", folder);
     options.freeze_norm = true;
+    options.checkpoint = path;
+    pare_model *other = train_network(ctx, 6, false, false);
     assert_int_equal(pare_train(model, train, val, &options, &result), PARE_ERROR_NUMERIC);
     assert_non_null(strstr(pare_context_message(ctx), "smaller learning rate"));
     assert_true(result.best_epoch >= 1 && result.epochs < 30);
     test_ok(ctx, pare_evaluate(&scores, model, val));
     assert_true(scores.accuracy == result.best_val_accuracy);
+    options.resume =
+        true; /* the checkpoint is that of the last good epoch, and leads there again */
+    assert_int_equal(pare_train(other, train, val, &options, &again), PARE_ERROR_NUMERIC);
+    assert_true(again.best_epoch == result.best_epoch && again.epochs == result.epochs);
+    assert_same_weights(model, other, true);
     pare_scores_clear(&scores);
     pare_model_free(model);
+    pare_model_free(other);
+    test_remove_folder(folder);
     pare_data_free(train);
     pare_data_free(val);
     pare_context_free(ctx);

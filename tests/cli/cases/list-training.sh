@@ -1,0 +1,1 @@
+pare list optimizers; pare list schedules; pare list losses
