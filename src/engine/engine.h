@@ -26,6 +26,7 @@ typedef struct pri_engine_options {
     int n_taps;               /* ... and whose gradients are kept after backward */
     bool no_fusion;           /* every value of the graph is computed as itself */
     bool plain;               /* no channels-last, for tests */
+    bool plan_only;           /* takes no memory to run in: only what it would need can be asked */
 } pri_engine_options;
 
 pare_status pri_engine_new(pri_engine **out, pare_model *model, const pri_engine_options *options);

@@ -19,7 +19,7 @@ static pare_status set_inputs(pri_facts *facts, const pri_graph *graph, int64_t 
         if (!input->has_shape)
             return pri_fail(facts->ctx, PARE_ERROR_SHAPE, "input '%s' has no shape; give it one with --input",
                             input->name);
-        fact->dtype = input->dtype;
+        fact->dtype = pri_dtype_run(input->dtype);
         fact->shape = input->shape;
         if (fact->shape.rank > 0) {
             if (batch > 0)
@@ -34,6 +34,9 @@ static pare_status set_inputs(pri_facts *facts, const pri_graph *graph, int64_t 
                                 "'%s:1x3x224x224' (your sizes)",
                                 k, input->name, input->name);
         }
+        if (!pri_shape_is_sane(&fact->shape))
+            return pri_fail(facts->ctx, PARE_ERROR_SHAPE, "input '%s' is impossibly large",
+                            input->name);
         fact->known = true;
     }
     return PARE_OK;
@@ -100,6 +103,26 @@ static bool can_fold(const pri_call *call)
             return false;
     }
     return true;
+}
+
+/* A few bytes of file can ask for any number of elements. */
+static pare_status check_growth(pri_facts *facts, const pri_call *call)
+{
+    const int64_t limit = pri_growth_limit(call->ctx);
+    int64_t bytes = 0;
+
+    for (int k = 0; k < call->n_out; k++) {
+        if (call->out[k].present)
+            bytes += pri_shape_count(&call->out[k].shape) *
+                     (int64_t)pri_dtype_bytes(call->out[k].dtype);
+    }
+    if (bytes > limit - facts->folded_bytes)
+        return pri_op_fail(call, PARE_ERROR_UNSUPPORTED,
+                           "computes constants of %.0f MB from the model's; all of them together may "
+                           "take %lld MB",
+                           (double)bytes / 1048576, (long long)(limit >> 20));
+    facts->folded_bytes += bytes;
+    return PARE_OK;
 }
 
 /* Runs the node of an inferred call on its constants; outputs become facts. */
@@ -175,11 +198,16 @@ static pare_status infer_node(pri_facts *facts, const pare_model *model, pri_nod
         if (node->outputs[k] == NULL)
             continue;
         pri_fact *fact = &facts->of[node->outputs[k]->id];
+        if (!pri_shape_is_sane(&out[k].shape))
+            return pri_op_fail(&call, PARE_ERROR_SHAPE, "output %d is impossibly large", k);
         fact->known = true;
         fact->dtype = out[k].dtype;
         fact->shape = out[k].shape;
     }
-    return can_fold(&call) ? fold(facts, &call) : PARE_OK;
+    if (!can_fold(&call))
+        return PARE_OK;
+    PRI_TRY(check_growth(facts, &call));
+    return fold(facts, &call);
 }
 
 pare_status pri_facts_explain(pri_facts *facts, const pare_model *model, pri_node *node)
@@ -195,7 +223,7 @@ pare_status pri_facts_explain(pri_facts *facts, const pare_model *model, pri_nod
 
 static bool is_constant_node(const pri_node *node)
 {
-    for (int k = 0; k < node->n_outputs; k++) {
+    for (int k = 0; k < node->n_outputs && !node->is_derived; k++) {
         if (node->outputs[k] != NULL && node->outputs[k]->constant == NULL)
             return false;
     }

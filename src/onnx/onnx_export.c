@@ -190,7 +190,8 @@ static Onnx__AttributeProto *write_attr(exporter *ex, const pri_node *node, cons
     if (is_old_constant(node, attr)) {
         message->name = pri_arena_strdup(ex->arena, "value");
         message->type = ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__TENSOR;
-        message->t = pri_onnx_write_tensor(ex->arena, node->outputs[0]->constant, "");
+        message->t = pri_onnx_write_tensor(ex->arena, node->outputs[0]->constant,
+                                           node->outputs[0]->dtype, "");
         return message->t != NULL ? message : NULL;
     }
     switch (attr->type) {
@@ -215,7 +216,7 @@ static Onnx__AttributeProto *write_attr(exporter *ex, const pri_node *node, cons
         message->floats = as_mutable(attr->floats);
         break;
     case PRI_ATTR_TENSOR:
-        message->t = pri_onnx_write_tensor(ex->arena, attr->tensor, "");
+        message->t = pri_onnx_write_tensor(ex->arena, attr->tensor, attr->tensor->dtype, "");
         return message->t != NULL ? message : NULL;
     default: break;
     }
@@ -295,7 +296,7 @@ static Onnx__TensorProto *write_initializer(exporter *ex, const pri_value *value
         !(old->has_data_location &&
           old->data_location == ONNX__TENSOR_PROTO__DATA_LOCATION__EXTERNAL))
         return as_mutable(old);
-    return pri_onnx_write_tensor(ex->arena, value->constant, value->name);
+    return pri_onnx_write_tensor(ex->arena, value->constant, value->dtype, value->name);
 }
 
 static pare_status write_initializers(exporter *ex, Onnx__GraphProto *graph)

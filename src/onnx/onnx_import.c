@@ -54,7 +54,8 @@ static void read_type(pri_value *value, const Onnx__ValueInfoProto *info)
     if (info->type == NULL || info->type->value_case != ONNX__TYPE_PROTO__VALUE_TENSOR_TYPE)
         return;
     const Onnx__TypeProto__Tensor *type = info->type->tensor_type;
-    value->dtype = (pri_dtype)type->elem_type;
+    if (value->constant == NULL)
+        value->dtype = (pri_dtype)type->elem_type;
     if (type->shape == NULL || type->shape->n_dim > PRI_MAX_RANK)
         return;
     value->has_shape = true;
@@ -65,6 +66,10 @@ static void read_type(pri_value *value, const Onnx__ValueInfoProto *info)
             dim->value_case == ONNX__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_VALUE &&
             dim->dim_value >= 0;
         value->shape.dims[i] = is_fixed ? dim->dim_value : PRI_DYNAMIC;
+        const bool is_named =
+            dim->value_case == ONNX__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_PARAM &&
+            dim->dim_param != NULL && dim->dim_param[0] != '\0';
+        value->symbols[i] = is_named ? dim->dim_param : NULL;
     }
 }
 
@@ -206,6 +211,7 @@ static pare_status read_attr(pri_attr *attr, importer *im, const Onnx__Attribute
         return PARE_OK;
     case PRI_ATTR_STRINGS: return read_strings(attr, arena, message);
     case PRI_ATTR_TENSOR:
+        attr->dtype = message->t != NULL ? (pri_dtype)message->t->data_type : PRI_UNDEFINED;
         return message->t != NULL
                    ? pri_onnx_read_tensor(&attr->tensor, im->ctx, message->t, im->folder)
                    : PARE_OK;
@@ -246,6 +252,7 @@ static pare_status read_constant(pri_value *value, importer *im, const pri_node 
         const pri_shape list = {.rank = 1, .dims = {attr->count}};
         if (strcmp(attr->name, "value") == 0 && attr->tensor != NULL) {
             PRI_TRY(pri_tensor_share(&value->constant, attr->tensor));
+            value->dtype = attr->dtype;
         } else if (strcmp(attr->name, "value_float") == 0 && attr->type == PRI_ATTR_FLOAT) {
             PRI_TRY(pri_tensor_new(&value->constant, im->ctx, PRI_F32, &scalar));
             *(float *)value->constant->data = attr->f;
@@ -262,7 +269,7 @@ static pare_status read_constant(pri_value *value, importer *im, const pri_node 
                 memcpy(value->constant->data, attr->ints, (size_t)attr->count * sizeof(int64_t));
         }
     }
-    if (value->constant != NULL)
+    if (value->constant != NULL && pri_dtype_run(value->dtype) != value->constant->dtype)
         value->dtype = value->constant->dtype;
     return PARE_OK;
 }

@@ -31,7 +31,7 @@ static pare_status read_shape(pri_shape *shape, int64_t *count, pare_context *ct
     for (size_t i = 0; i < message->n_dims; i++)
         shape->dims[i] = message->dims[i];
     *count = pri_shape_count(shape);
-    if (*count < 0 || *count > INT64_MAX / 16)
+    if (!pri_shape_is_sane(shape))
         return pri_fail(ctx, PARE_ERROR_FORMAT, "tensor '%s' has an impossible shape", name);
     return PARE_OK;
 }
@@ -165,6 +165,16 @@ static void copy_typed(pri_tensor *tensor, const Onnx__TensorProto *message, int
     }
 }
 
+static pare_status widen(pri_tensor **tensor)
+{
+    pri_tensor *wide = NULL;
+
+    PRI_TRY(pri_tensor_convert(&wide, *tensor, PRI_F32));
+    pri_tensor_free(*tensor);
+    *tensor = wide;
+    return PARE_OK;
+}
+
 pare_status pri_onnx_read_tensor(pri_tensor **out, pare_context *ctx,
                                  const Onnx__TensorProto *message, const char *folder)
 {
@@ -197,6 +207,8 @@ pare_status pri_onnx_read_tensor(pri_tensor **out, pare_context *ctx,
         copy_typed(*out, message, count);
     else if (bytes > 0)
         memcpy((*out)->data, message->raw_data.data, (size_t)bytes);
+    if (status == PARE_OK && pri_dtype_run(dtype) != dtype)
+        status = widen(out);
     if (status != PARE_OK) {
         pri_tensor_free(*out);
         *out = NULL;
@@ -204,14 +216,33 @@ pare_status pri_onnx_read_tensor(pri_tensor **out, pare_context *ctx,
     return status;
 }
 
-Onnx__TensorProto *pri_onnx_write_tensor(pri_arena *arena, const pri_tensor *tensor,
-                                         const char *name)
+/* The tensor's elements as `dtype`, in the arena where they are not its own. */
+static void *elements_as(pri_arena *arena, const pri_tensor *tensor, pri_dtype dtype)
 {
+    const size_t count = (size_t)pri_tensor_count(tensor), size = pri_dtype_bytes(dtype);
+    pri_tensor *narrow = NULL;
+
+    if (tensor->dtype == dtype)
+        return tensor->data;
+    void *copy = pri_arena_alloc(arena, count, size);
+    if (copy == NULL || pri_tensor_convert(&narrow, tensor, dtype) != PARE_OK)
+        return NULL;
+    memcpy(copy, narrow->data, count * size);
+    pri_tensor_free(narrow);
+    return copy;
+}
+
+Onnx__TensorProto *pri_onnx_write_tensor(pri_arena *arena, const pri_tensor *tensor,
+                                         pri_dtype dtype, const char *name)
+{
+    if (tensor->dtype != PRI_F32 || pri_dtype_run(dtype) != PRI_F32)
+        dtype = tensor->dtype;
     Onnx__TensorProto *message = pri_arena_alloc(arena, 1, sizeof *message);
     int64_t *dims = pri_arena_alloc(arena, PRI_MAX_RANK, sizeof *dims);
     char *copy = pri_arena_strdup(arena, name);
 
-    if (message == NULL || dims == NULL || copy == NULL)
+    void *data = elements_as(arena, tensor, dtype);
+    if (message == NULL || dims == NULL || copy == NULL || data == NULL)
         return NULL;
     onnx__tensor_proto__init(message);
     for (int i = 0; i < tensor->shape.rank; i++)
@@ -220,10 +251,10 @@ Onnx__TensorProto *pri_onnx_write_tensor(pri_arena *arena, const pri_tensor *ten
     message->dims = dims;
     message->name = copy;
     message->has_data_type = 1;
-    message->data_type = (int32_t)tensor->dtype;
+    message->data_type = (int32_t)dtype;
     message->has_raw_data = 1;
     message->raw_data.len =
-        (size_t)pri_tensor_count(tensor) * pri_dtype_bytes(tensor->dtype);
-    message->raw_data.data = tensor->data;
+        (size_t)pri_tensor_count(tensor) * pri_dtype_bytes(dtype);
+    message->raw_data.data = data;
     return message;
 }
