@@ -15,6 +15,7 @@ typedef struct derivation {
     pri_tensor **results; /* by value id; owned until a value takes it */
     bool *is_pure;        /* by node id: its result is there */
     int64_t bytes;
+    bool is_full;         /* more would take too much memory */
 } derivation;
 
 static pri_tensor *tensor_of(const derivation *d, const pri_value *value)
@@ -26,7 +27,7 @@ static bool can_run(const derivation *d, const pri_node *node)
 {
     const pri_op *op = node->op;
 
-    if (node->is_dead || op == NULL || op->forward == NULL || op->reads_shapes_only ||
+    if (d->is_full || node->is_dead || op == NULL || op->forward == NULL || op->reads_shapes_only ||
         op->updates != 0 || node->n_implicit > 0 || node->n_inputs == 0 || node->n_outputs != 1 ||
         node->outputs[0] == NULL || node->outputs[0]->constant != NULL)
         return false;
@@ -55,6 +56,7 @@ static pare_status run(derivation *d, const pri_node *node)
     d->bytes += pri_tensor_count(out[0]) * (int64_t)pri_dtype_bytes(out[0]->dtype);
     if (d->bytes > pri_growth_limit(graph->ctx)) {
         pri_tensor_free(out[0]);
+        d->is_full = true;
         return PARE_OK;
     }
     d->results[node->outputs[0]->id] = out[0];

@@ -41,31 +41,9 @@ pare_status pare_model_parse(pare_model **out, pare_context *ctx, const void *by
     return make_loaded(out, graph);
 }
 
-/* What was packed must read back: a guard against writing a file nobody can open. */
-static pare_status check_bytes(const pare_model *model, const unsigned char *bytes, size_t size)
-{
-    pri_graph *graph = NULL;
-    const pare_status status =
-        pri_onnx_import_bytes(&graph, model->ctx, bytes, size, "the file about to be written", NULL);
-
-    pri_graph_free(graph);
-    return status;
-}
-
 pare_status pare_model_save(const pare_model *model, const char *path, bool replace)
 {
-    unsigned char *bytes = NULL;
-    size_t size = 0;
-
-    if (!replace && pri_file_exists(path))
-        return pri_fail(model->ctx, PARE_ERROR_EXISTS, "'%s' exists; use --force to replace it",
-                        path);
-    PRI_TRY(pri_onnx_export_bytes(&bytes, &size, model->graph));
-    pare_status status = check_bytes(model, bytes, size);
-    if (status == PARE_OK)
-        status = pri_file_write(model->ctx, path, bytes, size, replace);
-    pri_free(bytes);
-    return status;
+    return pri_onnx_save(model->graph, path, replace);
 }
 
 pare_status pare_model_clone(pare_model **out, const pare_model *model)

@@ -5,12 +5,13 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "onnx/onnx_external.h"
 #include "onnx/onnx_io.h"
 #include "onnx/onnx_origin.h"
 #include "onnx/onnx_tensor.h"
 #include "onnx/wire.h"
 
-enum { MIN_OPSET = 7, MAX_OPSET = 21, MIN_IR = 3, MAX_IR = 10, MAX_NESTING = 64 };
+enum { MIN_OPSET = 7, MAX_OPSET = 21, MIN_IR = 3, MAX_IR = 10 };
 
 typedef struct importer {
     pri_graph *graph;
@@ -360,8 +361,9 @@ static pare_status read_versions(pri_graph *graph, pare_context *ctx,
         return pri_fail(ctx, PARE_ERROR_FORMAT, "it holds no graph");
     for (size_t i = 0; i < model->n_opset_import; i++) {
         const char *domain = text_of(model->opset_import[i]->domain);
+        const int64_t version = model->opset_import[i]->version;
         if (domain[0] == '\0' || strcmp(domain, "ai.onnx") == 0)
-            graph->opset = (int)model->opset_import[i]->version;
+            graph->opset = version > 0 && version < INT32_MAX ? (int)version : 0;
     }
     if (model->ir_version < MIN_IR)
         return pri_fail(ctx, PARE_ERROR_UNSUPPORTED,
@@ -370,7 +372,11 @@ static pare_status read_versions(pri_graph *graph, pare_context *ctx,
     if (model->ir_version > MAX_IR)
         pri_log(ctx, PARE_LOG_WARNING, "'%s' has IR version %lld, newer than %d: read as far as known",
                 graph->source, (long long)model->ir_version, MAX_IR);
-    if (graph->opset < MIN_OPSET || graph->opset > MAX_OPSET)
+    if (graph->opset > MAX_OPSET)
+        pri_log(ctx, PARE_LOG_WARNING,
+                "'%s' is in opset %d, newer than %d: it can be looked at and written, not run",
+                graph->source, graph->opset, MAX_OPSET);
+    if (graph->opset > 0 && graph->opset < MIN_OPSET)
         return pri_fail(ctx, PARE_ERROR_UNSUPPORTED,
                         "unsupported opset %d of ai.onnx; supported: %d to %d; re-export the model",
                         graph->opset, MIN_OPSET, MAX_OPSET);
@@ -404,7 +410,7 @@ static pare_status import_checked(pri_graph **out, pare_context *ctx, const unsi
 {
     importer im = {.ctx = ctx, .folder = folder};
 
-    PRI_TRY(pri_wire_check(ctx, bytes, size_bytes, MAX_NESTING));
+    PRI_TRY(pri_wire_check(ctx, bytes, size_bytes, PRI_ONNX_MAX_NESTING));
     Onnx__ModelProto *model = onnx__model_proto__unpack(NULL, size_bytes, bytes);
     if (model == NULL)
         return pri_fail(ctx, PARE_ERROR_FORMAT, "its fields do not follow the ONNX schema");
@@ -417,11 +423,16 @@ static pare_status import_checked(pri_graph **out, pare_context *ctx, const unsi
     }
     atomic_init(&origin->references, 1);
     origin->model = model;
+    origin->has_external = false;
     im.graph->origin = origin;
     im.graph->retain_origin = pri_onnx_retain;
     im.graph->release_origin = pri_onnx_release;
     im.graph->source = pri_arena_strdup(im.graph->arena, name);
-    status = im.graph->source != NULL ? read_model(&im, model) : PARE_ERROR_MEMORY;
+    status = im.graph->source != NULL
+                 ? pri_onnx_take_inside(&origin->has_external, ctx, model, folder)
+                 : PARE_ERROR_MEMORY;
+    if (status == PARE_OK)
+        status = read_model(&im, model);
     if (status != PARE_OK) {
         pri_graph_free(im.graph);
         return status;
@@ -448,18 +459,11 @@ pare_status pri_onnx_import(pri_graph **out, pare_context *ctx, const char *path
 
     *out = NULL;
     PRI_TRY(pri_file_read(&bytes, ctx, path));
-    char *folder = pri_strdup(ctx, path);
-    pare_status status = PARE_ERROR_MEMORY;
-    if (folder != NULL) {
-        char *slash = strrchr(folder, '/');
-        if (slash == NULL)
-            strncpy(folder, ".", 2);
-        else if (slash == folder)
-            slash[1] = '\0';
-        else
-            *slash = '\0';
-        status = pri_onnx_import_bytes(out, ctx, bytes.data, bytes.size_bytes, path, folder);
-    }
+    char *folder = pri_folder_of(ctx, path);
+    const pare_status status =
+        folder != NULL
+            ? pri_onnx_import_bytes(out, ctx, bytes.data, bytes.size_bytes, path, folder)
+            : PARE_ERROR_MEMORY;
     pri_free(folder);
     pri_bytes_clear(&bytes);
     return status;

@@ -5,11 +5,9 @@
  */
 #include "onnx/onnx_tensor.h"
 
-#include <limits.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "base/file.h"
+#include "onnx/onnx_external.h"
 
 static pare_status fail_size(pare_context *ctx, const Onnx__TensorProto *message, int64_t expected,
                              int64_t found, const char *unit)
@@ -33,94 +31,6 @@ static pare_status read_shape(pri_shape *shape, int64_t *count, pare_context *ct
     *count = pri_shape_count(shape);
     if (!pri_shape_is_sane(shape))
         return pri_fail(ctx, PARE_ERROR_FORMAT, "tensor '%s' has an impossible shape", name);
-    return PARE_OK;
-}
-
-/* --- External data --- */
-
-typedef struct external_place {
-    const char *location;
-    int64_t offset, length; /* length -1: not stated */
-} external_place;
-
-static bool parse_number(int64_t *out, const char *text)
-{
-    char *end = NULL;
-    const long long value = strtoll(text, &end, 10);
-
-    *out = value;
-    return end != text && *end == '\0' && value >= 0;
-}
-
-static pare_status find_place(external_place *place, pare_context *ctx,
-                              const Onnx__TensorProto *message)
-{
-    *place = (external_place){.length = -1};
-    for (size_t i = 0; i < message->n_external_data; i++) {
-        const char *key = message->external_data[i]->key;
-        const char *value = message->external_data[i]->value;
-        bool ok = true;
-        if (key == NULL || value == NULL)
-            continue;
-        if (strcmp(key, "location") == 0)
-            place->location = value;
-        else if (strcmp(key, "offset") == 0)
-            ok = parse_number(&place->offset, value);
-        else if (strcmp(key, "length") == 0)
-            ok = parse_number(&place->length, value);
-        if (!ok)
-            return pri_fail(ctx, PARE_ERROR_FORMAT, "external data of '%s': %s '%s' is no number",
-                            message->name, key, value);
-    }
-    if (place->location == NULL || place->location[0] == '\0')
-        return pri_fail(ctx, PARE_ERROR_FORMAT, "external data of '%s' has no location",
-                        message->name);
-    return PARE_OK;
-}
-
-/* The real path of the file, which must lie below the model's folder. */
-static pare_status resolve(char path[PATH_MAX], pare_context *ctx, const char *folder,
-                           const char *location)
-{
-    char root[PATH_MAX];
-    pare_status status = PARE_ERROR_FORMAT;
-
-    char *joined = pri_path_join(ctx, folder, location);
-    if (joined == NULL)
-        return PARE_ERROR_MEMORY;
-    if (location[0] == '/' || realpath(folder, root) == NULL)
-        status = pri_fail(ctx, PARE_ERROR_FORMAT,
-                          "external data '%s' is not inside the model's folder", location);
-    else if (realpath(joined, path) == NULL)
-        status = pri_fail(ctx, PARE_ERROR_FILE, "external data '%s' is missing", joined);
-    else if (strncmp(path, root, strlen(root)) != 0 ||
-             (path[strlen(root)] != '/' && strcmp(root, "/") != 0))
-        status = pri_fail(ctx, PARE_ERROR_FORMAT,
-                          "external data '%s' is not inside the model's folder", location);
-    else
-        status = PARE_OK;
-    pri_free(joined);
-    return status;
-}
-
-static pare_status check_external(char path[PATH_MAX], external_place *place, pare_context *ctx,
-                                  const Onnx__TensorProto *message, const char *folder,
-                                  int64_t bytes)
-{
-    if (folder == NULL)
-        return pri_fail(ctx, PARE_ERROR_UNSUPPORTED,
-                        "tensor '%s' lies in an external file, which is not read from memory",
-                        message->name);
-    PRI_TRY(find_place(place, ctx, message));
-    PRI_TRY(resolve(path, ctx, folder, place->location));
-    if (place->length >= 0 && place->length != bytes)
-        return fail_size(ctx, message, bytes, place->length, "bytes");
-    const int64_t size = pri_file_size(path);
-    if (place->offset > size || bytes > size - place->offset)
-        return pri_fail(ctx, PARE_ERROR_FORMAT,
-                        "external data '%s' ends before the %lld bytes of '%s' at offset %lld",
-                        place->location, (long long)bytes, message->name,
-                        (long long)place->offset);
     return PARE_OK;
 }
 
@@ -180,8 +90,6 @@ pare_status pri_onnx_read_tensor(pri_tensor **out, pare_context *ctx,
 {
     const pri_dtype dtype = (pri_dtype)message->data_type;
     const size_t size = pri_dtype_bytes(dtype);
-    char path[PATH_MAX];
-    external_place place = {0};
     pri_shape shape;
     int64_t count = 0;
 
@@ -190,11 +98,11 @@ pare_status pri_onnx_read_tensor(pri_tensor **out, pare_context *ctx,
     if (size == 0)
         return PARE_OK;
     const int64_t bytes = count * (int64_t)size;
-    const bool is_external = message->has_data_location &&
-                             message->data_location == ONNX__TENSOR_PROTO__DATA_LOCATION__EXTERNAL;
+    const bool is_external = pri_onnx_is_external(message);
+    pri_onnx_place place = {0};
     /* sizes are settled before anything is allocated */
     if (is_external)
-        PRI_TRY(check_external(path, &place, ctx, message, folder, bytes));
+        PRI_TRY(pri_onnx_find_place(&place, ctx, message, folder, bytes));
     else if (message->has_raw_data && (int64_t)message->raw_data.len != bytes)
         return fail_size(ctx, message, bytes, (int64_t)message->raw_data.len, "bytes");
     else if (!message->has_raw_data && typed_count(message, dtype) != count)
@@ -202,7 +110,7 @@ pare_status pri_onnx_read_tensor(pri_tensor **out, pare_context *ctx,
     PRI_TRY(pri_tensor_new(out, ctx, dtype, &shape));
     pare_status status = PARE_OK;
     if (is_external)
-        status = pri_file_read_part((*out)->data, ctx, path, place.offset, bytes);
+        status = pri_file_read_part((*out)->data, ctx, place.path, place.offset, bytes);
     else if (!message->has_raw_data)
         copy_typed(*out, message, count);
     else if (bytes > 0)
