@@ -52,7 +52,7 @@ static Onnx__AttributeProto *write_attr(pri_exporter *ex, const pri_node *node, 
         message->floats = pri_as_mutable(attr->floats);
         break;
     case PRI_ATTR_TENSOR:
-        message->t = pri_onnx_write_tensor(ex->arena, attr->tensor, attr->tensor->dtype, "");
+        message->t = pri_onnx_write_tensor(ex->arena, attr->tensor, attr->dtype, "");
         return message->t != NULL ? message : NULL;
     default: break;
     }

@@ -87,7 +87,7 @@ const pri_op pri_op_size = {
 
 static pare_status cast_infer(pri_call *call)
 {
-    const pri_dtype to = (pri_dtype)pri_node_attr_int(call->node, "to", 0);
+    const pri_dtype to = pri_dtype_run((pri_dtype)pri_node_attr_int(call->node, "to", 0));
     const pri_dtype from = call->in[0].dtype;
 
     if ((to != PRI_F32 && to != PRI_I64 && to != PRI_I32 && to != PRI_BOOL && to != PRI_U8 &&
