@@ -15,7 +15,7 @@ typedef struct derivation {
     pri_tensor **results; /* by value id; owned until a value takes it */
     bool *is_pure;        /* by node id: its result is there */
     int64_t bytes;
-    bool is_full;         /* more would take too much memory */
+    bool is_full; /* more would take too much memory */
 } derivation;
 
 static pri_tensor *tensor_of(const derivation *d, const pri_value *value)
@@ -102,10 +102,9 @@ static void keep_result(derivation *d, pri_node *node)
 pare_status pri_model_derive(pare_model *model)
 {
     pri_graph *graph = model->graph;
-    derivation d = {
-        .graph = graph,
-        .results = pri_alloc(model->ctx, (size_t)graph->n_values, sizeof *d.results),
-        .is_pure = pri_alloc(model->ctx, (size_t)graph->n_nodes, sizeof *d.is_pure)};
+    derivation d = {.graph = graph,
+                    .results = pri_alloc(model->ctx, (size_t)graph->n_values, sizeof *d.results),
+                    .is_pure = pri_alloc(model->ctx, (size_t)graph->n_nodes, sizeof *d.is_pure)};
     pare_status status = d.results != NULL && d.is_pure != NULL ? PARE_OK : PARE_ERROR_MEMORY;
 
     for (int i = 0; i < graph->n_nodes && status == PARE_OK; i++) {

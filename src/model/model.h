@@ -55,10 +55,13 @@ typedef struct pri_facts {
 } pri_facts;
 
 /* Infers everything for the declared input shapes with their dynamic first dimension set to
- * `batch` (0: declared, or 1 when open). Other open dimensions are an error naming the input.
+ * `batch` (0: declared, or 1 when open), and so all dimensions that the file gives the same name.
+ * Other open dimensions, and such of one name and two sizes, are errors naming the input.
  * With `tolerant`, nodes that cannot be inferred leave their outputs unknown instead of failing. */
 pare_status pri_facts_infer(pri_facts **out, const pare_model *model, int64_t batch,
                             bool tolerant);
+/* inputs.c: types and shapes of the inputs, with the batch as above. */
+pare_status pri_facts_set_inputs(pri_facts *facts, const pri_graph *graph, int64_t batch);
 /* The error because of which a node's outputs are unknown in tolerant facts. */
 pare_status pri_facts_explain(pri_facts *facts, const pare_model *model, pri_node *node);
 /* Takes the model's constants anew and folds again what depends on weights (shapes must be as they

@@ -107,17 +107,3 @@ const char *pare_model_output_name(const pare_model *model, int index)
     return index >= 0 && index < model->graph->n_outputs ? model->graph->outputs[index]->name
                                                          : NULL;
 }
-
-pare_status pare_model_set_input_shape(pare_model *model, int index, int rank, const int64_t *dims)
-{
-    if (index < 0 || index >= model->graph->n_inputs || rank < 0 || rank > PRI_MAX_RANK)
-        return pri_fail(model->ctx, PARE_ERROR_ARGUMENT, "the model has no input %d", index);
-    pri_value *input = model->graph->inputs[index];
-    if (input->has_shape && input->shape.rank != rank)
-        return pri_fail(model->ctx, PARE_ERROR_SHAPE, "input '%s' has %d dimensions, not %d",
-                        input->name, input->shape.rank, rank);
-    input->has_shape = true;
-    input->shape = pri_shape_of(rank, dims);
-    input->is_changed = true;
-    return PARE_OK;
-}

@@ -103,8 +103,7 @@ static pare_status pack(unsigned char **bytes, size_t *size_bytes, pri_exporter 
     return PARE_OK;
 }
 
-pare_status pri_onnx_export_bytes(unsigned char **bytes, size_t *size_bytes,
-                                  const pri_graph *graph)
+pare_status pri_onnx_export_bytes(unsigned char **bytes, size_t *size_bytes, const pri_graph *graph)
 {
     pri_exporter ex = {.graph = graph};
 
@@ -167,8 +166,8 @@ static pare_status save_alone(const pri_graph *graph, const char *path, bool rep
     return status;
 }
 
-/* The data file has a name of its own, so the old model stays whole until the new one is renamed over
- * it. */
+/* The data file has a name of its own, so the old model stays whole until the new one is renamed
+ * over it. */
 static pare_status write_both(pri_exporter *ex, const char *path, const char *data_path,
                               bool replace)
 {

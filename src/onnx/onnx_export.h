@@ -15,8 +15,8 @@ typedef struct pri_exporter {
     const pri_graph *graph;
     Onnx__ModelProto *model;
     pri_onnx_external *external; /* NULL: everything goes into one file */
-    bool *is_stated; /* by value id: an initialiser where the file had it computed */
-    bool *is_moot;   /* by node id: only computes such values */
+    bool *is_stated;             /* by value id: an initialiser where the file had it computed */
+    bool *is_moot;               /* by node id: only computes such values */
 } pri_exporter;
 
 #define PRI_NEW(arena, type) ((type *)pri_arena_alloc(arena, 1, sizeof(type)))

@@ -25,7 +25,8 @@ static Onnx__TensorShapeProto *write_shape(pri_exporter *ex, const pri_value *va
         onnx__tensor_shape_proto__dimension__init(dims[i]);
         if (is_open) {
             dims[i]->value_case = ONNX__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_PARAM;
-            dims[i]->dim_param = pri_arena_strdup(ex->arena, "N");
+            dims[i]->dim_param =
+                pri_arena_strdup(ex->arena, value->symbols[i] != NULL ? value->symbols[i] : "N");
         } else {
             dims[i]->value_case = ONNX__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_VALUE;
             dims[i]->dim_value = value->shape.dims[i];
@@ -111,8 +112,7 @@ static pare_status write_inputs(pri_exporter *ex, Onnx__GraphProto *graph)
     const pri_graph *g = ex->graph;
     const pri_onnx_origin *origin = g->origin;
     const Onnx__GraphProto *old = origin != NULL ? origin->model->graph : NULL;
-    Onnx__ValueInfoProto **list =
-        pri_arena_alloc(ex->arena, (size_t)g->n_values, sizeof *list);
+    Onnx__ValueInfoProto **list = pri_arena_alloc(ex->arena, (size_t)g->n_values, sizeof *list);
     bool is_complete = list != NULL;
 
     graph->n_input = 0;
@@ -130,8 +130,7 @@ static pare_status write_inputs(pri_exporter *ex, Onnx__GraphProto *graph)
 static pare_status write_outputs(pri_exporter *ex, Onnx__GraphProto *graph)
 {
     const pri_graph *g = ex->graph;
-    Onnx__ValueInfoProto **list =
-        pri_arena_alloc(ex->arena, (size_t)g->n_outputs, sizeof *list);
+    Onnx__ValueInfoProto **list = pri_arena_alloc(ex->arena, (size_t)g->n_outputs, sizeof *list);
     bool is_complete = list != NULL;
 
     graph->n_output = 0;

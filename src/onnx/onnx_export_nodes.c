@@ -10,7 +10,8 @@ static bool is_old_constant(const pri_node *node, const pri_attr *attr)
            value->is_changed && value->constant != NULL && strncmp(attr->name, "value", 5) == 0;
 }
 
-static Onnx__AttributeProto *write_attr(pri_exporter *ex, const pri_node *node, const pri_attr *attr)
+static Onnx__AttributeProto *write_attr(pri_exporter *ex, const pri_node *node,
+                                        const pri_attr *attr)
 {
     Onnx__AttributeProto *message = NULL;
 
@@ -76,8 +77,7 @@ static Onnx__NodeProto *write_node(pri_exporter *ex, const pri_node *node)
     if (node->origin != NULL && !node->is_changed)
         return pri_as_mutable(node->origin);
     Onnx__NodeProto *message = PRI_NEW(ex->arena, Onnx__NodeProto);
-    Onnx__AttributeProto **attrs =
-        pri_arena_alloc(ex->arena, (size_t)node->n_attrs, sizeof *attrs);
+    Onnx__AttributeProto **attrs = pri_arena_alloc(ex->arena, (size_t)node->n_attrs, sizeof *attrs);
     if (message == NULL || attrs == NULL)
         return NULL;
     onnx__node_proto__init(message);

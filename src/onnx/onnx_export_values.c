@@ -17,13 +17,14 @@ static void mark_stated(pri_exporter *ex, bool *is_stale)
             continue;
         pri_value *value = node->outputs[0];
         for (int k = 0; k < node->n_inputs; k++)
-            is_stale[value->id] = is_stale[value->id] ||
-                                  (node->inputs[k] != NULL && is_stale[node->inputs[k]->id]);
+            is_stale[value->id] =
+                is_stale[value->id] || (node->inputs[k] != NULL && is_stale[node->inputs[k]->id]);
         ex->is_stated[value->id] = value->is_derived && is_stale[value->id];
     }
 }
 
-/* Nodes that only serve stated values go; readers come later, so going backwards they are settled. */
+/* Nodes that only serve stated values go; readers come later, so going backwards they are settled.
+ */
 static void mark_moot(pri_exporter *ex)
 {
     const pri_graph *g = ex->graph;

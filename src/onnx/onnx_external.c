@@ -350,14 +350,14 @@ char *pri_onnx_old_external(pare_context *ctx, const char *path)
 
     if (!pri_file_exists(path) || pri_file_read(&bytes, ctx, path) != PARE_OK)
         return NULL;
-    const bool is_safe = pri_wire_check(ctx, bytes.data, bytes.size_bytes, PRI_ONNX_MAX_NESTING) ==
-                         PARE_OK;
+    const bool is_safe =
+        pri_wire_check(ctx, bytes.data, bytes.size_bytes, PRI_ONNX_MAX_NESTING) == PARE_OK;
     Onnx__ModelProto *model =
         is_safe ? onnx__model_proto__unpack(NULL, bytes.size_bytes, bytes.data) : NULL;
     pri_forget(ctx);
     pri_bytes_clear(&bytes);
-    for (size_t i = 0; model != NULL && model->graph != NULL && result == NULL &&
-                       i < model->graph->n_initializer;
+    for (size_t i = 0;
+         model != NULL && model->graph != NULL && result == NULL && i < model->graph->n_initializer;
          i++) {
         const char *location = location_of(model->graph->initializer[i]);
         if (location != NULL && is_our_name(location, path))

@@ -17,13 +17,15 @@ typedef struct pri_onnx_place {
     int64_t offset, size_bytes;
 } pri_onnx_place;
 
-/* Where the data of an external tensor lies: a file in `folder` or below it (NULL: refused) that holds
- * at least the stated range. `size_bytes` is what the tensor needs, -1 where only the file knows. */
+/* Where the data of an external tensor lies: a file in `folder` or below it (NULL: refused) that
+ * holds at least the stated range. `size_bytes` is what the tensor needs, -1 where only the file
+ * knows. */
 pare_status pri_onnx_find_place(pri_onnx_place *out, pare_context *ctx,
                                 const Onnx__TensorProto *message, const char *folder,
                                 int64_t size_bytes);
 /* Reads external data into the message wherever export would hand the message on as it is: all but
- * top-level initialisers that are computed with in the file's type. *has_external: there was any. */
+ * top-level initialisers that are computed with in the file's type. *has_external: there was any.
+ */
 pare_status pri_onnx_take_inside(bool *has_external, pare_context *ctx, Onnx__ModelProto *model,
                                  const char *folder);
 

@@ -161,8 +161,7 @@ Onnx__TensorProto *pri_onnx_write_tensor(pri_arena *arena, const pri_tensor *ten
     message->has_data_type = 1;
     message->data_type = (int32_t)dtype;
     message->has_raw_data = 1;
-    message->raw_data.len =
-        (size_t)pri_tensor_count(tensor) * pri_dtype_bytes(dtype);
+    message->raw_data.len = (size_t)pri_tensor_count(tensor) * pri_dtype_bytes(dtype);
     message->raw_data.data = data;
     return message;
 }

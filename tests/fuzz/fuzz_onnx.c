@@ -14,8 +14,8 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
 
-/* What a file may ask for that it does not hold, and how much more than its size the rest may take in
- * one piece. */
+/* What a file may ask for that it does not hold, and how much more than its size the rest may take
+ * in one piece. */
 enum { GROWTH_BYTES = 1 << 20, FACTOR = 64, BASE_BYTES = 4 << 20 };
 
 static void require(bool holds)

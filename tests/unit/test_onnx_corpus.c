@@ -37,7 +37,6 @@ static void test_corpus(void **state)
 
 /* --- Hostile sizes --- */
 
-
 static void ask_constant_of_shape(pri_graph *graph)
 {
     pri_value *shape = test_ints(graph, 3, (const int64_t[]){4096, 4096, 4096});
@@ -111,9 +110,14 @@ static void ask_often(pri_graph *graph)
 
 static void test_hostile_sizes(void **state)
 {
-    static void (*const asks[])(pri_graph *) = {ask_constant_of_shape, ask_expand, ask_tile,
-                                                ask_range,             ask_pad,    ask_resize,
-                                                ask_input,             ask_often};
+    static void (*const asks[])(pri_graph *) = {ask_constant_of_shape,
+                                                ask_expand,
+                                                ask_tile,
+                                                ask_range,
+                                                ask_pad,
+                                                ask_resize,
+                                                ask_input,
+                                                ask_often};
     enum { LIMIT = 8 << 20, ROOM = 16 << 20 };
 
     (void)state;

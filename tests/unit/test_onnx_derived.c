@@ -41,8 +41,8 @@ static pri_value *filled(pri_graph *graph, int rank, const int64_t *dims, float 
     return out;
 }
 
-/* Three convolutions whose weights come from Mul(Reshape, Unsqueeze), Cast(Transpose(Identity)), and a
- * ConstantOfShape; the biases from Identity and ConstantOfShape. */
+/* Three convolutions whose weights come from Mul(Reshape, Unsqueeze), Cast(Transpose(Identity)),
+ * and a ConstantOfShape; the biases from Identity and ConstantOfShape. */
 static pri_graph *computed_weights(pare_context *ctx)
 {
     pri_graph *graph = test_graph(ctx, 17);
@@ -56,7 +56,8 @@ static pri_graph *computed_weights(pare_context *ctx)
                                       test_op(graph, "Unsqueeze", "", TEST_LIST(scale, axes))));
     pri_value *b1 = test_op(graph, "Identity", "",
                             TEST_LIST(test_weight(graph, 1, (const int64_t[]){6}, 3, 0.2)));
-    pri_value *h = test_op(graph, "Relu", "", TEST_LIST(test_op(graph, "Conv", "", TEST_LIST(x, w1, b1))));
+    pri_value *h =
+        test_op(graph, "Relu", "", TEST_LIST(test_op(graph, "Conv", "", TEST_LIST(x, w1, b1))));
     pri_value *raw = test_weight(graph, 4, (const int64_t[]){6, 5, 1, 1}, 4, 0.3);
     pri_value *turned = test_op(graph, "Transpose", "perm=[1,0,2,3]",
                                 TEST_LIST(test_op(graph, "Identity", "", TEST_LIST(raw))));
@@ -145,8 +146,8 @@ static void test_cut_states_weights(void **state)
     pri_graph *graph = computed_weights(ctx);
     pare_model *model = reload(ctx, graph);
     pare_model *cut = cut_some(ctx, model, 2);
-    static const char *const gone[] = {"Mul",       "Reshape", "Unsqueeze",      "Transpose",
-                                       "Identity",  "Cast",    "ConstantOfShape"};
+    static const char *const gone[] = {"Mul",      "Reshape", "Unsqueeze",      "Transpose",
+                                       "Identity", "Cast",    "ConstantOfShape"};
 
     (void)state;
     for (size_t i = 0; i < PRI_COUNT(gone); i++)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* test_onnx_external.c - tensor data in files beside the model, read and written; newer versions. */
+/* test_onnx_external.c - tensor data in files beside the model, read and written; newer versions.
+ */
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -312,7 +313,8 @@ static void test_large(void **state)
     free((void *)(uintptr_t)folder);
 }
 
-/* A newer opset, a newer IR version and foreign domains load, are written as they are, and do not run. */
+/* A newer opset, a newer IR version and foreign domains load, are written as they are, and do not
+ * run. */
 static void test_newer_versions(void **state)
 {
     static const char *const domains[] = {"com.example", ""};
@@ -350,8 +352,8 @@ static void test_newer_versions(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trip),    cmocka_unit_test(test_failed_save),
-        cmocka_unit_test(test_refusals),      cmocka_unit_test(test_double_outside),
+        cmocka_unit_test(test_round_trip),     cmocka_unit_test(test_failed_save),
+        cmocka_unit_test(test_refusals),       cmocka_unit_test(test_double_outside),
         cmocka_unit_test(test_newer_versions), cmocka_unit_test(test_large)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);

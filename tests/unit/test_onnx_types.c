@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* test_onnx_types.c - float16, bfloat16 and float64 models: run in float32, written as they were. */
+/* test_onnx_types.c - float16, bfloat16 and float64 models: run in float32, written as they were.
+ */
 #include <string.h>
 
 #include "build.h"
@@ -28,7 +29,8 @@ static pare_model *parse(pare_context *ctx, const file *f)
     return model;
 }
 
-/* x -> Conv 3x3 (3 to 4) -> Relu -> Conv 1x1 (4 to 2) -> y with all floats of one type in the file. */
+/* x -> Conv 3x3 (3 to 4) -> Relu -> Conv 1x1 (4 to 2) -> y with all floats of one type in the file.
+ */
 static pri_graph *two_layers(pare_context *ctx, pri_dtype dtype)
 {
     pri_graph *graph = test_graph(ctx, 17);
@@ -37,7 +39,8 @@ static pri_graph *two_layers(pare_context *ctx, pri_dtype dtype)
     pri_value *b1 = test_weight(graph, 1, (const int64_t[]){4}, 2, 0.3);
     pri_value *w2 = test_weight(graph, 4, (const int64_t[]){2, 4, 1, 1}, 3, 0.3);
     pri_value *h = test_op(graph, "Conv", "pads=[1,1,1,1]", TEST_LIST(x, w1, b1));
-    pri_value *y = test_op(graph, "Conv", "", TEST_LIST(test_op(graph, "Relu", "", TEST_LIST(h)), w2));
+    pri_value *y =
+        test_op(graph, "Conv", "", TEST_LIST(test_op(graph, "Relu", "", TEST_LIST(h)), w2));
 
     test_output(graph, y);
     x->dtype = w1->dtype = b1->dtype = w2->dtype = y->dtype = dtype;
