@@ -147,8 +147,6 @@ static void list_options(cli_option out[MAX_OPTIONS], prune_arguments *a, words_
         {"-o", 's', &a->out, "OUT.onnx", "the file to write (required)"},
         {"--target", 's', &w->target, "T",
          "what to keep: macs=50%, params=30%, bytes=500k, channels=60%\n(required)"},
-        {"--input", 's', &a->input, "[NAME:]SHAPE",
-         "sizes the model leaves open, 1x3x320x320; the file keeps\nthem open"},
         {"--strategy", 's', &w->strategy, "NAME",
          "random, magnitude, bn-scale, taylor, fisher, ml or local-ml"},
         {"--against", 's', &w->against, "NAMES", "strategies to run as well, for comparison"},

@@ -109,12 +109,17 @@ typedef struct parts {
     pare_data *train, *val;
 } parts;
 
-static pare_status open_parts(parts *p, pare_context *ctx, const char *in, const arguments *a)
+static pare_status open_parts(parts *p, cli_shapes *shapes, pare_context *ctx, const char *in,
+                              const arguments *a)
 {
     pare_status status = pare_model_load(&p->model, ctx, in);
 
+    if (status == PARE_OK)
+        cli_keep_inputs(shapes, p->model);
     if (status == PARE_OK && a->teacher != NULL)
         status = pare_model_load(&p->teacher, ctx, a->teacher);
+    if (status == PARE_OK && p->teacher != NULL && a->images.input != NULL)
+        status = pare_model_set_inputs(p->teacher, a->images.input);
     if (status == PARE_OK)
         status = open_data(&p->train, &p->val, ctx, p->model, a);
     return status;
@@ -137,6 +142,7 @@ static int run(pare_context *ctx, const char *in, const arguments *a, pare_train
     pare_train_result result = {0};
     pare_costs costs = {0};
     train_log log;
+    cli_shapes shapes = {0};
 
     int code = train_log_open(&log, a->log, a->resume);
     if (code != 0)
@@ -144,11 +150,13 @@ static int run(pare_context *ctx, const char *in, const arguments *a, pare_train
     options->on_epoch = train_log_epoch;
     options->on_steps = train_log_steps;
     options->user = &log;
-    pare_status status = open_parts(&p, ctx, in, a);
+    pare_status status = open_parts(&p, &shapes, ctx, in, a);
     if (status == PARE_OK) {
         options->teacher = p.teacher;
         status = pare_train(p.model, p.train, p.val, options, &result);
     }
+    if (status == PARE_OK && a->images.input != NULL)
+        status = cli_restore_inputs(p.model, &shapes);
     if (status == PARE_OK)
         status = pare_model_save(p.model, a->out, a->force);
     if (status == PARE_OK)

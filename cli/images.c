@@ -49,6 +49,23 @@ int cli_check_images(const cli_command *command, const cli_images *images)
     return 0;
 }
 
+void cli_keep_inputs(cli_shapes *out, const pare_model *model)
+{
+    for (int k = 0; k < PARE_MAX_RANK; k++)
+        out->ranks[k] = pare_model_input_shape(model, k, out->dims[k]);
+}
+
+pare_status cli_restore_inputs(pare_model *model, const cli_shapes *shapes)
+{
+    pare_status status = PARE_OK;
+
+    for (int k = 0; k < PARE_MAX_RANK && status == PARE_OK; k++) {
+        if (shapes->ranks[k] > 0)
+            status = pare_model_set_input_shape(model, k, shapes->ranks[k], shapes->dims[k]);
+    }
+    return status;
+}
+
 pare_status cli_open_images(pare_data **out, pare_context *ctx, const cli_images *images,
                             pare_model *const *models, int n_models)
 {
@@ -65,7 +82,9 @@ pare_status cli_open_images(pare_data **out, pare_context *ctx, const cli_images
     if (images->size != NULL)
         (void)read_size(&options.height, &options.width, images->size);
     for (int m = 0; m < n_models && status == PARE_OK; m++) {
-        if (images->preprocess != NULL)
+        if (images->input != NULL)
+            status = pare_model_set_inputs(models[m], images->input);
+        if (status == PARE_OK && images->preprocess != NULL)
             status = pare_model_set_preprocess(models[m], images->preprocess);
         if (status == PARE_OK && images->class_offset != NULL)
             status = pare_model_set_metadata(models[m], "pare.class_offset", images->class_offset);

@@ -383,27 +383,22 @@ int prune_run(const prune_arguments *arguments, const char *target)
     j.ctx = cli_context();
     if (j.ctx == NULL)
         return EXIT_FAILED;
-    int64_t dims[PARE_MAX_RANK][PARE_MAX_RANK];
-    int ranks[PARE_MAX_RANK] = {0};
+    cli_shapes shapes = {0};
     pare_status status = pare_target_parse(&a.recipe.prune.target, j.ctx, target);
     if (status == PARE_OK)
         status = check_outputs(&j);
     if (status == PARE_OK)
         status = pare_model_load(&j.model, j.ctx, a.in);
-    for (int k = 0; k < PARE_MAX_RANK && status == PARE_OK; k++)
-        ranks[k] = pare_model_input_shape(j.model, k, dims[k]);
-    if (status == PARE_OK && a.input != NULL && (code = cli_set_inputs(j.ctx, j.model, a.input)) != 0) {
-        close_job(&j);
-        return code;
-    }
+    if (status == PARE_OK)
+        cli_keep_inputs(&shapes, j.model);
+    if (status == PARE_OK && a.images.input != NULL)
+        status = pare_model_set_inputs(j.model, a.images.input);
     if (status == PARE_OK)
         status = open_data(&j);
     for (int k = 0; k < a.n_strategies && status == PARE_OK; k++)
         status = run_strategy(&j, k);
-    for (int k = 0; k < PARE_MAX_RANK && status == PARE_OK && a.input != NULL; k++) {
-        if (ranks[k] > 0) /* sizes were stated for the analysis, not for the file */
-            status = pare_model_set_input_shape(j.runs[0].model, k, ranks[k], dims[k]);
-    }
+    if (status == PARE_OK && a.images.input != NULL)
+        status = cli_restore_inputs(j.runs[0].model, &shapes);
     if (status == PARE_OK)
         status = pare_model_set_metadata(j.runs[0].model, "pare.command", a.command);
     if (status == PARE_OK)

@@ -8,7 +8,7 @@
 enum { PRUNE_MAX_RUNS = 8 };
 
 typedef struct prune_arguments {
-    const char *in, *out, *report, *plot, *input, *command; /* command: the line as typed */
+    const char *in, *out, *report, *plot, *command; /* command: the line as typed */
     cli_images images;      /* split: the one results are compared on */
     cli_requirements required;
     pare_strategy strategies[PRUNE_MAX_RUNS]; /* the first is the one written */

@@ -18,7 +18,7 @@ static pare_status own_statistics(const pri_graph *graph)
             continue;
         PRI_TRY(pri_tensor_own(value->constant));
         value->is_changed = true;
-        if (value->producer != NULL)
+        if (value->producer != NULL && !value->is_derived)
             value->producer->is_changed = true;
     }
     return PARE_OK;

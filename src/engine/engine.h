@@ -27,6 +27,7 @@ typedef struct pri_engine_options {
     bool no_fusion;           /* every value of the graph is computed as itself */
     bool plain;               /* no channels-last, for tests */
     bool bf16;                /* convolutions multiply in bfloat16 (pri_precision_parse) */
+    bool plan_only;           /* takes no memory to run in: only what it would need can be asked */
 } pri_engine_options;
 
 /* "f32" (or NULL), "bf16", "auto": bfloat16 where the processor has it and a convolution tried once is faster for

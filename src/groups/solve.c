@@ -94,7 +94,16 @@ static pare_status reserve_elements(pri_groups *groups, int64_t more)
     return PARE_OK;
 }
 
-/* Starts to follow an axis; *record is -1 for axes of one element, which cannot be cut. */
+/* Whether following `size` more elements would take more memory than a model may ask for. */
+static bool is_too_long(const pri_groups *groups, int64_t size)
+{
+    enum { BYTES_AN_ELEMENT = 64 };
+
+    return size > pri_growth_limit(groups->ctx) / BYTES_AN_ELEMENT - groups->n_elements;
+}
+
+/* Starts to follow an axis; *record is -1 for axes of one element, which cannot be cut, and for those
+ * that are too long. */
 static pare_status follow(int *record, pri_groups *groups, const pri_value *value, int axis)
 {
     const pri_fact *fact = &groups->facts->of[value->id];
@@ -106,6 +115,8 @@ static pare_status follow(int *record, pri_groups *groups, const pri_value *valu
     if (*record >= 0)
         return PARE_OK;
     const int64_t size = fact->shape.dims[axis];
+    if (is_too_long(groups, size))
+        return PARE_OK;
     PRI_TRY(reserve_elements(groups, size));
     if (groups->n_axes == groups->axes_capacity) {
         const int capacity = groups->axes_capacity > 0 ? 2 * groups->axes_capacity : 128;
@@ -224,25 +235,31 @@ static pare_status move_back(node_rules *entry, solver *s, const pri_node *node)
     return PARE_OK;
 }
 
-static bool is_single(const pri_groups *groups, const pri_value *value, int axis)
+/* Why an axis that is not followed has to stay; NULL when it is unknown. */
+static const char *stay_reason(const pri_groups *groups, const pri_value *value, int axis)
 {
     const pri_fact *fact = &groups->facts->of[value->id];
 
-    return fact->known && axis < fact->shape.rank && fact->shape.dims[axis] == 1;
+    if (!fact->known || axis >= fact->shape.rank)
+        return NULL;
+    if (fact->shape.dims[axis] == 1)
+        return "nothing would be left of one of its tensors";
+    return "ties these channels to more elements than pare follows";
 }
 
-/* Ties an element to the only one of another axis, which has to stay. */
+/* Ties an element to an axis that has to stay: to its only element, or to one of too many. */
 static pare_status pin_to_single(pri_groups *groups, const pri_node *node, const pri_tie *tie,
                                  int ra, int rb)
 {
     const bool keeps_a = ra >= 0;
     const int other = keeps_a ? tie->b : tie->a;
 
-    if (keeps_a == (rb >= 0) || !is_single(groups, pri_slot_value(node, other),
-                                           keeps_a ? tie->axis_b : tie->axis_a))
+    const char *reason =
+        stay_reason(groups, pri_slot_value(node, other), keeps_a ? tie->axis_b : tie->axis_a);
+    if (keeps_a == (rb >= 0) || reason == NULL)
         return PARE_OK;
     return pin_range(groups, keeps_a ? ra : rb, keeps_a ? tie->ia : tie->ib, tie->count, node,
-                     "nothing would be left of one of its tensors");
+                     reason);
 }
 
 static bool is_side(const pri_node *node, int slot, int axis, const pri_axis_use *use)
@@ -315,7 +332,7 @@ static pare_status visit_node(solver *s, const pri_node *node, int record)
     node_rules *entry = NULL;
     bool mentioned = false;
 
-    if (node->is_dead)
+    if (node->is_dead || node->is_derived)
         return PARE_OK;
     if (node->op == NULL)
         return pin_axis(groups, record, node, unknown_reason(groups, node));
@@ -387,7 +404,7 @@ static pare_status seed(solver *s)
     for (int i = 0; i < s->graph->n_nodes; i++) {
         const pri_node *node = s->graph->nodes[i];
         node_rules *entry = NULL;
-        bool known = !node->is_dead && node->op != NULL && node->op->cost != NULL;
+        bool known = !node->is_dead && !node->is_derived && node->op != NULL && node->op->cost != NULL;
         for (int k = 0; k < node->n_outputs && known; k++)
             known = node->outputs[k] == NULL || s->groups->facts->of[node->outputs[k]->id].known;
         if (!known)

@@ -27,7 +27,7 @@ static void fill_inputs(pri_engine *engine, const pare_model *model)
     for (int k = 0; k < model->graph->n_inputs; k++) {
         const pri_shape shape = pri_engine_input_shape(engine, k);
         float *x = pri_engine_input(engine, k);
-        if (model->graph->inputs[k]->dtype != PRI_F32)
+        if (pri_dtype_run(model->graph->inputs[k]->dtype) != PRI_F32)
             continue;
         for (int64_t i = 0; i < pri_shape_count(&shape); i++)
             x[i] = (float)pri_random_unit(1, PRI_STREAM_ORACLE, (uint64_t)i);

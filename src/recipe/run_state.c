@@ -10,7 +10,6 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/file.h"
 #include "base/text.h"
@@ -243,22 +242,21 @@ pare_status pri_run_save(const pri_run_state *state, const char *prefix, const c
     return status;
 }
 
-static void remove_file(pare_context *ctx, const char *prefix, const char *suffix)
-{
-    char *path = pri_run_path(ctx, prefix, suffix);
-
-    if (path != NULL)
-        (void)unlink(path);
-    pri_free(path);
-}
-
 void pri_run_remove_training(pare_context *ctx, const char *prefix)
 {
-    remove_file(ctx, prefix, ".train");
+    char *path = pri_run_path(ctx, prefix, ".train");
+
+    if (path != NULL)
+        pri_file_remove(path);
+    pri_free(path);
 }
 
 void pri_run_remove(pare_context *ctx, const char *prefix)
 {
-    remove_file(ctx, prefix, ".round");
-    remove_file(ctx, prefix, ".train");
+    char *path = pri_run_path(ctx, prefix, ".round");
+
+    if (path != NULL)
+        pri_onnx_remove(ctx, path);
+    pri_free(path);
+    pri_run_remove_training(ctx, prefix);
 }
