@@ -13,7 +13,7 @@ one() { # target strategy seed label options...
     target=$1 strategy=$2 seed=$3 label=$4
     shift 4
     "$pare" prune "$shared/models/resnet56_cifar10.onnx" -o "$out/oneshot.onnx" --force \
-        --target "macs=$target%" --strategy "$strategy" --seed "$seed" --data "$shared/data/cifar10" \
+        --target "macs=$target%" --align 1 --strategy "$strategy" --seed "$seed" --data "$shared/data/cifar10" \
         --preprocess cifar10 --no-compare --quiet "$@" > "$out/oneshot.txt"
     printf '%-5s %-10s %-4s %-12s %s | %s | %s\n' "$target" "$strategy" "$seed" "$label" \
         "$("$pare" eval "$out/oneshot.onnx" --data "$shared/data/cifar10" | awk '/ accuracy/ {print $2 " %"}')" \

@@ -9,7 +9,7 @@ shift 3
 mkdir -p "$out"
 for strategy; do
     "$pare" prune "$shared/models/resnet56_cifar10.onnx" -o "$out/trained-$strategy.onnx" \
-        --target macs=47.2% --strategy "$strategy" --epochs 10 --distill 0.9 --lr 0.02 \
+        --target macs=47.2% --align 1 --strategy "$strategy" --epochs 10 --distill 0.9 --lr 0.02 \
         --train-batch 128 --augment flip,crop=4 --val-fraction 0.02 --data "$shared/data/cifar10" \
         --preprocess cifar10 --no-latency --force 2> "$out/trained-$strategy.log" \
         > "$out/trained-$strategy.txt"
