@@ -100,6 +100,8 @@ typedef struct cli_images {
         "--seed", 'i', &(images).seed, "N", "of everything random, splits that the data lacks included"                \
     }
 
+/* "224x224" (height x width) or "224". */
+bool cli_read_size(int64_t *height, int64_t *width, const char *text);
 /* Checks what needs no model; EXIT_USAGE after a message, otherwise 0. */
 int cli_check_images(const cli_command *command, const cli_images *images);
 /* Fixes the models' inputs, stores preprocessing and class offset in them, then opens the images as they
@@ -166,5 +168,7 @@ int cmd_train(int argc, char **argv);
 int cmd_synth(int argc, char **argv);
 int cmd_new(int argc, char **argv);
 int cmd_list(int argc, char **argv);
+int cmd_run(int argc, char **argv);
+int cmd_bench(int argc, char **argv);
 
 #endif

@@ -10,7 +10,8 @@
 enum { MAX_OPTIONS = 64 };
 
 typedef struct words_of {
-    const char *target, *strategy, *against, *scope, *fisher, *action, *augment, *schedule, *precision, *recover;
+    const char *target, *align, *strategy, *against, *scope, *fisher, *action, *augment, *schedule;
+    const char *precision, *recover;
     cli_list required;
     int64_t rounds, epochs, final_epochs, batch, draws, steps, reconstruct, latency_batch;
     double distill, rate, factor;
@@ -49,6 +50,21 @@ static int read_strategies(prune_arguments *a, const cli_command *command, const
     return 0;
 }
 
+/* --align: a number from 1, "auto", or nothing. */
+static bool read_align(prune_arguments *a, const char *text)
+{
+    char *end;
+
+    a->chooses_align = text == NULL;
+    if (text == NULL || strcmp(text, "auto") == 0) {
+        a->recipe.prune.align = PARE_ALIGN_AUTO;
+        return true;
+    }
+    const long long number = strtoll(text, &end, 10);
+    a->recipe.prune.align = number;
+    return end != text && *end == '\0' && number >= 1 && number <= 65536;
+}
+
 static int read_words(prune_arguments *a, const cli_command *command, const words_of *w)
 {
     static const char *const scopes[] = {"global", "layer", NULL};
@@ -66,8 +82,10 @@ static int read_words(prune_arguments *a, const cli_command *command, const word
     if (w->rounds < 1 || w->rounds > 1000 || w->epochs < 0 || w->epochs > 100000 ||
         w->final_epochs < 0 || w->final_epochs > 100000 || w->draws < 0 || w->draws > 1000 ||
         w->steps < 0 || w->steps > 100 || w->batch < 0 || w->distill < 0 || w->distill > 1 ||
-        r->prune.calibration < 0 || r->prune.align < 0)
+        r->prune.calibration < 0)
         return cli_usage(command, "a number is out of its range");
+    if (!read_align(a, w->align))
+        return cli_usage(command, "--align is auto or a number from 1, not '%s'", w->align);
     if (!cli_parse_augment(&r->train.augment, w->augment))
         return cli_usage(command, "cannot read --augment '%s'; say flip,crop=4,brightness=0.2,"
                                   "contrast=0.2,noise=0.02", w->augment);
@@ -156,7 +174,9 @@ static void list_options(cli_option out[MAX_OPTIONS], prune_arguments *a, words_
         {"--action", 's', &w->action, "WHAT",
          "delete channels, mask them (set to zero) or weaken them"},
         {"--factor", 'f', &w->factor, "F", "of weaken in one round"},
-        {"--align", 'i', &p->align, "N", "keep channel counts at multiples of N; ONNX Runtime wants 8 or 16\nto be faster"},
+        {"--align", 's', &w->align, "N",
+         "keep channel counts at multiples of N; auto: of 16, in layers\nof less than 32 channels of 4 "
+         "(default: auto where MACs are\nthe target or rounds delete, otherwise 1)"},
         {"--draws", 'i', &w->draws, "K", "of random: the best of K by likelihood"},
         {"--steps", 'i', &w->steps, "N", "score and cut a round in N steps"},
         {"--ignore-cost", 'b', &p->ignore_cost, NULL,

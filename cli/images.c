@@ -17,7 +17,7 @@ static bool read_number(int64_t *out, const char **at, int64_t max)
     return is_number;
 }
 
-static bool read_size(int64_t *height, int64_t *width, const char *text)
+bool cli_read_size(int64_t *height, int64_t *width, const char *text)
 {
     if (!read_number(height, &text, LARGEST_SIDE) || *height == 0)
         return false;
@@ -35,7 +35,7 @@ int cli_check_images(const cli_command *command, const cli_images *images)
 
     if (images->path == NULL)
         return cli_usage(command, "--data is missing");
-    if (images->size != NULL && !read_size(&number, &other, images->size))
+    if (images->size != NULL && !cli_read_size(&number, &other, images->size))
         return cli_usage(command, "'%s' is no size; say 224x224 (height x width)", images->size);
     if (images->limit < 0 || images->crop < 0 || images->crop > 100)
         return cli_usage(command, "--limit and --crop want 0 or more, --crop at most 100");
@@ -80,7 +80,7 @@ pare_status cli_open_images(pare_data **out, pare_context *ctx, const cli_images
     if (images->ignore_class != NULL)
         options.ignore_class = atoi(images->ignore_class) + 1;
     if (images->size != NULL)
-        (void)read_size(&options.height, &options.width, images->size);
+        (void)cli_read_size(&options.height, &options.width, images->size);
     for (int m = 0; m < n_models && status == PARE_OK; m++) {
         if (images->input != NULL)
             status = pare_model_set_inputs(models[m], images->input);

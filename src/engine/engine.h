@@ -85,8 +85,12 @@ int64_t pri_engine_slab_bytes(const pri_engine *engine);
 int pri_engine_steps(const pri_engine *engine);
 /* The node of a step, NULL for the engine's own (layout changes). */
 const pri_node *pri_engine_step_node(const pri_engine *engine, int step);
+/* The k-th node folded into a step, in running order; NULL past the last. */
+const pri_node *pri_engine_step_fused(const pri_engine *engine, int step, int k);
 /* Runs steps from .. to-1; the inputs must be filled before step 0. */
 pare_status pri_engine_run(pri_engine *engine, int from, int to);
+/* Runs steps to-1 .. from backwards; forward comes before, and the gradients of the outputs. */
+pare_status pri_engine_run_back(pri_engine *engine, int from, int to);
 /* Input or output slot (PRI_OUT(k)) of a step, readable between its producer and its last
  * reader. */
 pare_status pri_engine_operand(const pri_engine *engine, int step, int slot, pri_operand *out);

@@ -156,6 +156,11 @@ static pare_status set_epilogue(pri_engine *engine, pri_step *step, const pri_fu
 
     step->has_epilogue = true;
     step->affine = fusion->affine[node->id];
+    const pri_node *const fused[3] = {step->affine, fusion->sum[node->id], activation};
+    for (int k = 0, n = 0; k < 3; k++) {
+        if (fused[k] != NULL)
+            step->fused[n++] = fused[k];
+    }
     if (step->affine != NULL) {
         const int64_t channels = step->out[0].shape.dims[1];
         step->scale_shift =

@@ -248,7 +248,7 @@ static pare_status set_goal(job *j)
                          .parameters = (double)pri_groups_parameters(j->groups, kept),
                          .per_layer = o->per_layer,
                          .ignore_cost = o->ignore_cost,
-                         .align = o->align > 1 ? o->align : 1};
+                         .align = o->align == PARE_ALIGN_AUTO ? 0 : o->align > 1 ? o->align : 1};
     j->goal.whole = pri_goal_measure(&j->goal, j->groups, j->removed, kept);
     const double stated = stated_whole(j);
     j->goal.keep = o->target.is_share ? o->target.value * j->goal.whole

@@ -21,6 +21,7 @@ typedef struct run {
     pri_run_state state;
     char fingerprint[32];
     int rounds;
+    double begin; /* on the clock; earlier by what a run took before it was interrupted */
 } run;
 
 static pare_status add_point(run *r, int round)
@@ -150,10 +151,11 @@ static int epochs_of(const run *r, int round)
                                                               : r->recipe->epochs;
 }
 
-static pare_status save_state(const run *r)
+static pare_status save_state(run *r)
 {
     if (r->recipe->state == NULL)
         return PARE_OK;
+    r->state.seconds = pri_clock_s() - r->begin;
     return pri_run_save(&r->state, r->recipe->state, r->fingerprint, r->result);
 }
 
@@ -281,6 +283,7 @@ static pare_status start(run *r)
         PRI_TRY(pri_run_fingerprint(r->fingerprint, r->original, r->recipe, r->train, r->val));
         PRI_TRY(pri_run_load(&r->state, r->ctx, r->recipe->state, r->fingerprint, r->result,
                              r->rounds));
+        r->begin -= r->state.seconds;
     }
     if (r->state.model != NULL)
         return PARE_OK;
@@ -292,8 +295,8 @@ pare_status pare_run_recipe(pare_model **out, const pare_model *model, const par
                             const pare_data *val, const pare_recipe *recipe,
                             pare_recipe_result *result)
 {
-    const double begin = pri_clock_s();
-    run r = {.ctx = model->ctx,
+    run r = {.begin = pri_clock_s(),
+             .ctx = model->ctx,
              .original = model,
              .train = train,
              .val = val,
@@ -331,7 +334,7 @@ pare_status pare_run_recipe(pare_model **out, const pare_model *model, const par
     }
     *out = r.state.model;
     pri_reopen_shape(*out, model);
-    result->seconds = result->pruning.seconds = pri_clock_s() - begin;
+    result->seconds = result->pruning.seconds = pri_clock_s() - r.begin;
     return PARE_OK;
 }
 

@@ -94,7 +94,7 @@ char *pri_run_path(pare_context *ctx, const char *prefix, const char *suffix)
     return path;
 }
 
-/* "FINGERPRINT ROUND PRUNED N_POINTS" and the points, "round rounds macs parameters accuracy miou nll"
+/* "FINGERPRINT ROUND PRUNED SECONDS N_POINTS" and the points, "round rounds macs parameters accuracy miou nll"
  * each; returns what follows them, NULL when the text is of another run. */
 static const char *read_points(pri_run_state *out, const char *text, const char *fingerprint,
                                pare_recipe_result *result, int rounds)
@@ -102,7 +102,8 @@ static const char *read_points(pri_run_state *out, const char *text, const char 
     char found[32];
     int pruned = 0, used = 0, n = 0;
 
-    if (sscanf(text, "%31s %d %d %d%n", found, &out->round, &pruned, &n, &used) != 4 ||
+    if (sscanf(text, "%31s %d %d %lf %d%n", found, &out->round, &pruned, &out->seconds, &n,
+               &used) != 5 ||
         strcmp(found, fingerprint) != 0 || out->round < 1 || out->round > rounds + 1 ||
         (out->round > rounds && pruned != 0) || n < 0 || n > rounds + 1)
         return NULL;
@@ -139,14 +140,16 @@ static const char *read_group(pare_pruned_group *group, const char *text)
     return text + used;
 }
 
-/* "UNITS REMOVED ORACLE RECALIBRATED N_GROUPS" and the groups; false when the text is not that. */
+/* "UNITS REMOVED ORACLE RECALIBRATED", seconds of scores, re-fit and reconstruction, "N_GROUPS" and the
+ * groups; false when the text is not that. */
 static bool read_pruning(pare_prune_result *out, pare_context *ctx, const char *text)
 {
     long long units, removed;
     int recalibrated, n, used = 0;
 
-    if (sscanf(text, " %lld %lld %lf %d %d%n", &units, &removed, &out->oracle, &recalibrated, &n,
-               &used) != 5 ||
+    if (sscanf(text, " %lld %lld %lf %d %lf %lf %lf %d%n", &units, &removed, &out->oracle,
+               &recalibrated, &out->score_seconds, &out->refit_seconds, &out->reconstruct_seconds,
+               &n, &used) != 8 ||
         n < 0 || (size_t)n > strlen(text))
         return false;
     out->units = units;
@@ -214,15 +217,16 @@ pare_status pri_run_save(const pri_run_state *state, const char *prefix, const c
     pri_text text;
 
     pri_text_init(&text, ctx);
-    pri_text_addf(&text, "%s %d %d %d", fingerprint, state->round, state->is_pruned,
-                  result->n_points);
+    pri_text_addf(&text, "%s %d %d %.17g %d", fingerprint, state->round, state->is_pruned,
+                  state->seconds, result->n_points);
     for (int i = 0; i < result->n_points; i++) {
         const pare_round *p = &result->points[i];
         pri_text_addf(&text, " %d %d %.17g %.17g %.17g %.17g %.17g", p->round, p->rounds, p->macs,
                       p->parameters, p->accuracy, p->miou, p->nll);
     }
-    pri_text_addf(&text, " %lld %lld %.17g %d %d", (long long)pruning->units,
+    pri_text_addf(&text, " %lld %lld %.17g %d %.17g %.17g %.17g %d", (long long)pruning->units,
                   (long long)pruning->removed, pruning->oracle, pruning->was_recalibrated,
+                  pruning->score_seconds, pruning->refit_seconds, pruning->reconstruct_seconds,
                   pruning->n_groups);
     for (int g = 0; g < pruning->n_groups; g++) {
         const pare_pruned_group *group = &pruning->groups[g];
