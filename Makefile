@@ -24,10 +24,10 @@ build: setup
 	@cmake --build $(BUILD)
 
 check: build
-	@ctest --test-dir $(BUILD) --output-on-failure
+	@ctest -j $$(nproc) --test-dir $(BUILD) --output-on-failure
 
 check-long: build
-	@PARE_GRAPHS=3000 ctest --test-dir $(BUILD) --output-on-failure
+	@PARE_GRAPHS=3000 ctest -j $$(nproc) --test-dir $(BUILD) --output-on-failure
 
 demo: build
 	@tools/demo.sh $(BUILD)/pare demo
@@ -35,17 +35,17 @@ demo: build
 asan: setup
 	@cmake --preset asan > /dev/null
 	@cmake --build build/asan
-	@ASAN_OPTIONS=detect_leaks=1 ctest --test-dir build/asan --output-on-failure
+	@ASAN_OPTIONS=detect_leaks=1 ctest -j $$(nproc) --test-dir build/asan --output-on-failure
 
 clang: setup
 	@cmake --preset release -B build/clang -DCMAKE_C_COMPILER=clang > /dev/null
 	@cmake --build build/clang
-	@ctest --test-dir build/clang --output-on-failure
+	@ctest -j $$(nproc) --test-dir build/clang --output-on-failure
 
 coverage: setup
 	@cmake --preset coverage > /dev/null
 	@cmake --build build/coverage
-	@ctest --test-dir build/coverage --output-on-failure
+	@ctest -j $$(nproc) --test-dir build/coverage --output-on-failure
 
 install: build
 	@cmake --install $(BUILD) $(if $(PREFIX),--prefix $(PREFIX))
