@@ -121,12 +121,12 @@ static void print_totals(const pare_inspection *in, const pare_costs *costs)
     }
 }
 
-/* "  open: batch, height" of the sizes the file leaves open. */
+/* "  open: height, width" of the sizes the file leaves open, but for the batch. */
 static void print_open_sizes(const pare_model *model, int input, int rank, const int64_t *dims)
 {
     const char *separator = "  open: ";
 
-    for (int a = 0; a < rank; a++) {
+    for (int a = 1; a < rank; a++) {
         const char *name = pare_model_input_symbol(model, input, a);
         if (dims[a] >= 0)
             continue;

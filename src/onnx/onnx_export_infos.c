@@ -2,6 +2,9 @@
 /* onnx_export_infos.c - inputs, outputs and the declared types and shapes of other values. */
 #include "onnx/onnx_export.h"
 
+/* From this version on initialisers need not be inputs. */
+enum { FREE_INITIALIZERS_IR = 4 };
+
 static Onnx__TensorShapeProto *write_shape(pri_exporter *ex, const pri_value *value,
                                            const Onnx__TensorShapeProto *old)
 {
@@ -81,16 +84,20 @@ static Onnx__ValueInfoProto *info_of(pri_exporter *ex, const pri_value *value)
     return keep ? pri_as_mutable(value->info) : write_info(ex, value);
 }
 
-/* An initialiser that is also listed as an input declares its own shape. */
-static Onnx__ValueInfoProto *listed_info(pri_exporter *ex, const pri_value *value)
+static Onnx__ValueInfoProto *constant_info(pri_exporter *ex, const pri_value *value)
 {
     pri_value declared = *value;
 
-    if (value->constant == NULL || !value->is_changed)
-        return info_of(ex, value);
     declared.has_shape = true;
     declared.shape = value->constant->shape;
     return write_info(ex, &declared);
+}
+
+/* An initialiser that is also listed as an input declares its own shape. */
+static Onnx__ValueInfoProto *listed_info(pri_exporter *ex, const pri_value *value)
+{
+    return value->constant == NULL || !value->is_changed ? info_of(ex, value)
+                                                         : constant_info(ex, value);
 }
 
 /* Not a value's place in the file's lists, but whether it has one. */
@@ -124,6 +131,12 @@ static pare_status write_inputs(pri_exporter *ex, Onnx__GraphProto *graph)
     }
     for (int i = 0; old == NULL && i < g->n_inputs && is_complete; i++)
         is_complete = add_info(list, &graph->n_input, info_of(ex, g->inputs[i]));
+    for (int i = 0; g->ir_version < FREE_INITIALIZERS_IR && i < g->n_values && is_complete; i++) {
+        const pri_value *value = g->values[i];
+        const bool is_new = value->origin == NULL && value->constant != NULL;
+        if (is_new && !value->is_listed_input && pri_onnx_is_written(ex, value))
+            is_complete = add_info(list, &graph->n_input, constant_info(ex, value));
+    }
     return is_complete ? PARE_OK : PARE_ERROR_MEMORY;
 }
 
@@ -144,7 +157,7 @@ static pare_status write_outputs(pri_exporter *ex, Onnx__GraphProto *graph)
 static bool is_there(const pri_exporter *ex, const pri_value *value)
 {
     if (value->producer != NULL)
-        return !ex->is_moot[value->producer->id] || ex->is_stated[value->id];
+        return !ex->is_moot[value->producer->id];
     return pri_onnx_is_written(ex, value);
 }
 

@@ -163,6 +163,30 @@ static void test_cut_states_weights(void **state)
     pare_context_free(ctx);
 }
 
+/* Up to IR version 3 every initialiser is an input, with its shape. */
+static void test_old_versions_list_weights(void **state)
+{
+    pare_context *ctx = test_context();
+    pri_graph *graph = computed_weights(ctx);
+
+    (void)state;
+    graph->ir_version = 3;
+    pare_model *model = reload(ctx, graph);
+    pare_model *cut = cut_some(ctx, model, 2);
+    int listed = 0;
+    for (int i = 0; i < cut->graph->n_values; i++) {
+        const pri_value *value = cut->graph->values[i];
+        assert_true(!value->is_initializer || value->is_listed_input);
+        listed += value->is_listed_input && value->is_initializer;
+    }
+    assert_int_equal(listed, 5);
+    assert_int_equal(cut->graph->n_inputs, 1);
+    pare_model_free(cut);
+    pare_model_free(model);
+    pri_graph_free(graph);
+    pare_context_free(ctx);
+}
+
 /* Where only one layer is cut, what computes the other's weights stays. */
 static void test_rest_stays_computed(void **state)
 {
@@ -245,10 +269,13 @@ static void test_light_models(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_uncut_is_unchanged), cmocka_unit_test(test_is_prunable),
-        cmocka_unit_test(test_cut_states_weights), cmocka_unit_test(test_rest_stays_computed),
-        cmocka_unit_test(test_shared_source),      cmocka_unit_test(test_light_models)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_uncut_is_unchanged),
+                                       cmocka_unit_test(test_is_prunable),
+                                       cmocka_unit_test(test_cut_states_weights),
+                                       cmocka_unit_test(test_rest_stays_computed),
+                                       cmocka_unit_test(test_old_versions_list_weights),
+                                       cmocka_unit_test(test_shared_source),
+                                       cmocka_unit_test(test_light_models)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
