@@ -3,8 +3,8 @@
  * run_model.c - runs a model in pare's engine on raw numbers, for comparing with other runtimes.
  *
  * usage: run_model MODEL.onnx INPUT.raw OUTPUT.raw [NxCxHxW] [RUNS]
- * INPUT.raw holds the first input; all outputs are appended to OUTPUT.raw. With RUNS the median time of
- * a run is printed in milliseconds.
+ * INPUT.raw holds the first input; all outputs are appended to OUTPUT.raw. With RUNS the median
+ * time of a run is printed in milliseconds.
  */
 #include <inttypes.h>
 #include <stdio.h>

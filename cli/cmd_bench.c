@@ -62,8 +62,8 @@ static void print_steps(const pare_profile *p, int64_t count, double whole)
         qsort(list, (size_t)p->n_steps, sizeof *list, by_step_time);
     printf("\n%-44s %12s %12s %8s\n", "slowest steps", "forward us", "backward us", "share");
     for (int s = 0; s < p->n_steps && s < count && list != NULL; s++)
-        printf("%-24.24s %-19.19s %12.1f %12.1f %7.1f%%\n",
-               list[s]->name, list[s]->op_type, 1e6 * list[s]->forward, 1e6 * list[s]->backward,
+        printf("%-24.24s %-19.19s %12.1f %12.1f %7.1f%%\n", list[s]->name, list[s]->op_type,
+               1e6 * list[s]->forward, 1e6 * list[s]->backward,
                100 * (list[s]->forward + list[s]->backward) / whole);
     free(list);
 }
@@ -96,21 +96,21 @@ static int print_json(const pare_profile *p, const kind *kinds, int n)
     json_t *operators = json_array(), *steps = json_array();
 
     for (int k = 0; k < n; k++)
-        json_array_append_new(operators, json_pack("{s:s, s:i, s:f, s:f}", "operator",
-                                                   kinds[k].op_type, "steps", kinds[k].count,
-                                                   "forward", kinds[k].forward, "backward",
-                                                   kinds[k].backward));
+        json_array_append_new(operators,
+                              json_pack("{s:s, s:i, s:f, s:f}", "operator", kinds[k].op_type,
+                                        "steps", kinds[k].count, "forward", kinds[k].forward,
+                                        "backward", kinds[k].backward));
     for (int s = 0; s < p->n_steps; s++)
-        json_array_append_new(steps, json_pack("{s:s, s:s, s:f, s:f}", "name", p->steps[s].name,
-                                               "operator", p->steps[s].op_type, "forward",
-                                               p->steps[s].forward, "backward",
-                                               p->steps[s].backward));
-    return cli_print_json(json_pack(
-        "{s:s, s:I, s:i, s:f, s:[f, f], s:f, s:[f, f], s:o, s:o}", "schema", "pare.bench/1",
-        "batch", (json_int_t)p->batch, "rounds", p->rounds, "forward", p->forward,
-        "forward_quartiles", p->forward_low, p->forward_high, "backward", p->backward,
-        "backward_quartiles", p->backward_low, p->backward_high, "operators", operators, "steps",
-        steps));
+        json_array_append_new(steps,
+                              json_pack("{s:s, s:s, s:f, s:f}", "name", p->steps[s].name,
+                                        "operator", p->steps[s].op_type, "forward",
+                                        p->steps[s].forward, "backward", p->steps[s].backward));
+    return cli_print_json(json_pack("{s:s, s:I, s:i, s:f, s:[f, f], s:f, s:[f, f], s:o, s:o}",
+                                    "schema", "pare.bench/1", "batch", (json_int_t)p->batch,
+                                    "rounds", p->rounds, "forward", p->forward, "forward_quartiles",
+                                    p->forward_low, p->forward_high, "backward", p->backward,
+                                    "backward_quartiles", p->backward_low, p->backward_high,
+                                    "operators", operators, "steps", steps));
 }
 
 static int run(const char *path, const char *input, const pare_profile_options *options,
@@ -160,11 +160,15 @@ int cmd_bench(int argc, char **argv)
         {NULL, 0, NULL, NULL, NULL}};
     const char *const examples[] = {"pare bench model.onnx --rounds 5",
                                     "pare bench model.onnx --train --batch 8 --rounds 3", NULL};
-    const cli_command command = {
-        "bench", "MODEL.onnx",
-        "Times every step of a model in pare's engine on random inputs and adds them up by operator.\n"
-        "Names joined by + are operators that run as one.",
-        options, 1, 1, examples};
+    const cli_command command = {"bench",
+                                 "MODEL.onnx",
+                                 "Times every step of a model in pare's engine on random inputs "
+                                 "and adds them up by operator.\n"
+                                 "Names joined by + are operators that run as one.",
+                                 options,
+                                 1,
+                                 1,
+                                 examples};
     const char *words[1];
     int code;
 

@@ -42,8 +42,8 @@ static bool is_array(const char *input)
 
 /* --- Outputs --- */
 
-/* Adds `rows` rows of what the session holds to what was collected; outputs without rows are kept of
- * the first run. */
+/* Adds `rows` rows of what the session holds to what was collected; outputs without rows are kept
+ * of the first run. */
 static bool collect(job *j, int64_t rows, int64_t batch)
 {
     pare_tensor y;
@@ -99,8 +99,8 @@ static pare_status open_images(job *j)
     if (status == PARE_OK)
         status = pare_data_open_images(&j->images, j->ctx, paths, j->inputs.count, &options);
     if (status == PARE_OK)
-        status = pare_session_new(&j->session, j->model,
-                                  &(pare_session_options){.images = j->images});
+        status =
+            pare_session_new(&j->session, j->model, &(pare_session_options){.images = j->images});
     return status;
 }
 
@@ -217,8 +217,7 @@ static int write_mask(const job *j)
         uint8_t *mask = run_mask_of(&j->outputs[k], &height, &width);
         if (mask == NULL)
             continue;
-        const pare_status status =
-            pare_mask_write(j->ctx, j->mask, mask, height, width, j->force);
+        const pare_status status = pare_mask_write(j->ctx, j->mask, mask, height, width, j->force);
         free(mask);
         return status == PARE_OK ? 0 : cli_fail(j->ctx, status);
     }
@@ -334,12 +333,17 @@ int cmd_run(int argc, char **argv)
         {NULL, 0, NULL, NULL, NULL}};
     const char *const examples[] = {
         "pare run model.onnx --input data/test/images/00000.png --preprocess cifar10",
-        "pare run duo.onnx --input data/test/images/00000.png --mask mask.png -o outputs.npz", NULL};
-    const cli_command command = {
-        "run", "MODEL.onnx",
-        "Runs a model on images, as its preprocessing says, or on arrays; prints the best classes and\n"
-        "what masks hold.",
-        options, 1, 1, examples};
+        "pare run duo.onnx --input data/test/images/00000.png --mask mask.png -o outputs.npz",
+        NULL};
+    const cli_command command = {"run",
+                                 "MODEL.onnx",
+                                 "Runs a model on images, as its preprocessing says, or on arrays; "
+                                 "prints the best classes and\n"
+                                 "what masks hold.",
+                                 options,
+                                 1,
+                                 1,
+                                 examples};
     const char *words[1];
     int code;
 

@@ -47,7 +47,8 @@ static void print_align(const prune_job *j, const pare_prune_result *p)
             n += is_it;
         }
     }
-    printf("channel counts: --align auto, of %d layer groups cut %d are at multiples of 16, %d of 8, %d "
+    printf("channel counts: --align auto, of %d layer groups cut %d are at multiples of 16, %d of "
+           "8, %d "
            "of 4, %d others\n",
            n, counts[0], counts[1], counts[2], counts[3]);
 }
@@ -81,8 +82,8 @@ static json_t *run_json(const prune_job *j, const prune_result *run)
 
     for (int i = 0; i < r->n_points; i++) {
         const pare_round *p = &r->points[i];
-        json_t *row = json_pack("{s:i, s:f, s:f}", "round", p->round, "macs", p->macs,
-                                "parameters", p->parameters);
+        json_t *row = json_pack("{s:i, s:f, s:f}", "round", p->round, "macs", p->macs, "parameters",
+                                p->parameters);
         if (isfinite(p->accuracy))
             json_object_set_new(row, "accuracy", json_real(p->accuracy));
         if (isfinite(p->miou))
@@ -92,11 +93,11 @@ static json_t *run_json(const prune_job *j, const prune_result *run)
         json_array_append_new(points, row);
     }
     for (int i = 0; i < r->pruning.n_groups; i++)
-        json_array_append_new(
-            groups, json_pack("{s:s, s:I, s:I, s:i}", "name", r->pruning.groups[i].name, "before",
-                              (json_int_t)r->pruning.groups[i].before, "after",
-                              (json_int_t)r->pruning.groups[i].after, "align",
-                              step_of(r->pruning.groups[i].after)));
+        json_array_append_new(groups,
+                              json_pack("{s:s, s:I, s:I, s:i}", "name", r->pruning.groups[i].name,
+                                        "before", (json_int_t)r->pruning.groups[i].before, "after",
+                                        (json_int_t)r->pruning.groups[i].after, "align",
+                                        step_of(r->pruning.groups[i].after)));
     json_t *root = json_pack(
         "{s:s, s:o, s:o, s:I, s:I, s:f, s:b, s:f, s:f, s:f, s:f, s:o, s:o}", "strategy", run->name,
         "before", cli_costs_json(&r->pruning.before), "after", cli_costs_json(&r->pruning.after),
@@ -108,9 +109,9 @@ static json_t *run_json(const prune_job *j, const prune_result *run)
     json_object_set_new(root, "align",
                         align == PARE_ALIGN_AUTO ? json_string("auto") : json_integer(align));
     if (run->has_comparison)
-        json_object_set_new(root, "comparison",
-                            cli_comparison_json(&run->comparison, files, j->test, &j->a->required,
-                                                run->verdicts));
+        json_object_set_new(
+            root, "comparison",
+            cli_comparison_json(&run->comparison, files, j->test, &j->a->required, run->verdicts));
     return root;
 }
 

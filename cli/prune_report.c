@@ -24,13 +24,12 @@ static bool add_run(report_parts *parts, const prune_result *run, int k, int n_c
     if (parts->points[k] == NULL || parts->layers[k] == NULL)
         return false;
     for (int i = 0; i < r->n_points; i++)
-        parts->points[k][i] = (pare_report_point){r->points[i].round, r->points[i].macs,
-                                                  r->points[i].parameters, r->points[i].accuracy,
-                                                  r->points[i].miou, r->points[i].nll};
+        parts->points[k][i] =
+            (pare_report_point){r->points[i].round,    r->points[i].macs, r->points[i].parameters,
+                                r->points[i].accuracy, r->points[i].miou, r->points[i].nll};
     for (int i = 0; i < r->pruning.n_groups; i++)
-        parts->layers[k][i] = (pare_report_layer){r->pruning.groups[i].name,
-                                                  r->pruning.groups[i].before,
-                                                  r->pruning.groups[i].after};
+        parts->layers[k][i] = (pare_report_layer){
+            r->pruning.groups[i].name, r->pruning.groups[i].before, r->pruning.groups[i].after};
     *to = (pare_report_run){.name = run->name,
                             .points = parts->points[k],
                             .n_points = r->n_points,
@@ -39,8 +38,8 @@ static bool add_run(report_parts *parts, const prune_result *run, int k, int n_c
                             .comparison = run->has_comparison ? &run->comparison : NULL,
                             .seconds = r->seconds};
     for (int i = 0; i < n_conditions && run->has_comparison; i++)
-        parts->conditions[parts->report.n_conditions++] = (pare_report_condition){
-            run->verdicts[i].text, run->name, run->verdicts[i].met};
+        parts->conditions[parts->report.n_conditions++] =
+            (pare_report_condition){run->verdicts[i].text, run->name, run->verdicts[i].met};
     return true;
 }
 

@@ -14,7 +14,8 @@ typedef struct head {
     int64_t size;                   /* floats a row */
 } head;
 
-/* N x K, N x K x H x W, or with the classes last, where that axis is the shortest; false: neither. */
+/* N x K, N x K x H x W, or with the classes last, where that axis is the shortest; false: neither.
+ */
 static bool find_head(head *out, const pare_tensor *t)
 {
     const int64_t *d = t->dims;
@@ -24,8 +25,12 @@ static bool find_head(head *out, const pare_tensor *t)
         return false;
     const bool is_last = is_image && d[3] < d[1] && d[3] < d[2];
     *out = (head){.classes = is_last ? d[3] : d[1],
-                  .height = !is_image ? 1 : is_last ? d[1] : d[2],
-                  .width = !is_image ? 1 : is_last ? d[2] : d[3]};
+                  .height = !is_image ? 1
+                            : is_last ? d[1]
+                                      : d[2],
+                  .width = !is_image ? 1
+                           : is_last ? d[2]
+                                     : d[3]};
     out->class_step = is_last ? 1 : out->height * out->width;
     out->place_step = is_last ? out->classes : 1;
     out->size = out->classes * out->height * out->width;
@@ -154,8 +159,7 @@ void run_print_row(const pare_tensor *output, int64_t row, int64_t top)
         double *shares = class_shares(&h, x);
         for (int64_t k = 0; k < h.classes && shares != NULL; k++) {
             if (shares[k] > 0)
-                printf("  %6.2f %%  of the pixels are class %lld\n", 100 * shares[k],
-                       (long long)k);
+                printf("  %6.2f %%  of the pixels are class %lld\n", 100 * shares[k], (long long)k);
         }
         free(shares);
         return;
@@ -196,8 +200,8 @@ json_t *run_row_json(const pare_tensor *output, int64_t row, int64_t top)
         double *shares = class_shares(&h, x);
         for (int64_t k = 0; k < h.classes && shares != NULL; k++) {
             if (shares[k] > 0)
-                json_array_append_new(rows, json_pack("{s:I, s:f}", "class", (json_int_t)k,
-                                                      "share", shares[k]));
+                json_array_append_new(
+                    rows, json_pack("{s:I, s:f}", "class", (json_int_t)k, "share", shares[k]));
         }
         free(shares);
         json_object_set_new(root, "mask", rows);

@@ -78,6 +78,20 @@ static void print_p(const char *what, const char *test, double p)
            p < 0.05 ? "a significant difference" : "no significant difference", test, p);
 }
 
+/* Medians, and below them the quartiles. */
+static void print_latency(const pare_comparison *c)
+{
+    char texts[3][48];
+
+    printf("latency, batch %-3lld %12.3f ms %12.3f ms %10.1f %%\n", (long long)c->batch,
+           1e3 * c->latency[0], 1e3 * c->latency[1], 100 * c->latency[1] / c->latency[0]);
+    for (int k = 0; k < 2; k++)
+        snprintf(texts[k], sizeof texts[k], "%.3f-%.3f", 1e3 * c->latency_low[k],
+                 1e3 * c->latency_high[k]);
+    snprintf(texts[2], sizeof texts[2], "%.1f-%.1f", 100 * c->ratio_low, 100 * c->ratio_high);
+    printf("%-18s %12s    %12s    %10s\n", "  half of the runs", texts[0], texts[1], texts[2]);
+}
+
 void cli_print_comparison(const pare_comparison *c)
 {
     const pare_scores *a = &c->scores[0], *b = &c->scores[1];
@@ -107,8 +121,7 @@ void cli_print_comparison(const pare_comparison *c)
     print_cost("file bytes", m->bytes, n->bytes);
     print_cost("activation bytes", m->activation_bytes, n->activation_bytes);
     if (c->latency[0] > 0)
-        printf("latency, batch %-3lld %12.3f ms %12.3f ms %10.1f %%\n", (long long)c->batch,
-               1e3 * c->latency[0], 1e3 * c->latency[1], 100 * c->latency[1] / c->latency[0]);
+        print_latency(c);
     putchar('\n');
     if (has_classes)
         print_p("labels", "McNemar", c->p_class);
@@ -125,7 +138,9 @@ static json_t *side_json(const char *file, const pare_comparison *c, int k, cons
                   "costs", cli_costs_json(&c->costs[k]));
 
     if (c->latency[k] > 0)
-        json_object_set_new(side, "latency_s", json_real(c->latency[k]));
+        json_object_update_new(
+            side, json_pack("{s:f, s:[f, f]}", "latency_s", c->latency[k], "latency_quartiles_s",
+                            c->latency_low[k], c->latency_high[k]));
     return side;
 }
 
@@ -141,7 +156,9 @@ json_t *cli_comparison_json(const pare_comparison *c, const char *const *files,
                              side_json(files[0], c, 0, data), "pruned",
                              side_json(files[1], c, 1, data), "requirements", list);
     if (c->latency[0] > 0)
-        json_object_set_new(root, "batch", json_integer((json_int_t)c->batch));
+        json_object_update_new(root, json_pack("{s:I, s:[f, f]}", "batch", (json_int_t)c->batch,
+                                               "latency_ratio_quartiles", c->ratio_low,
+                                               c->ratio_high));
     if (c->scores[0].classes > 0 && c->scores[1].classes > 0)
         json_object_set_new(root, "p_class", json_real(c->p_class));
     if (c->scores[0].mask_classes > 0 && c->scores[1].mask_classes > 0)

@@ -61,6 +61,8 @@ typedef struct pare_comparison {
     pare_scores scores[2]; /* original, pruned */
     pare_costs costs[2];
     double latency[2];     /* seconds, median, interleaved; 0 when not measured */
+    double latency_low[2], latency_high[2]; /* quartiles */
+    double ratio_low, ratio_high; /* quartiles of pruned / original turn by turn */
     int64_t batch;         /* of the latency */
     double p_class, p_mask; /* McNemar, Wilcoxon */
 } pare_comparison;

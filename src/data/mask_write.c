@@ -31,8 +31,8 @@ pare_status pare_mask_write(pare_context *ctx, const char *path, const uint8_t *
         return pri_fail(ctx, PARE_ERROR_ARGUMENT, "a mask of %lldx%lld pixels cannot be written",
                         (long long)height, (long long)width);
     make_palette(palette);
-    const pri_image image = {.pixels = (uint8_t *)(uintptr_t)mask, .height = height,
-                             .width = width, .channels = 1};
+    const pri_image image = {
+        .pixels = (uint8_t *)(uintptr_t)mask, .height = height, .width = width, .channels = 1};
     PRI_TRY(pri_png_encode(&png, &size, ctx, &image, palette, COLOURS));
     const pare_status status = pri_file_write(ctx, path, png, size, replace);
     pri_free(png);

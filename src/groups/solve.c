@@ -14,11 +14,11 @@
 #include "groups/rules.h"
 
 typedef struct node_rules {
-    bool is_done;          /* couple has run */
+    bool is_done; /* couple has run */
     pri_rules rules;
     pri_call call;
     pri_operand *in, *out;
-    unsigned *moved;       /* by input slot: bit a = axis a has been run on labels */
+    unsigned *moved; /* by input slot: bit a = axis a has been run on labels */
 } node_rules;
 
 typedef struct solver {
@@ -158,7 +158,8 @@ static pare_status apply_ties(bool *mentioned, solver *s, const pri_node *node,
             continue;
         }
         for (int64_t i = 0; i < tie->count; i++)
-            pri_axes_join(groups, groups->axes[ra].first + tie->ia + i, groups->axes[rb].first + tie->ib + i);
+            pri_axes_join(groups, groups->axes[ra].first + tie->ia + i,
+                          groups->axes[rb].first + tie->ib + i);
     }
     return PARE_OK;
 }
@@ -214,9 +215,10 @@ static pare_status visit_node(solver *s, const pri_node *node, int record)
         PRI_TRY(visit_movement(entry, s, node, record));
     else if (node->op->couple == NULL)
         return pri_axes_pin(groups, record, node,
-                        "this operator does not say how channels pass through it");
+                            "this operator does not say how channels pass through it");
     if (is_computed_weight(groups, node, use.value))
-        PRI_TRY(pri_axes_pin(groups, record, node, "its weights are computed from other constants"));
+        PRI_TRY(
+            pri_axes_pin(groups, record, node, "its weights are computed from other constants"));
     PRI_TRY(apply_ties(&mentioned, s, node, &entry->rules, record));
     for (int i = 0; i < entry->rules.n_notes; i++) {
         const pri_axis_note *note = &entry->rules.notes[i];
@@ -225,13 +227,14 @@ static pare_status visit_node(solver *s, const pri_node *node, int record)
         mentioned = true;
         if (note->reason != NULL)
             PRI_TRY(pri_axes_pin_range(groups, record, note->first,
-                              note->count >= 0 ? note->count : use.size, node, note->reason));
+                                       note->count >= 0 ? note->count : use.size, node,
+                                       note->reason));
     }
     if (mentioned)
         return PARE_OK;
     return pri_axes_pin(groups, record, node,
-                    node->op->is_movement ? "spreads these channels over several axes"
-                                          : "needs this axis whole");
+                        node->op->is_movement ? "spreads these channels over several axes"
+                                              : "needs this axis whole");
 }
 
 static pare_status visit_axis(solver *s, int record)
@@ -249,7 +252,7 @@ static pare_status visit_axis(solver *s, int record)
         const pri_use *place = &value->uses[u];
         if (place->slot < 0)
             PRI_TRY(pri_axes_pin(groups, record, place->node,
-                             "a sub-graph of this operator reads these channels"));
+                                 "a sub-graph of this operator reads these channels"));
         else
             PRI_TRY(visit_node(s, place->node, record));
     }
@@ -286,8 +289,8 @@ static pare_status seed(solver *s)
                 continue;
             const bool a_is_output = tie->a >= PRI_OUT(0);
             PRI_TRY(pri_axes_follow(&record, s->groups,
-                           pri_slot_value(node, a_is_output ? tie->a : tie->b),
-                           a_is_output ? tie->axis_a : tie->axis_b));
+                                    pri_slot_value(node, a_is_output ? tie->a : tie->b),
+                                    a_is_output ? tie->axis_a : tie->axis_b));
         }
     }
     return PARE_OK;

@@ -8,6 +8,21 @@
 
 enum { DEFAULT_ROUNDS = 30 };
 
+static pare_status take_latency(pare_comparison *out, pare_model *const models[2], int rounds)
+{
+    pri_latency latency;
+
+    PRI_TRY(pri_measure_latency(&latency, models[0], models[1], out->batch, rounds));
+    for (int k = 0; k < 2; k++) {
+        out->latency[k] = latency.median[k];
+        out->latency_low[k] = latency.low[k];
+        out->latency_high[k] = latency.high[k];
+    }
+    out->ratio_low = latency.ratio_low;
+    out->ratio_high = latency.ratio_high;
+    return PARE_OK;
+}
+
 static pare_status measure(pare_comparison *out, pare_model *const models[2],
                            const pare_compare_options *options)
 {
@@ -17,13 +32,12 @@ static pare_status measure(pare_comparison *out, pare_model *const models[2],
     if (options->latency_rounds < 0)
         return PARE_OK;
     out->batch = options->batch > 0 ? options->batch : 1;
-    const pare_status status =
-        pare_measure_latency(out->latency, models[0], models[1], out->batch, rounds);
+    const pare_status status = take_latency(out, models, rounds);
     if (status != PARE_ERROR_SHAPE || options->batch > 0 || declared <= 1)
         return status;
     out->batch = declared; /* nobody asked for batch 1, and the graph cannot */
     pri_forget(models[0]->ctx);
-    return pare_measure_latency(out->latency, models[0], models[1], declared, rounds);
+    return take_latency(out, models, rounds);
 }
 
 pare_status pare_compare(pare_comparison *out, pare_model *original, pare_model *pruned,

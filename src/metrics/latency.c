@@ -51,30 +51,63 @@ static pare_status make_engines(pri_engine *engines[2], pare_model *const models
     return PARE_OK;
 }
 
-pare_status pare_measure_latency(double seconds[2], pare_model *a, pare_model *b, int64_t batch,
-                                 int rounds)
+/* Of sorted numbers, between neighbours where it falls there. */
+static double quantile(const double *sorted, int n, double q)
+{
+    const double at = q * (n - 1);
+    const int low = (int)at, high = low + 1 < n ? low + 1 : low;
+
+    return sorted[low] + (at - low) * (sorted[high] - sorted[low]);
+}
+
+static void summarise(pri_latency *out, double *times, int rounds)
+{
+    double *ratios = times + 2 * rounds;
+
+    for (int r = 0; r < rounds; r++)
+        ratios[r] = times[rounds + r] / times[r];
+    for (int k = 0; k < 3; k++)
+        qsort(times + k * rounds, (size_t)rounds, sizeof *times, by_value);
+    for (int k = 0; k < 2; k++) {
+        out->median[k] = quantile(times + k * rounds, rounds, 0.5);
+        out->low[k] = quantile(times + k * rounds, rounds, 0.25);
+        out->high[k] = quantile(times + k * rounds, rounds, 0.75);
+    }
+    out->ratio_low = quantile(ratios, rounds, 0.25);
+    out->ratio_high = quantile(ratios, rounds, 0.75);
+}
+
+pare_status pri_measure_latency(pri_latency *out, pare_model *a, pare_model *b, int64_t batch,
+                                int rounds)
 {
     pare_model *const models[2] = {a, b};
     pri_engine *engines[2] = {NULL, NULL};
 
-    seconds[0] = seconds[1] = 0;
+    *out = (pri_latency){0};
     if (rounds < 1 || rounds > MAX_ROUNDS || batch < 1)
         return pri_fail(a->ctx, PARE_ERROR_ARGUMENT,
                         "latency wants a batch of at least 1 and 1 to %d rounds", MAX_ROUNDS);
-    double *times = pri_alloc(a->ctx, 2 * (size_t)rounds, sizeof *times);
+    double *times = pri_alloc(a->ctx, 3 * (size_t)rounds, sizeof *times);
     pare_status status = times != NULL ? PARE_OK : PARE_ERROR_MEMORY;
     if (status == PARE_OK)
         status = make_engines(engines, models, batch);
     if (status == PARE_OK)
         status = run_rounds(times, engines, a->ctx, rounds);
-    for (int k = 0; k < 2; k++) {
-        if (status == PARE_OK) {
-            qsort(times + k * rounds, (size_t)rounds, sizeof *times, by_value);
-            seconds[k] =
-                (times[k * rounds + rounds / 2] + times[k * rounds + (rounds - 1) / 2]) / 2;
-        }
+    if (status == PARE_OK)
+        summarise(out, times, rounds);
+    for (int k = 0; k < 2; k++)
         pri_engine_free(engines[k]);
-    }
     pri_free(times);
+    return status;
+}
+
+pare_status pare_measure_latency(double seconds[2], pare_model *a, pare_model *b, int64_t batch,
+                                 int rounds)
+{
+    pri_latency latency;
+    const pare_status status = pri_measure_latency(&latency, a, b, batch, rounds);
+
+    for (int k = 0; k < 2; k++)
+        seconds[k] = latency.median[k];
     return status;
 }

@@ -2,8 +2,9 @@
 /*
  * select.c - takes units in the order of their scores until the goal is met.
  *
- * What is taken at once is a bundle: one unit, or as many units of a group as keep its channel count
- * a multiple of the group's step. The step is goal->align, or chosen for each group (see step_of).
+ * What is taken at once is a bundle: one unit, or as many units of a group as keep its channel
+ * count a multiple of the group's step. The step is goal->align, or chosen for each group (see
+ * step_of).
  */
 #include "prune/select.h"
 
@@ -59,11 +60,11 @@ typedef struct selection {
 } selection;
 
 /*
- * Steps that are chosen, and how many units a group has at least for each. Engines compute on as many
- * channels at once as a vector has numbers, 16 with AVX-512, and take as long for a part of that;
- * ONNX Runtime leaves its blocked layout for more than 16 channels that are no multiple of 4. Steps of
- * 16 everywhere are fastest, but then groups of 16 never shrink and the others pay for them:
- * ResNet-56 at 47 % of its MACs runs in 0.5 instead of 0.7 of the time, at 71 instead of 91 %
+ * Steps that are chosen, and how many units a group has at least for each. Engines compute on as
+ * many channels at once as a vector has numbers, 16 with AVX-512, and take as long for a part of
+ * that; ONNX Runtime leaves its blocked layout for more than 16 channels that are no multiple of 4.
+ * Steps of 16 everywhere are fastest, but then groups of 16 never shrink and the others pay for
+ * them: ResNet-56 at 47 % of its MACs runs in 0.5 instead of 0.7 of the time, at 71 instead of 91 %
  * accuracy (bench/results/alignment.md).
  */
 static const struct {
@@ -116,8 +117,8 @@ static double walk(selection *s)
     return now;
 }
 
-/* Takes the first of the bundles that were passed over and can still be taken: nothing else reaches the
- * goal. */
+/* Takes the first of the bundles that were passed over and can still be taken: nothing else reaches
+ * the goal. */
 static double overshoot(selection *s)
 {
     const double goal = s->goal->keep;
@@ -185,8 +186,8 @@ static void make_bundles(selection *s)
     qsort(s->bundles, (size_t)s->n_bundles, sizeof *s->bundles, by_bundle_score);
 }
 
-/* Where steps are chosen, what the wide ones leave of the way is gone in finer ones; single units only
- * where nothing else reaches the goal. */
+/* Where steps are chosen, what the wide ones leave of the way is gone in finer ones; single units
+ * only where nothing else reaches the goal. */
 static pare_status descend(selection *s, const double *scores, bool is_order)
 {
     const pri_goal *goal = s->goal;
@@ -203,10 +204,11 @@ static pare_status descend(selection *s, const double *scores, bool is_order)
     }
     if (now <= goal->keep)
         return PARE_OK;
-    return pri_fail(s->groups->ctx, PARE_ERROR_TARGET,
-                    "the target of %.2f %% cannot be reached; %.2f %% is the least that can be kept%s",
-                    100 * goal->keep / goal->whole, 100 * now / goal->whole,
-                    goal->align > 1 ? " with this alignment" : "");
+    return pri_fail(
+        s->groups->ctx, PARE_ERROR_TARGET,
+        "the target of %.2f %% cannot be reached; %.2f %% is the least that can be kept%s",
+        100 * goal->keep / goal->whole, 100 * now / goal->whole,
+        goal->align > 1 ? " with this alignment" : "");
 }
 
 pare_status pri_select(bool *removed, const pri_groups *groups, const double *scores,

@@ -204,16 +204,16 @@ static void put_array(writer *w, const pare_tensor *array)
 /* The fields that the local header and the directory entry of a member share. */
 static void put_member(writer *w, const char *name, size_t size, size_t crc)
 {
-    put_number(w, 20, 2);         /* needs version 2.0 */
-    put_number(w, 0x800, 2);      /* the name is UTF-8 */
-    put_number(w, 0, 2);          /* stored */
-    put_number(w, 0, 2);          /* time */
-    put_number(w, 0x21, 2);       /* date: 1980-01-01 */
+    put_number(w, 20, 2);    /* needs version 2.0 */
+    put_number(w, 0x800, 2); /* the name is UTF-8 */
+    put_number(w, 0, 2);     /* stored */
+    put_number(w, 0, 2);     /* time */
+    put_number(w, 0x21, 2);  /* date: 1980-01-01 */
     put_number(w, crc, 4);
     put_number(w, size, 4);
     put_number(w, size, 4);
     put_number(w, strlen(name) + 4, 2);
-    put_number(w, 0, 2);          /* no extra field */
+    put_number(w, 0, 2); /* no extra field */
 }
 
 enum { CRC_AT = 14, LOCAL = 30 }; /* in a local header, and its length without the name */

@@ -477,7 +477,11 @@ static void comparing_a_model_with_itself_finds_no_difference(void **state)
     assert_near(c.p_class, 1);
     assert_near(c.p_mask, 1);
     assert_int_equal(c.batch, 2);
-    assert_true(c.latency[0] > 0 && c.latency[1] > 0);
+    for (int k = 0; k < 2; k++) {
+        assert_true(c.latency_low[k] > 0 && c.latency_low[k] <= c.latency[k]);
+        assert_true(c.latency[k] <= c.latency_high[k]);
+    }
+    assert_true(c.ratio_low > 0 && c.ratio_low <= c.ratio_high);
     assert_near(c.scores[0].accuracy, c.scores[1].accuracy);
     assert_int_equal(c.costs[0].bytes, c.costs[1].bytes);
     pare_comparison_clear(&c);

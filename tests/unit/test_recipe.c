@@ -134,7 +134,7 @@ static void rounds_that_have_nothing_to_prune_pass(void **state)
         {.target = {PARE_MACS, 0.5, true}, .align = 8},
         {.target = {PARE_CHANNELS, 0.6, true}},
         {.target = {PARE_CHANNELS, 150, false}},
-        {.target = {PARE_CHANNELS, 15, false}}, /* groups of one channel, which count no more */
+        {.target = {PARE_CHANNELS, 15, false}},  /* groups of one channel, which count no more */
         {.target = {PARE_CHANNELS, 5000, false}} /* there are fewer */
     };
 

@@ -174,8 +174,8 @@ static void images_become_inputs(void **state)
     (void)state;
     test_files_init(&files);
     for (int i = 0; i < 2; i++) {
-        const pri_image image = {.pixels = (uint8_t *)(uintptr_t)pixels[i], .height = 4, .width = 5,
-                                 .channels = 3};
+        const pri_image image = {
+            .pixels = (uint8_t *)(uintptr_t)pixels[i], .height = 4, .width = 5, .channels = 3};
         unsigned char *png = NULL;
         size_t size;
         snprintf(names[i], sizeof names[i], "%s", test_path(&files, i == 0 ? "a.png" : "b.png"));
@@ -254,7 +254,8 @@ static void masks_are_read_back_as_written(void **state)
 
 static void arrays_are_read_back_as_written(void **state)
 {
-    static const pare_type types[] = {PARE_FLOAT32, PARE_INT64, PARE_UINT8, PARE_BOOL, PARE_FLOAT64};
+    static const pare_type types[] = {PARE_FLOAT32, PARE_INT64, PARE_UINT8, PARE_BOOL,
+                                      PARE_FLOAT64};
     unsigned char bytes[6 * 8];
     test_files files;
 
@@ -344,9 +345,14 @@ static void damaged_arrays_are_refused(void **state)
     static const struct {
         const char *header;
         size_t size;
-    } bad[] = {{DESCR "(2,), }", 4},  {DESCR "(2,), }", 12},    {DESCR "(-1,), }", 4},
-               {DESCR "(2", 8},       {DESCR "2, }", 8},        {DESCR "(99999999999,), }", 4},
-               {"{'shape': (1,), }", 4}, {"", 0},
+    } bad[] = {{DESCR "(2,), }", 4},
+               {DESCR "(2,), }", 12},
+               {DESCR "(-1,), }", 4},
+               {DESCR "(2", 8},
+               {DESCR "2, }", 8},
+               {DESCR "(99999999999,), }", 4},
+               {"{'shape': (1,), }", 4},
+               {"", 0},
                {DESCR "(65536, 65536, 65536, 65536), }", 0},
                {"{'descr': '>f4', 'fortran_order': False, 'shape': (1,), }", 4},
                {"{'descr': '<f4', 'fortran_order': True, 'shape': (1,), }", 4},
@@ -375,8 +381,8 @@ static void profile_names_fused_steps(void **state)
     bool has_conv = false;
 
     (void)state;
-    test_ok(ctx, pare_profile_model(&profile, model,
-                                    &(pare_profile_options){.batch = 2, .rounds = 5}));
+    test_ok(ctx,
+            pare_profile_model(&profile, model, &(pare_profile_options){.batch = 2, .rounds = 5}));
     assert_int_equal(profile.batch, 2);
     assert_int_equal(profile.rounds, 5);
     assert_true(profile.forward > 0 && profile.backward == 0);
@@ -407,8 +413,8 @@ static void profile_of_training_has_gradients(void **state)
                                     &(pare_profile_options){.rounds = 2, .training = true}));
     for (int s = 0; s < profile.n_steps; s++) {
         sum += profile.steps[s].backward;
-        with_gradient += strcmp(profile.steps[s].op_type, "Conv") == 0 &&
-                         profile.steps[s].backward > 0;
+        with_gradient +=
+            strcmp(profile.steps[s].op_type, "Conv") == 0 && profile.steps[s].backward > 0;
     }
     assert_true(profile.backward > 0 && sum > 0);
     assert_int_equal(with_gradient, 21); /* its 19 convolutions and two of shortcuts */

@@ -71,9 +71,9 @@ static void a_fixed_batch_changes_no_target(void **state)
     for (int rounds = 0; rounds < 3; rounds++) { /* 0: pare_prune with an absolute number */
         pare_context *ctx = test_context();
         pare_model *model = test_network(ctx, "resnet20"), *pruned = NULL;
-        pare_recipe recipe = {.prune = {.strategy = PARE_MAGNITUDE,
-                                        .target = {PARE_MACS, 0.5, true}},
-                              .rounds = rounds};
+        pare_recipe recipe = {
+            .prune = {.strategy = PARE_MAGNITUDE, .target = {PARE_MACS, 0.5, true}},
+            .rounds = rounds};
         pare_recipe_result result = {0};
         pare_costs whole;
         test_ok(ctx, pare_model_set_input_shape(model, 0, 4, dims));
@@ -158,9 +158,8 @@ static void auto_alignment_reaches_what_single_channels_do(void **state)
 
     (void)state;
     for (size_t k = 0; k < PRI_COUNT(aligns); k++) {
-        const pare_prune_options options = {.strategy = PARE_MAGNITUDE,
-                                            .target = {PARE_MACS, 0.02, true},
-                                            .align = aligns[k]};
+        const pare_prune_options options = {
+            .strategy = PARE_MAGNITUDE, .target = {PARE_MACS, 0.02, true}, .align = aligns[k]};
         pare_prune_result result;
         pare_model *pruned = NULL;
         const pare_status status = pare_prune(&pruned, model, NULL, &options, &result);
