@@ -103,9 +103,11 @@ static pare_status infer(pri_call *call)
         if (call->in[k].present && !parameter_fits(call, k))
             return pri_op_fail(call, PARE_ERROR_SHAPE, "input %d does not fit the input", k);
     }
-    for (int k = 1; k < call->n_out; k++) {
-        if (call->out[k].present)
-            return pri_op_fail(call, PARE_ERROR_UNSUPPORTED, "output %d is not supported", k);
+    for (int k = 1; k < call->n_out; k++) { /* mean and 1 / deviation of a layer */
+        call->out[k].dtype = PRI_F32;
+        call->out[k].shape = *x;
+        for (int a = pri_axis(p->axis, x->rank); a < x->rank; a++)
+            call->out[k].shape.dims[a] = 1;
     }
     return pri_infer_same(call);
 }
@@ -114,7 +116,8 @@ static pare_status prepare(pri_call *call)
 {
     for (int k = 0; k < call->n_in; k++)
         call->in[k].layout = PRI_PLAIN;
-    call->out[0].layout = PRI_PLAIN;
+    for (int k = 0; k < call->n_out; k++)
+        call->out[k].layout = PRI_PLAIN;
     call->saved_bytes = (size_t)rows_of(call).rows * 2 * sizeof(float);
     return PARE_OK;
 }
@@ -150,6 +153,10 @@ static pare_status forward(pri_call *call)
             saved[2 * row] = mean;
             saved[2 * row + 1] = inverse;
         }
+        if (call->n_out > 1 && call->out[1].present)
+            ((float *)call->out[1].data)[row] = mean;
+        if (call->n_out > 2 && call->out[2].present)
+            ((float *)call->out[2].data)[row] = inverse;
         for (int64_t i = 0; i < r.length; i++) {
             const int64_t k = parameter_of(&r, row, i);
             y[i] = (x[i] - mean) * inverse * gamma[k] + (beta != NULL ? beta[k] : 0);

@@ -21,9 +21,9 @@
 
 /*
  * Inputs, separated by blanks: x2x3 activation, w5x3 weight, c5 positive constant that has no
- * gradient, i1,2 int64 constant, f0.5,2 float constant, = the activation before once more, b3 bool
+ * gradient, i1,2 int64 constant (i2x1:1,2 of that shape), f0.5,2 float constant, = the activation before once more, b3 bool
  * constant, - none.
- * Hints: + positive inputs, d all elements distinct (of up to three inputs), L four times as large, t training,
+ * Hints: + positive inputs, 1 one is added, s half as large, d all elements distinct (of up to three inputs), L four times as large, t training,
  * p plain layout only, 2..9 outputs.
  */
 typedef struct gradient_case {
@@ -70,6 +70,10 @@ static void fill(const problem *p, float *data, int64_t count, uint64_t seed)
         float value = ((float)k + 0.5f) / 16;
         if (has_hint(p, '+'))
             value = fabsf(value) + 0.125f;
+        if (has_hint(p, '1'))
+            value += 1;
+        if (has_hint(p, 's'))
+            value /= 2;
         data[i] = has_hint(p, 'L') ? value * 4 : value;
     }
 }
@@ -129,9 +133,13 @@ static pri_value *add_weight(problem *p, pri_graph *graph, const char *text, boo
 
 static pri_value *add_numbers(pri_graph *graph, const char *text, bool is_integer)
 {
+    const char *colon = strchr(text, ':');
+    const pri_shape shape = read_shape(text);
     int64_t integers[32];
     float floats[32];
     int count = 0;
+
+    text = colon != NULL ? colon + 1 : text;
 
     for (const char *at = text; *at != '\0' && count < 32; count++) {
         char *end;
@@ -139,7 +147,13 @@ static pri_value *add_numbers(pri_graph *graph, const char *text, bool is_intege
         integers[count] = (int64_t)floats[count];
         at = *end == ',' ? end + 1 : end;
     }
-    return is_integer ? test_ints(graph, count, integers) : test_floats(graph, count, floats);
+    pri_value *value =
+        is_integer ? test_ints(graph, count, integers) : test_floats(graph, count, floats);
+    if (colon != NULL) {
+        assert_int_equal(pri_shape_count(&shape), count);
+        value->constant->shape = shape;
+    }
+    return value;
 }
 
 static pri_value *add_condition(pri_graph *graph, const char *text)
