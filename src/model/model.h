@@ -19,6 +19,8 @@ struct pare_model {
  * operator is unknown or whose attributes pare cannot do keeps op == NULL; the reason is in
  * the log at debug level and comes back as an error when the node must run. */
 pare_status pri_model_from_graph(pare_model **out, pri_graph *graph);
+/* Turns weights of products that are computed from other constants into constants (see fold.c). */
+pare_status pri_model_fold_weights(pare_model *model);
 /* Looks operators up again after nodes were added or attributes changed. */
 pare_status pri_model_bind(pare_model *model);
 /* The same for one node, with the reason as error. */

@@ -11,13 +11,27 @@ const char *pare_version(void)
     return PARE_VERSION;
 }
 
+static pare_status open_graph(pare_model **out, pri_graph *graph)
+{
+    pare_model *model = NULL;
+
+    PRI_TRY(pri_model_from_graph(&model, graph));
+    const pare_status status = pri_model_fold_weights(model);
+    if (status != PARE_OK) {
+        pare_model_free(model);
+        return status;
+    }
+    *out = model;
+    return PARE_OK;
+}
+
 pare_status pare_model_load(pare_model **out, pare_context *ctx, const char *path)
 {
     pri_graph *graph = NULL;
 
     *out = NULL;
     PRI_TRY(pri_onnx_import(&graph, ctx, path));
-    return pri_model_from_graph(out, graph);
+    return open_graph(out, graph);
 }
 
 pare_status pare_model_parse(pare_model **out, pare_context *ctx, const void *bytes,
@@ -27,7 +41,7 @@ pare_status pare_model_parse(pare_model **out, pare_context *ctx, const void *by
 
     *out = NULL;
     PRI_TRY(pri_onnx_import_bytes(&graph, ctx, bytes, size_bytes, "memory", NULL));
-    return pri_model_from_graph(out, graph);
+    return open_graph(out, graph);
 }
 
 /* What was packed must read back: a guard against writing a file nobody can open. */
