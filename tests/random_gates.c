@@ -35,7 +35,9 @@ static random_map excite_block(random_drawing *d, random_map x)
         s = random_flip(d) ? random_reshape(d, s, 4, (const int64_t[]){-1, x.c, 1, 1})
                            : random_reshape(d, s, 4, (const int64_t[]){0, -1, 1, 1});
     }
-    s = test_op(d->graph, random_flip(d) ? "Sigmoid" : "HardSigmoid", "", TEST_LIST(s));
+    static const char *const gates[] = {"Sigmoid", "HardSigmoid", "Softmax"};
+    const int64_t gate = random_draw(d, 7) / 3;
+    s = test_op(d->graph, gates[gate], gate == 2 ? "axis=1" : "", TEST_LIST(s));
     x.value = random_two(d, "Mul", x.value, s);
     return x;
 }

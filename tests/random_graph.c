@@ -92,7 +92,7 @@ static void declare_outputs(pare_model *model, bool is_open)
 static random_block block_at(int64_t *count, int64_t index)
 {
     static int (*const lists[])(const random_block **out) = {
-        random_layer_blocks, random_move_blocks, random_gate_blocks};
+        random_layer_blocks, random_move_blocks, random_gate_blocks, random_norm_blocks};
     random_block found = {NULL, NULL};
 
     *count = 0;
@@ -136,6 +136,7 @@ pare_model *test_random_model(pare_context *ctx, uint64_t seed, char *text, size
     if (heads <= 1)
         test_output(d.graph, mask_head(&d, x));
     pare_model *model = test_model(d.graph);
+    test_ok(ctx, pri_model_fold_weights(model));
     declare_outputs(model, d.is_open);
     return model;
 }

@@ -59,12 +59,39 @@ int64_t random_width(random_drawing *d)
 
 /* --- Layers --- */
 
+/* Some weights stand behind another operator: Identity, DequantizeLinear, Transpose. */
+static pri_value *conv_weight(random_drawing *d, const int64_t dims[4], int64_t fan_in)
+{
+    const int64_t swapped[4] = {dims[1], dims[0], dims[2], dims[3]};
+    const pri_shape shape = pri_shape_of(4, dims);
+    pri_tensor *bytes = NULL;
+
+    switch (random_draw(d, 12)) {
+    case 0: return test_op(d->graph, "Identity", "", TEST_LIST(random_weight(d, 4, dims, fan_in)));
+    case 1:
+        return test_op(d->graph, "Transpose", "perm=[1,0,2,3]",
+                       TEST_LIST(random_weight(d, 4, swapped, fan_in)));
+    case 2: {
+        const float scale = 0.01f / (float)sqrt((double)fan_in);
+        pri_value *one = test_floats(d->graph, 1, &scale);
+        one->constant->shape.rank = 0;
+        test_ok(d->graph->ctx, pri_tensor_new(&bytes, d->graph->ctx, PRI_I8, &shape));
+        for (int64_t i = 0; i < pri_tensor_count(bytes); i++)
+            ((int8_t *)bytes->data)[i] = (int8_t)(random_draw(d, 255) - 127);
+        pri_value *q = pri_graph_add_constant(d->graph, "", bytes);
+        assert_non_null(q);
+        return test_op(d->graph, "DequantizeLinear", "", TEST_LIST(q, one));
+    }
+    default: return random_weight(d, 4, dims, fan_in);
+    }
+}
+
 random_map random_conv(random_drawing *d, random_map x, int64_t out, int64_t kernel, int64_t stride,
                        int64_t groups)
 {
     const int64_t dims[4] = {out, x.c / groups, kernel, kernel};
     char text[128];
-    pri_value *in[3] = {x.value, random_weight(d, 4, dims, dims[1] * kernel * kernel), NULL};
+    pri_value *in[3] = {x.value, conv_weight(d, dims, dims[1] * kernel * kernel), NULL};
     const int n_in = random_flip(d) ? 3 : 2;
 
     if (n_in == 3)

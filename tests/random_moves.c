@@ -154,10 +154,63 @@ static random_map expand_block(random_drawing *d, random_map x)
     return x;
 }
 
+/* Focus: four strided slices become channels. */
+static random_map focus_block(random_drawing *d, random_map x)
+{
+    const int64_t axes[2] = {2, 3}, ends[2] = {INT64_MAX, INT64_MAX}, steps[2] = {2, 2};
+    pri_value *parts[4];
+
+    if (x.h % 2 != 0 || x.w % 2 != 0 || x.h < 4)
+        return random_plain(d, x);
+    for (int64_t k = 0; k < 4; k++) {
+        const int64_t starts[2] = {k % 2, k / 2};
+        parts[k] = test_op(d->graph, "Slice", "",
+                           TEST_LIST(x.value, random_ints(d, 2, starts), random_ints(d, 2, ends),
+                                     random_ints(d, 2, axes), random_ints(d, 2, steps)));
+    }
+    x = (random_map){random_concat(d, "axis=1", 4, parts), 4 * x.c, x.h / 2, x.w / 2};
+    return random_layer(d, x, random_width(d));
+}
+
+/* Two halves of interleaved channels by a Transpose and Gathers of its first axis, as ShuffleNetV2
+ * is exported. */
+static random_map interleave_block(random_drawing *d, random_map x)
+{
+    const int64_t zero = 0, one = 1;
+
+    if (d->is_open)
+        return random_plain(d, x);
+    x = random_layer(d, x, 2 * random_width(d));
+    pri_value *y = random_reshape(d, x.value, 3, (const int64_t[]){x.c / 2, 2, -1});
+    y = test_op(d->graph, "Transpose", "perm=[1,0,2]", TEST_LIST(y));
+    y = random_reshape(d, y, 5, (const int64_t[]){2, -1, x.c / 2, x.h, x.w});
+    pri_value *first = random_ints(d, 1, &zero), *second = random_ints(d, 1, &one);
+    first->constant->shape.rank = second->constant->shape.rank = 0;
+    first = test_op(d->graph, "Gather", "axis=0", TEST_LIST(y, first));
+    second = test_op(d->graph, "Gather", "axis=0", TEST_LIST(y, second));
+    const random_map half = {second, x.c / 2, x.h, x.w};
+    const random_map other = random_layer(d, half, random_width(d));
+    return (random_map){random_concat(d, "axis=1", TEST_LIST(first, other.value)),
+                        x.c / 2 + other.c, x.h, x.w};
+}
+
+/* Pixels repeated beyond the border, then cut by a convolution without padding of its own. */
+static random_map reflect_block(random_drawing *d, random_map x)
+{
+    const int64_t pads[8] = {0, 0, 1, 1, 0, 0, 1, 1}, dims[4] = {random_width(d), x.c, 3, 3};
+
+    x.value = test_op(d->graph, "Pad", random_flip(d) ? "mode=reflect" : "mode=edge",
+                      TEST_LIST(x.value, random_ints(d, 8, pads)));
+    x.value = test_op(d->graph, "Conv", "", TEST_LIST(x.value, random_weight(d, 4, dims, 9 * x.c)));
+    x.c = dims[0];
+    return random_activation(d, x);
+}
+
 static const random_block blocks[] = {
-    {"padded", padded_block},  {"concat", concat_block},   {"split", split_block},
-    {"slice", slice_block},    {"shuffle", shuffle_block}, {"gather", gather_block},
-    {"resize", random_resize}, {"depth", depth_block},     {"tile", tile_block},
+    {"padded", padded_block},  {"concat", concat_block},         {"split", split_block},
+    {"slice", slice_block},    {"shuffle", shuffle_block},       {"gather", gather_block},
+    {"resize", random_resize}, {"depth", depth_block},           {"tile", tile_block},
+    {"focus", focus_block},    {"interleave", interleave_block}, {"reflect", reflect_block},
     {"expand", expand_block},
 };
 
