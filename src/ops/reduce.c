@@ -220,7 +220,10 @@ static pare_status forward(pri_call *call)
     for (int64_t k = 0; k < kept.count; k++) {
         int64_t x, y;
         offsets_of(&kept, k, &x, &y);
-        pri_set_number(&call->out[0], y, fold_line(&call->in[0], &reduced, x, p->kind));
+        double result = fold_line(&call->in[0], &reduced, x, p->kind);
+        if (call->out[0].dtype == PRI_BOOL) /* of nothing: false for Max, true for Min */
+            result = fmax(0, fmin(1, result));
+        pri_set_number(&call->out[0], y, result);
     }
     return PARE_OK;
 }

@@ -31,7 +31,7 @@ static const struct {
 #include "accepted_skips.def"
 };
 
-enum { MAX_TENSORS = 16, MAX_REASONS = 128, REASON = 160 };
+enum { MAX_TENSORS = 16, MAX_REASONS = 256, REASON = 160 };
 static const double relative = 1e-3, absolute = 1e-7; /* as ONNX's own runner */
 
 typedef enum freezing { FREEZE_NOTHING, FREEZE_INTEGERS, FREEZE_ALL, FREEZINGS } freezing;
