@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "ops/elements.h"
+#include "ops/product.h"
 
 enum { TERM = 64 };
 
@@ -347,15 +348,6 @@ static bool product(const pri_call *call, pri_product *out)
     return true;
 }
 
-static void columns(const pri_call *call, int group, int64_t from, int64_t to, float *rows)
-{
-    const int64_t k = call->in[0].shape.dims[call->in[0].shape.rank - 1];
-
-    (void)group;
-    memcpy(rows, (const float *)call->in[0].data + from * k,
-           (size_t)((to - from) * k) * sizeof(float));
-}
-
 const pri_op pri_op_einsum = {
     .name = "Einsum",
     .summary = "products summed over shared letters",
@@ -373,5 +365,5 @@ const pri_op pri_op_einsum = {
     .cost = cost,
     .consumed_axis = consumed_axis,
     .product = product,
-    .columns = columns,
+    .columns = pri_product_columns,
 };

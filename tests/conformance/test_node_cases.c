@@ -6,7 +6,7 @@
  * with its integer inputs as constants; and where the data decide a shape, with all inputs as
  * constants. Nothing may fail, and a case may be skipped only for a reason in accepted_skips.def.
  */
-#include "support.h"
+#include "case_files.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -15,8 +15,6 @@
 
 #include "base/file.h"
 #include "engine/engine.h"
-#include "onnx/onnx_io.h"
-#include "onnx/onnx_tensor.h"
 
 static const char *const usual_places[] = {
     "/usr/include/onnx/backend/test/data/node",
@@ -50,57 +48,12 @@ typedef struct tally {
     int counts[MAX_REASONS], n_reasons;
 } tally;
 
-/* --- Files --- */
-
-static bool read_tensor(pri_tensor **out, node_case *c, const char *what, int k)
+static pri_graph *open_graph(node_case *c)
 {
-    char path[640];
-    pri_bytes bytes = {0};
+    pri_graph *graph = test_read_case(c->ctx, c->folder);
 
-    *out = NULL;
-    snprintf(path, sizeof path, "%s/test_data_set_0/%s_%d.pb", c->folder, what, k);
-    if (!pri_file_exists(path))
-        return false;
-    test_ok(c->ctx, pri_file_read(&bytes, c->ctx, path));
-    Onnx__TensorProto *message = onnx__tensor_proto__unpack(NULL, bytes.size_bytes, bytes.data);
-    if (message != NULL)
-        (void)pri_onnx_read_tensor(out, c->ctx, message, NULL);
-    if (message != NULL)
-        onnx__tensor_proto__free_unpacked(message, NULL);
-    pri_bytes_clear(&bytes);
-    return *out != NULL;
-}
-
-/* Cases of operators that never changed are marked with the first opset that had them; pare starts
- * at 7. */
-static void raise_opset(Onnx__ModelProto *model)
-{
-    for (size_t i = 0; i < model->n_opset_import; i++) {
-        Onnx__OperatorSetIdProto *import = model->opset_import[i];
-        if ((import->domain == NULL || import->domain[0] == '\0') && import->version < 7)
-            import->version = 7;
-    }
-}
-
-static pri_graph *read_graph(node_case *c)
-{
-    char path[640];
-    pri_bytes file = {0};
-    pri_graph *graph = NULL;
-
-    snprintf(path, sizeof path, "%s/model.onnx", c->folder);
-    test_ok(c->ctx, pri_file_read(&file, c->ctx, path));
-    Onnx__ModelProto *model = onnx__model_proto__unpack(NULL, file.size_bytes, file.data);
-    pri_bytes_clear(&file);
-    assert_non_null(model);
-    raise_opset(model);
-    uint8_t *bytes = malloc(onnx__model_proto__get_packed_size(model));
-    assert_non_null(bytes);
-    const size_t size = onnx__model_proto__pack(model, bytes);
-    onnx__model_proto__free_unpacked(model, NULL);
-    if (pri_onnx_import_bytes(&graph, c->ctx, bytes, size, c->name, NULL) != PARE_OK)
+    if (graph == NULL)
         snprintf(c->reason, sizeof c->reason, "%s", pare_context_message(c->ctx));
-    free(bytes);
     return graph;
 }
 
@@ -267,7 +220,7 @@ static verdict run_engine(node_case *c, pare_model *model, const int *fed)
 
 static verdict run_once(node_case *c, freezing how)
 {
-    pri_graph *graph = read_graph(c);
+    pri_graph *graph = open_graph(c);
     pare_model *model = NULL;
     int fed[MAX_TENSORS];
 
@@ -286,11 +239,11 @@ static void load_tensors(node_case *c, const pri_graph *graph)
 {
     assert_true(graph->n_inputs <= MAX_TENSORS && graph->n_outputs <= MAX_TENSORS);
     for (int k = 0; k < graph->n_inputs; k++) {
-        if (!read_tensor(&c->inputs[k], c, "input", k))
+        if (!test_read_pb(&c->inputs[k], c->ctx, c->folder, "input", k))
             fail_msg("%s: input %d cannot be read", c->name, k);
     }
     for (int k = 0; k < graph->n_outputs; k++)
-        (void)read_tensor(&c->outputs[k], c, "output", k);
+        (void)test_read_pb(&c->outputs[k], c->ctx, c->folder, "output", k);
     assert_non_null(c->outputs[0]);
 }
 
@@ -324,7 +277,7 @@ static bool is_disputed(node_case *c)
 
 static void check_case(tally *t, node_case *c)
 {
-    pri_graph *graph = read_graph(c);
+    pri_graph *graph = open_graph(c);
     verdict result = REFUSED;
 
     if (graph == NULL || is_disputed(c) || !has_plain_types(c, graph) ||
