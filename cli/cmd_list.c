@@ -94,6 +94,13 @@ static void print_markdown(void)
     printf("# Operators\n\nMade by `pare list ops --markdown`.\n\n"
            "Operators that are not listed are read, kept and written back unchanged; a model with "
            "them can\nbe inspected, and pruned where they do not stand in the way.\n\n"
+           "Weights that a file computes from other constants (behind Identity, Transpose, Cast or\n"
+           "DequantizeLinear) become float weights when a model is read, and are pruned and written as\n"
+           "such; QuantizeLinear and DequantizeLinear between layers stay. Integers pass no gradient, so\n"
+           "a model cannot be trained behind a QuantizeLinear.\n\n"
+           "Shapes are fixed before a model runs: shapes, axes and indices of Reshape, Slice, TopK and\n"
+           "the like must follow from constants and input shapes. NonMaxSuppression gives as many rows as\n"
+           "could ever be selected, the last ones -1.\n\n"
            "| operator | opsets | gradient | channels | summary |\n|---|---|---|---|---|\n");
     for (int i = 0; pare_operator_at(&op, i); i++) {
         print_name(&op, name, sizeof name);

@@ -4,7 +4,7 @@
 set -eu
 packages="cmake ninja-build pkg-config protobuf-c-compiler libprotobuf-c-dev libonnx-dev
 libdnnl-dev libopenblas-openmp-dev liblapacke-dev libjpeg62-turbo-dev libpng-dev zlib1g-dev
-libjansson-dev libcmocka-dev"
+libjansson-dev libcmocka-dev libonnx-testdata"
 missing=""
 for package in $packages; do
     dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' ||

@@ -5,7 +5,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { MAX_TAPS = 4 };
+enum { MAX_SOURCES = 256 }; /* input rows behind an output row: 4 x 4 x 4, or antialias over more */
 
 /* Where output index i of an axis lies in the input. */
 static float coordinate(pri_coordinates mode, int64_t i, int64_t in, int64_t out, float scale)
@@ -68,6 +68,42 @@ static void fill_cubic(int64_t *index, float *weight, float x, int64_t in,
         weight[t] /= sum;
 }
 
+/* The kernel at distance r. */
+static float kernel_at(const pri_interpolation *p, float r)
+{
+    const float a = p->cubic;
+
+    if (p->taps == 2)
+        return r < 1 ? 1 - r : 0;
+    if (r < 1)
+        return ((a + 2) * r - (a + 3)) * r * r + 1;
+    return r < 2 ? ((a * r - 5 * a) * r + 8 * a) * r - 4 * a : 0;
+}
+
+/* Inputs on both sides of x as far as the stretched kernel reaches, weights adding up to 1. */
+static void fill_stretched(int64_t *index, float *weight, int n, float x, int64_t in, float scale,
+                           const pri_interpolation *p)
+{
+    const int64_t first = (int64_t)floorf(x) - n / 2;
+    float sum = 0;
+
+    for (int t = 0; t < n; t++) {
+        const int64_t at = first + t;
+        weight[t] = kernel_at(p, fabsf((float)at - x) * scale);
+        if (p->excludes_outside && (at < 0 || at >= in))
+            weight[t] = 0;
+        index[t] = clamp_index(at, in);
+        sum += weight[t];
+    }
+    for (int t = 0; t < n && sum != 0; t++)
+        weight[t] /= sum;
+}
+
+static bool is_stretched(const pri_interpolation *p, float scale)
+{
+    return p->antialias && p->taps > 1 && scale < 1;
+}
+
 static void fill_taps(pri_taps *taps, const pri_interpolation *p, int64_t in, int64_t out,
                       float scale)
 {
@@ -75,7 +111,9 @@ static void fill_taps(pri_taps *taps, const pri_interpolation *p, int64_t in, in
         int64_t *index = taps->index + i * taps->n;
         float *weight = taps->weight + i * taps->n;
         float x = coordinate(p->coordinates, i, in, out, scale);
-        if (p->taps == 1) {
+        if (is_stretched(p, scale)) {
+            fill_stretched(index, weight, taps->n, x, in, scale, p);
+        } else if (p->taps == 1) {
             index[0] = clamp_index((int64_t)round_to(p->nearest, x, scale), in);
             weight[0] = 1;
         } else if (p->taps == 2) {
@@ -97,12 +135,24 @@ pare_status pri_resampled_add(pri_resampled *resampled, pare_context *ctx,
     pri_taps *taps = &resampled->axes[resampled->count++];
 
     *taps = (pri_taps){.axis = axis, .n = how->taps};
-    taps->index = pri_alloc(ctx, (size_t)(out * how->taps), sizeof *taps->index);
-    taps->weight = pri_alloc(ctx, (size_t)(out * how->taps), sizeof *taps->weight);
+    if (is_stretched(how, scale)) /* as far as it reaches, at most over all inputs there are */
+        taps->n = 2 * (int)fminf(ceilf((float)(how->taps / 2) / scale), 1 << 20) + 2;
+    taps->index = pri_alloc(ctx, (size_t)(out * taps->n), sizeof *taps->index);
+    taps->weight = pri_alloc(ctx, (size_t)(out * taps->n), sizeof *taps->weight);
     if (taps->index == NULL || taps->weight == NULL)
         return PARE_ERROR_MEMORY;
     fill_taps(taps, how, in, out, scale);
     return PARE_OK;
+}
+
+bool pri_resampled_fits(const pri_resampled *resampled, int rank, pri_layout layout)
+{
+    const int row = layout == PRI_CHANNELS_LAST ? 1 : rank - 1;
+    int64_t sources = 1;
+
+    for (int k = 0; k < resampled->count; k++)
+        sources *= resampled->axes[k].axis != row ? resampled->axes[k].n : 1;
+    return sources <= MAX_SOURCES;
 }
 
 void pri_resampled_clear(pri_resampled *resampled)
@@ -142,8 +192,8 @@ static rows rows_of(const pri_resampled *resampled, const pri_shape *out, const 
 /* The input rows that one output row is a sum of. */
 typedef struct sources {
     int n;
-    int64_t offset[MAX_TAPS * MAX_TAPS * MAX_TAPS];
-    float weight[MAX_TAPS * MAX_TAPS * MAX_TAPS];
+    int64_t offset[MAX_SOURCES];
+    float weight[MAX_SOURCES];
     int64_t y; /* offset of the output row */
 } sources;
 

@@ -37,6 +37,7 @@ typedef struct pri_interpolation {
     pri_rounding nearest;
     float cubic; /* coefficient of the cubic */
     bool excludes_outside;
+    bool antialias; /* where an axis shrinks, the kernel is stretched over what it skips */
 } pri_interpolation;
 
 typedef struct pri_taps {
@@ -54,6 +55,8 @@ typedef struct pri_resampled {
 pare_status pri_resampled_add(pri_resampled *resampled, pare_context *ctx,
                               const pri_interpolation *how, int axis, int64_t in, int64_t out,
                               float scale);
+/* Whether an output row is a sum over as few input rows as pri_interpolate can take. */
+bool pri_resampled_fits(const pri_resampled *resampled, int rank, pri_layout layout);
 void pri_resampled_clear(pri_resampled *resampled);
 
 void pri_interpolate(const pri_resampled *resampled, const pri_shape *out, const pri_shape *in,

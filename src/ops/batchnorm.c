@@ -34,8 +34,8 @@ static pare_status infer(pri_call *call)
                                (long long)call->in[0].shape.dims[1]);
     }
     for (int k = 1; k < call->n_out; k++) {
-        if (call->out[k].present)
-            return pri_op_fail(call, PARE_ERROR_UNSUPPORTED, "output %d is not supported", k);
+        call->out[k].dtype = PRI_F32;
+        call->out[k].shape = call->in[1].shape;
     }
     return pri_infer_same(call);
 }
@@ -51,6 +51,8 @@ static pare_status prepare(pri_call *call)
 {
     for (int k = 1; k < 5; k++)
         call->in[k].layout = PRI_PLAIN;
+    for (int k = 1; k < call->n_out; k++)
+        call->out[k].layout = PRI_PLAIN;
     call->out[0].layout = call->in[0].layout;
     const pri_channels ch = pri_channels_of(&call->in[0].shape, call->in[0].layout);
     call->scratch_bytes = sums_bytes(ch.channels) + pri_norm_scratch(&ch);
@@ -111,6 +113,16 @@ static void batch_statistics(const pri_call *call, const pri_channels *ch,
     }
 }
 
+/* Further outputs of graphs exported for training: the statistics as they are now. */
+static void write_statistics(const pri_call *call, int64_t channels)
+{
+    for (int k = 1; k < call->n_out; k++) {
+        if (call->out[k].present)
+            memcpy(call->out[k].data, call->in[k % 2 != 0 ? 3 : 4].data,
+                   (size_t)channels * sizeof(float));
+    }
+}
+
 static bool has_relu(const pri_call *call)
 {
     return call->epilogue != NULL && call->epilogue->activation.kind == PRI_ACT_RELU;
@@ -133,6 +145,7 @@ static pare_status forward(pri_call *call)
     }
     pri_norm_apply(&ch, call->in[0].data, call->out[0].data, n.scale, n.shift, has_relu(call),
                    n.scratch);
+    write_statistics(call, ch.channels);
     return PARE_OK;
 }
 
@@ -174,8 +187,10 @@ static pare_status couple(const pri_call *call, pri_rules *rules)
 {
     const int64_t channels = call->in[0].shape.dims[1];
 
-    for (int k = 1; k < 5; k++)
+    for (int k = 1; k < 5; k++) {
         PRI_TRY(pri_rules_tie(rules, 0, 1, 0, k, 0, 0, channels));
+        PRI_TRY(pri_rules_tie(rules, 0, 1, 0, PRI_OUT(k), 0, 0, channels));
+    }
     return pri_couple_same(call, rules);
 }
 
@@ -185,6 +200,10 @@ static bool as_affine(const pri_call *call, float *scale, float *shift)
 
     for (int k = 1; k < 5; k++) {
         if (call->in[k].constant == NULL)
+            return false;
+    }
+    for (int k = 1; k < call->n_out; k++) {
+        if (call->out[k].present)
             return false;
     }
     if (scale == NULL)

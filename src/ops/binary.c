@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* binary.c - Add, Sub, Mul, Div, Pow and PRelu with broadcasting. */
+/* binary.c - Add, Sub, Mul, Div, Mod, Pow and PRelu with broadcasting. */
 #include <math.h>
 #include <string.h>
 
 #include "kernels/strided.h"
+#include "ops/elements.h"
 #include "ops/op_support.h"
 
 typedef struct binary_params {
-    char kind; /* + - * / ^ p */
+    char kind; /* + - * / ^ p, m Mod, f Mod of floats */
 } binary_params;
 
 static pare_status parse(const pri_node *node, int opset, void *params, pri_arena *arena,
@@ -16,13 +17,17 @@ static pare_status parse(const pri_node *node, int opset, void *params, pri_aren
     static const struct {
         const char *name;
         char kind;
-    } table[] = {{"Add", '+'}, {"Sub", '-'}, {"Mul", '*'}, {"Div", '/'}, {"PRelu", 'p'}, {"Pow", '^'}};
+    } table[] = {{"Add", '+'}, {"Sub", '-'}, {"Mul", '*'}, {"Div", '/'}, {"PRelu", 'p'}, {"Pow", '^'},
+                 {"Mod", 'm'}};
+    binary_params *p = params;
 
     (void)opset;
     (void)arena;
     for (size_t i = 0; i < PRI_COUNT(table); i++) {
         if (strcmp(node->op_type, table[i].name) == 0) {
-            ((binary_params *)params)->kind = table[i].kind;
+            p->kind = table[i].kind;
+            if (p->kind == 'm' && pri_node_attr_int(node, "fmod", 0) != 0)
+                p->kind = 'f';
             return PARE_OK;
         }
     }
@@ -33,10 +38,11 @@ static pare_status infer(pri_call *call)
 {
     char a[PRI_SHAPE_TEXT], b[PRI_SHAPE_TEXT];
 
-    if (call->in[0].dtype != call->in[1].dtype ||
-        (call->in[0].dtype != PRI_F32 && call->in[0].dtype != PRI_I64 &&
-         call->in[0].dtype != PRI_I32))
-        return pri_op_fail(call, PARE_ERROR_UNSUPPORTED, "inputs are %s and %s; pare runs two float32 or two integers",
+    const bool may_differ = ((const binary_params *)call->params)->kind == '^';
+    if (!pri_is_number(call->in[0].dtype) || !pri_is_number(call->in[1].dtype) ||
+        (call->in[0].dtype != call->in[1].dtype && !may_differ))
+        return pri_op_fail(call, PARE_ERROR_UNSUPPORTED,
+                           "inputs are %s and %s; it takes numbers of one type",
                            pri_dtype_name(call->in[0].dtype), pri_dtype_name(call->in[1].dtype));
     call->out[0].dtype = call->in[0].dtype;
     if (!pri_shape_broadcast(&call->out[0].shape, &call->in[0].shape, &call->in[1].shape))
@@ -121,35 +127,75 @@ static void forward_float(const pri_call *call, const pri_nest *nest)
         case '*': LOOP(u * v); break;
         case '/': LOOP(u / v); break;
         case '^': LOOP(powf(u, v)); break;
+        case 'm':
+        case 'f': LOOP(fmodf(u, v)); break;
         default: LOOP(u < 0 ? u * v : u); break;
         }
     }
 }
 
+/* --- Other types --- */
+
 static int64_t power(int64_t u, int64_t v)
 {
     uint64_t result = 1;
 
+    if (v < 0)
+        return u == 1 ? 1 : u == -1 ? (v % 2 == 0 ? 1 : -1) : 0;
     for (uint64_t base = (uint64_t)u; v > 0; v >>= 1, base *= base)
         result *= (v & 1) != 0 ? base : 1;
     return (int64_t)result;
 }
 
-static int64_t integer(char kind, int64_t u, int64_t v)
+/* Division by zero gives 0: a file must not stop the program. */
+static int64_t divide(char kind, bool is_unsigned, int64_t u, int64_t v)
+{
+    if (v == 0)
+        return 0;
+    if (is_unsigned)
+        return (int64_t)(kind == '/' ? (uint64_t)u / (uint64_t)v : (uint64_t)u % (uint64_t)v);
+    if (v == -1)
+        return kind == '/' ? (int64_t)(0 - (uint64_t)u) : 0;
+    const int64_t rest = u % v;
+    if (kind == '/')
+        return u / v;
+    return kind == 'm' && rest != 0 && (rest < 0) != (v < 0) ? rest + v : rest;
+}
+
+static int64_t integer(char kind, bool is_unsigned, int64_t u, int64_t v)
 {
     switch (kind) {
     case '+': return (int64_t)((uint64_t)u + (uint64_t)v);
     case '-': return (int64_t)((uint64_t)u - (uint64_t)v);
     case '*': return (int64_t)((uint64_t)u * (uint64_t)v);
     case '^': return power(u, v);
-    default: return v == 0 || (v == -1 && u == INT64_MIN) ? 0 : u / v;
+    case 'p': return u < 0 ? (int64_t)((uint64_t)u * (uint64_t)v) : u;
+    default: return divide(kind, is_unsigned, u, v);
     }
 }
 
-static void forward_integer(const pri_call *call, const pri_nest *nest)
+static double real(char kind, double u, double v)
+{
+    switch (kind) {
+    case '+': return u + v;
+    case '-': return u - v;
+    case '*': return u * v;
+    case '/': return u / v;
+    case '^': return pow(u, v);
+    case 'm':
+    case 'f': return fmod(u, v);
+    default: return u < 0 ? u * v : u;
+    }
+}
+
+static void forward_any(const pri_call *call, const pri_nest *nest)
 {
     const char kind = ((const binary_params *)call->params)->kind;
     const int last = nest->rank - 1;
+    const pri_dtype dtype = call->in[0].dtype;
+    const bool is_integer = pri_is_integer(dtype) && pri_is_integer(call->in[1].dtype);
+    const bool is_unsigned =
+        dtype == PRI_U64 || dtype == PRI_U32 || dtype == PRI_U16 || dtype == PRI_U8;
 
     for (int64_t row = 0; row < nest->rows; row++) {
         int64_t at[PRI_NEST_OPERANDS];
@@ -158,14 +204,13 @@ static void forward_integer(const pri_call *call, const pri_nest *nest)
             const int64_t y = at[0] + i * nest->strides[0][last];
             const int64_t a = at[1] + i * nest->strides[1][last];
             const int64_t b = at[2] + i * nest->strides[2][last];
-            if (call->out[0].dtype == PRI_I64)
-                ((int64_t *)call->out[0].data)[y] = integer(
-                    kind, ((const int64_t *)call->in[0].data)[a],
-                    ((const int64_t *)call->in[1].data)[b]);
+            if (is_integer)
+                pri_set_integer(&call->out[0], y,
+                                  integer(kind, is_unsigned, pri_get_integer(&call->in[0], a),
+                                          pri_get_integer(&call->in[1], b)));
             else
-                ((int32_t *)call->out[0].data)[y] = (int32_t)integer(
-                    kind, ((const int32_t *)call->in[0].data)[a],
-                    ((const int32_t *)call->in[1].data)[b]);
+                pri_set_number(&call->out[0], y,
+                          real(kind, pri_get_number(&call->in[0], a), pri_get_number(&call->in[1], b)));
         }
     }
 }
@@ -175,10 +220,10 @@ static pare_status forward(pri_call *call)
     pri_nest nest;
 
     make_nest(call, &nest);
-    if (call->out[0].dtype == PRI_F32)
+    if (call->out[0].dtype == PRI_F32 && call->in[1].dtype == PRI_F32)
         forward_float(call, &nest);
     else
-        forward_integer(call, &nest);
+        forward_any(call, &nest);
     return PARE_OK;
 }
 
@@ -190,6 +235,8 @@ static float slope(char kind, int k, float u, float v)
     case '-': return k == 0 ? 1.0f : -1.0f;
     case '*': return k == 0 ? v : u;
     case '/': return k == 0 ? 1 / v : -u / (v * v);
+    case 'm':
+    case 'f': return k == 0 ? 1 : -truncf(u / v);
     case '^': return k == 0 ? v * powf(u, v - 1) : u > 0 ? powf(u, v) * logf(u) : 0;
     default: return u < 0 ? (k == 0 ? v : u) : (k == 0 ? 1.0f : 0.0f);
     }
@@ -232,7 +279,7 @@ static pare_status backward(pri_call *call)
     for (int k = 0; k < 2 && call->grad_out[0] != NULL; k++) {
         float *gradient = call->grad_in[k];
         const bool is_full = pri_shape_equal(&call->in[k].shape, &call->out[0].shape);
-        if (gradient == NULL || gradient == call->grad_out[0])
+        if (gradient == NULL || gradient == call->grad_out[0] || call->in[1].dtype != PRI_F32)
             continue; /* the gradient of a sum is already in place */
         if (pri_is_fresh(call, k) && !is_full)
             memset(gradient, 0,
@@ -254,10 +301,10 @@ static pare_status couple(const pri_call *call, pri_rules *rules)
     return pri_couple_broadcast(call, rules, 1);
 }
 
-#define BINARY(symbol, text, words, sum)                                                           \
+#define BINARY(symbol, text, words, first, sum)                                                    \
     const pri_op symbol = {.name = text,                                                           \
                            .summary = words,                                                       \
-                           .min_opset = 7,                                                         \
+                           .min_opset = first,                                                     \
                            .max_opset = 21,                                                        \
                            .min_in = 2,                                                            \
                            .max_in = 2,                                                            \
@@ -276,9 +323,10 @@ static pare_status couple(const pri_call *call, pri_rules *rules)
                            .backward = backward,                                                   \
                            .couple = couple}
 
-BINARY(pri_op_add, "Add", "sum with broadcasting", true);
-BINARY(pri_op_sub, "Sub", "difference with broadcasting", false);
-BINARY(pri_op_mul, "Mul", "product with broadcasting", false);
-BINARY(pri_op_div, "Div", "quotient with broadcasting", false);
-BINARY(pri_op_pow, "Pow", "power with broadcasting", false);
-BINARY(pri_op_prelu, "PRelu", "x, or slope times x below zero", false);
+BINARY(pri_op_add, "Add", "sum with broadcasting", 7, true);
+BINARY(pri_op_sub, "Sub", "difference with broadcasting", 7, false);
+BINARY(pri_op_mul, "Mul", "product with broadcasting", 7, false);
+BINARY(pri_op_div, "Div", "quotient with broadcasting", 7, false);
+BINARY(pri_op_mod, "Mod", "rest of a division", 10, false);
+BINARY(pri_op_pow, "Pow", "power with broadcasting", 7, false);
+BINARY(pri_op_prelu, "PRelu", "x, or slope times x below zero", 7, false);

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "kernels/strided.h"
+#include "ops/elements.h"
 #include "ops/op_support.h"
 
 typedef struct compare_params {
@@ -30,16 +31,11 @@ static pare_status parse(const pri_node *node, int opset, void *params, pri_aren
     return pri_parse_fail(ctx, node, "is no comparison");
 }
 
-static bool runs_on(pri_dtype dtype)
-{
-    return dtype == PRI_F32 || dtype == PRI_I64 || dtype == PRI_I32 || dtype == PRI_BOOL;
-}
-
 static pare_status infer(pri_call *call)
 {
-    if (call->in[0].dtype != call->in[1].dtype || !runs_on(call->in[0].dtype))
+    if (call->in[0].dtype != call->in[1].dtype || !(pri_is_number(call->in[0].dtype) || call->in[0].dtype == PRI_BOOL))
         return pri_op_fail(call, PARE_ERROR_UNSUPPORTED,
-                           "inputs are %s and %s; pare compares float32, integers and bool",
+                           "inputs are %s and %s; it compares numbers of one type",
                            pri_dtype_name(call->in[0].dtype), pri_dtype_name(call->in[1].dtype));
     call->out[0].dtype = PRI_BOOL;
     if (!pri_shape_broadcast(&call->out[0].shape, &call->in[0].shape, &call->in[1].shape))
@@ -81,16 +77,23 @@ static bool holds(char kind, double u, double v)
     }
 }
 
-static pri_tensor view_of(const pri_operand *operand)
+static bool holds_integers(char kind, int64_t u, int64_t v)
 {
-    return (pri_tensor){
-        .dtype = operand->dtype, .shape = operand->shape, .data = operand->data};
+    return kind == '=' ? u == v : kind == '<' ? u < v : kind == '>' ? u > v : kind == 'l' ? u <= v : u >= v;
+}
+
+static bool compare(const pri_call *call, char kind, bool is_integer, int64_t a, int64_t b)
+{
+    if (is_integer && kind != '&' && kind != '|' && kind != '^')
+        return holds_integers(kind, pri_get_integer(&call->in[0], a),
+                              pri_get_integer(&call->in[1], b));
+    return holds(kind, pri_get_number(&call->in[0], a), pri_get_number(&call->in[1], b));
 }
 
 static pare_status forward(pri_call *call)
 {
     const char kind = ((const compare_params *)call->params)->kind;
-    const pri_tensor a = view_of(&call->in[0]), b = view_of(&call->in[1]);
+    const bool is_integer = call->in[0].dtype == PRI_I64;
     unsigned char *y = call->out[0].data;
     pri_nest nest;
 
@@ -101,8 +104,8 @@ static pare_status forward(pri_call *call)
         const int64_t length = pri_nest_row(&nest, row, at);
         for (int64_t i = 0; i < length; i++)
             y[at[0] + i * nest.strides[0][last]] =
-                holds(kind, pri_tensor_get(&a, at[1] + i * nest.strides[1][last]),
-                      pri_tensor_get(&b, at[2] + i * nest.strides[2][last]));
+                compare(call, kind, is_integer, at[1] + i * nest.strides[1][last],
+                        at[2] + i * nest.strides[2][last]);
     }
     return PARE_OK;
 }

@@ -23,6 +23,8 @@ typedef struct pri_conv_state {
 
 pare_status pri_conv_parse(const pri_node *node, int opset, void *params, pri_arena *arena,
                            pare_context *ctx);
+/* Whether whole groups go; otherwise the same positions of every group do. */
+bool pri_conv_loses_groups(const pri_call *call, int64_t groups);
 /* Ties of a product in groups: axis x_axis of in 0 and axis 1 of the output. */
 pare_status pri_conv_couple_groups(const pri_call *call, pri_rules *rules, int64_t groups,
                                    int in_weight_axis, int out_weight_axis);

@@ -26,7 +26,8 @@ static pare_status window_of(const pri_call *call, pri_window *window, int64_t o
         if (p->has_output_shape || window->auto_pad == 1 || window->auto_pad == 2) {
             out[k] = p->has_output_shape ? p->output_shape[k] : x->dims[2 + k] * window->stride[k];
             const int64_t pad = full + p->output_padding[k] - out[k];
-            window->pad_begin[k] = window->auto_pad == 1 ? pad / 2 : pad - pad / 2;
+            /* an output larger than everything that is written is longer at its end */
+            window->pad_begin[k] = pad < 0 ? 0 : window->auto_pad == 1 ? pad / 2 : pad - pad / 2;
             window->pad_end[k] = pad - window->pad_begin[k];
         } else {
             out[k] = full + p->output_padding[k] - window->pad_begin[k] - window->pad_end[k];

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * move.c - operators that pick or place one box: Transpose, Slice, Pad, Expand.
+ * move.c - operators that pick one box: Transpose, Slice, Expand.
  *
- * Each is a segment: a box of the output that is a strided box of the input. Forward copies it,
+ * Each is a segment: the output is a strided box of the input. Forward copies it,
  * backward adds it the other way.
  */
 #include <string.h>
@@ -133,43 +133,6 @@ static pare_status slice_segment(const pri_call *call, segment *s, pri_shape *sh
     return PARE_OK;
 }
 
-static pare_status pad_segment(const pri_call *call, segment *s, pri_shape *shape)
-{
-    const pri_shape *x = &call->in[0].shape;
-    const pri_attr *attr = pri_node_attr(call->node, "pads");
-    int64_t pads[2 * PRI_MAX_RANK] = {0};
-    int count = -1;
-
-    if (strcmp(pri_node_attr_string(call->node, "mode", "constant"), "constant") != 0)
-        return pri_op_fail(call, PARE_ERROR_UNSUPPORTED, "only mode 'constant' runs");
-    if (pri_in(call, 3) != NULL)
-        return pri_op_fail(call, PARE_ERROR_UNSUPPORTED, "the axes input is not supported");
-    if (attr != NULL) {
-        count = attr->count;
-        for (int k = 0; k < count && k < 2 * PRI_MAX_RANK; k++)
-            pads[k] = attr->ints[k];
-    } else {
-        PRI_TRY(pri_op_ints(call, 1, pads, 2 * PRI_MAX_RANK, &count));
-    }
-    if (count != 2 * x->rank)
-        return pri_op_fail(call, PARE_ERROR_SHAPE, "pads has %d numbers for rank %d", count,
-                           x->rank);
-    shape->rank = s->rank = x->rank;
-    pri_shape_strides(s->in_strides, x);
-    for (int a = 0; a < x->rank; a++) {
-        const int64_t begin = pads[a], end = pads[a + x->rank];
-        shape->dims[a] = x->dims[a] + begin + end;
-        s->dims[a] = x->dims[a] + pri_min_i64(begin, 0) + pri_min_i64(end, 0);
-        if (shape->dims[a] < 0 || begin > 1 << 20 || end > 1 << 20)
-            return pri_op_fail(call, PARE_ERROR_SHAPE, "pads do not fit axis %d", a);
-        s->in_offset += begin < 0 ? -begin * s->in_strides[a] : 0;
-    }
-    pri_shape_strides(s->out_strides, shape);
-    for (int a = 0; a < x->rank; a++)
-        s->out_offset += pads[a] > 0 ? pads[a] * s->out_strides[a] : 0;
-    return PARE_OK;
-}
-
 static pare_status segment_of(const pri_call *call, segment *s, pri_shape *shape)
 {
     memset(s, 0, sizeof *s);
@@ -177,8 +140,7 @@ static pare_status segment_of(const pri_call *call, segment *s, pri_shape *shape
     switch (call->op->name[0]) {
     case 'T': return transpose_segment(call, s, shape);
     case 'E': return expand_segment(call, s, shape);
-    case 'S': return slice_segment(call, s, shape);
-    default: return pad_segment(call, s, shape);
+    default: return slice_segment(call, s, shape);
     }
 }
 
@@ -190,32 +152,12 @@ static pare_status segment_infer(pri_call *call)
     return segment_of(call, &s, &call->out[0].shape);
 }
 
-/* Outside the padded box the output holds input 2 (0 without it). */
-static void fill(const pri_call *call)
-{
-    const int64_t n = pri_shape_count(&call->out[0].shape);
-    const size_t bytes = pri_dtype_bytes(call->out[0].dtype);
-    const pri_operand *value = pri_in(call, 2);
-    const float attr = pri_node_attr_float(call->node, "value", 0);
-    char *y = call->out[0].data;
-
-    memset(y, 0, (size_t)n * bytes);
-    const void *from = value != NULL ? value->data : NULL;
-    if (from == NULL && call->out[0].dtype == PRI_F32 && attr != 0)
-        from = &attr;
-    for (int64_t i = 0; i < n && from != NULL && (value == NULL || value->dtype == call->out[0].dtype);
-         i++)
-        memcpy(y + (size_t)i * bytes, from, bytes);
-}
-
 static pare_status segment_forward(pri_call *call)
 {
     segment s;
     pri_shape shape;
 
     PRI_TRY(segment_of(call, &s, &shape));
-    if (call->op->name[0] == 'P')
-        fill(call);
     run_segment(call, &s, false);
     return PARE_OK;
 }
@@ -228,30 +170,6 @@ static pare_status segment_backward(pri_call *call)
     PRI_TRY(segment_of(call, &s, &shape));
     run_segment(call, &s, true);
     return PARE_OK;
-}
-
-/* Padding elements are channels too: as many stay as the readers keep. */
-static pare_status pad_resize(const pri_call *call, const pri_cut *cut, pri_graph *graph,
-                              pri_node *node)
-{
-    const pri_shape *x = &call->in[0].shape, *y = &call->out[0].shape;
-    const pri_attr *attr = pri_node_attr(call->node, "pads");
-    int64_t pads[2 * PRI_MAX_RANK] = {0};
-    int count = 2 * x->rank;
-
-    if (attr != NULL)
-        memcpy(pads, attr->ints, (size_t)count * sizeof *pads);
-    else
-        PRI_TRY(pri_op_ints(call, 1, pads, 2 * PRI_MAX_RANK, &count));
-    for (int a = 0; a < x->rank; a++) {
-        const bool *keep = pri_cut_keep(cut, PRI_OUT(0), a);
-        if (keep == NULL || pads[a] < 0 || pads[a + x->rank] < 0)
-            continue;
-        const int64_t end = y->dims[a] - pads[a + x->rank];
-        pads[a] = pri_count_kept(keep, 0, pads[a]);
-        pads[a + x->rank] = pri_count_kept(keep, end, y->dims[a]);
-    }
-    return pri_op_restate(graph, node, "pads", 1, pads, count);
 }
 
 /* Only steps of 1 are followed over cut axes; the size check after the cut guards the rest. */
@@ -331,5 +249,4 @@ static pare_status expand_resize(const pri_call *call, const pri_cut *cut, pri_g
 
 SEGMENT(pri_op_transpose, "Transpose", "axes in another order", 1, NULL, NULL);
 SEGMENT(pri_op_slice, "Slice", "a strided box of the input", 5, slice_couple, slice_resize);
-SEGMENT(pri_op_pad, "Pad", "constant padding", 4, NULL, pad_resize);
 SEGMENT(pri_op_expand, "Expand", "repeats axes of one element", 2, NULL, expand_resize);

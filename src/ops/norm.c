@@ -103,9 +103,11 @@ static pare_status infer(pri_call *call)
         if (call->in[k].present && !parameter_fits(call, k))
             return pri_op_fail(call, PARE_ERROR_SHAPE, "input %d does not fit the input", k);
     }
-    for (int k = 1; k < call->n_out; k++) {
-        if (call->out[k].present)
-            return pri_op_fail(call, PARE_ERROR_UNSUPPORTED, "output %d is not supported", k);
+    for (int k = 1; k < call->n_out; k++) { /* mean and 1 / deviation of a layer */
+        call->out[k].dtype = PRI_F32;
+        call->out[k].shape = *x;
+        for (int a = pri_axis(p->axis, x->rank); a < x->rank; a++)
+            call->out[k].shape.dims[a] = 1;
     }
     return pri_infer_same(call);
 }
@@ -114,7 +116,8 @@ static pare_status prepare(pri_call *call)
 {
     for (int k = 0; k < call->n_in; k++)
         call->in[k].layout = PRI_PLAIN;
-    call->out[0].layout = PRI_PLAIN;
+    for (int k = 0; k < call->n_out; k++)
+        call->out[k].layout = PRI_PLAIN;
     call->saved_bytes = (size_t)rows_of(call).rows * 2 * sizeof(float);
     return PARE_OK;
 }
@@ -150,6 +153,10 @@ static pare_status forward(pri_call *call)
             saved[2 * row] = mean;
             saved[2 * row + 1] = inverse;
         }
+        if (call->n_out > 1 && call->out[1].present)
+            ((float *)call->out[1].data)[row] = mean;
+        if (call->n_out > 2 && call->out[2].present)
+            ((float *)call->out[2].data)[row] = inverse;
         for (int64_t i = 0; i < r.length; i++) {
             const int64_t k = parameter_of(&r, row, i);
             y[i] = (x[i] - mean) * inverse * gamma[k] + (beta != NULL ? beta[k] : 0);
@@ -212,12 +219,43 @@ static pare_status backward(pri_call *call)
     return PARE_OK;
 }
 
+/* Channels normalised together go together: whole groups. */
+static pare_status couple_groups(const pri_call *call, pri_rules *rules)
+{
+    const norm_params *p = call->params;
+    const pri_shape *x = &call->in[0].shape;
+    const int64_t per = x->dims[1] / p->groups;
+
+    for (int64_t g = 0; g < p->groups; g++) {
+        PRI_TRY(pri_rules_tie(rules, 0, 1, g * per, 0, 1, g * per + 1, per - 1));
+        for (int k = 1; k < call->n_in && call->in[k].shape.dims[0] != x->dims[1]; k++)
+            PRI_TRY(pri_rules_tie(rules, 0, 1, g * per, k, 0, g, 1));
+    }
+    for (int k = 1; k < call->n_in && call->in[k].shape.dims[0] == x->dims[1]; k++)
+        PRI_TRY(pri_rules_tie(rules, 0, 1, 0, k, 0, 0, x->dims[1]));
+    return pri_couple_channels(call, rules);
+}
+
+/* As many groups as are left. */
+static pare_status resize_groups(const pri_call *call, const pri_cut *cut, pri_graph *graph,
+                                 pri_node *node)
+{
+    const norm_params *p = call->params;
+    const int64_t per = call->in[0].shape.dims[1] / pri_max_i64(1, p->groups);
+
+    if (p->kind != 'G' || pri_cut_keep(cut, 0, 1) == NULL)
+        return PARE_OK;
+    return pri_node_set_int(graph, node, "num_groups", pri_cut_dim(cut, 0, 1) / per);
+}
+
 static pare_status couple(const pri_call *call, pri_rules *rules)
 {
     const norm_params *p = call->params;
     const pri_shape *x = &call->in[0].shape;
-    const int axis = p->kind == 'L' ? pri_axis(p->axis, x->rank) : p->kind == 'G' ? 1 : 2;
+    const int axis = p->kind == 'L' ? pri_axis(p->axis, x->rank) : 2;
 
+    if (p->kind == 'G')
+        return couple_groups(call, rules);
     for (int a = 0; a < x->rank; a++) {
         if (a < axis) {
             PRI_TRY(pri_rules_tie(rules, 0, a, 0, PRI_OUT(0), a, 0, x->dims[a]));
@@ -247,7 +285,8 @@ static pare_status couple(const pri_call *call, pri_rules *rules)
                            .prepare = prepare,                                                     \
                            .forward = forward,                                                     \
                            .backward = backward,                                                   \
-                           .couple = couple}
+                           .couple = couple,                                                       \
+                           .resize = resize_groups}
 
 NORM(pri_op_instance_norm, "InstanceNormalization", "normalisation of each channel of each sample", 6,
      3, 1);

@@ -159,6 +159,44 @@ pare_status pri_couple_channels(const pri_call *call, pri_rules *rules)
     return PARE_OK;
 }
 
+pri_lines pri_lines_of(const pri_shape *shape, int axis)
+{
+    const int64_t inner = pri_shape_span(shape, axis + 1, shape->rank);
+
+    return (pri_lines){.count = pri_shape_span(shape, 0, axis) * inner,
+                       .size = axis < shape->rank ? shape->dims[axis] : 1,
+                       .inner = pri_max_i64(1, inner)};
+}
+
+pare_status pri_axis_of(int *axis, const pri_call *call, const char *name, int64_t fallback,
+                        int rank)
+{
+    const int64_t stated = pri_node_attr_int(call->node, name, fallback);
+
+    *axis = pri_axis(stated, rank);
+    return *axis >= 0 ? PARE_OK
+                      : pri_op_fail(call, PARE_ERROR_SHAPE, "%s %lld is out of range for rank %d",
+                                    name, (long long)stated, rank);
+}
+
+pare_status pri_couple_lines(const pri_call *call, pri_rules *rules, int axis, const char *reason)
+{
+    const pri_shape *x = &call->in[0].shape;
+
+    PRI_TRY(pri_rules_pin(rules, 0, axis, reason));
+    for (int k = 0; k < call->n_out; k++) {
+        const bool keeps = call->out[k].present && call->out[k].shape.rank == x->rank;
+        if (keeps)
+            PRI_TRY(pri_rules_pin(rules, PRI_OUT(k), axis, reason));
+        for (int a = 0; a < x->rank && call->out[k].present; a++) {
+            if (a != axis)
+                PRI_TRY(pri_rules_tie(rules, 0, a, 0, PRI_OUT(k), keeps || a < axis ? a : a - 1, 0,
+                                      x->dims[a]));
+        }
+    }
+    return PARE_OK;
+}
+
 /* --- Windows --- */
 
 static pare_status read_sizes(const pri_node *node, const char *name, int64_t *out, int *count,

@@ -18,6 +18,21 @@ pare_status pri_couple_broadcast(const pri_call *call, pri_rules *rules, int k);
 /* Ties the channel axis (1) and batch axis (0) of in[0] and out[0] only. */
 pare_status pri_couple_channels(const pri_call *call, pri_rules *rules);
 
+/* A tensor as lines along one axis: element k of line i is at pri_line_start(l, i) + k * l->inner. */
+typedef struct pri_lines {
+    int64_t count, size, inner;
+} pri_lines;
+pri_lines pri_lines_of(const pri_shape *shape, int axis);
+static inline int64_t pri_line_start(const pri_lines *l, int64_t i)
+{
+    return i / l->inner * l->size * l->inner + i % l->inner;
+}
+/* Axis attribute `name` as 0 .. rank-1; fails when it is out of range. */
+pare_status pri_axis_of(int *axis, const pri_call *call, const char *name, int64_t fallback,
+                        int rank);
+/* Ties in[0] to all outputs along every axis but one, which stays whole because of `reason`. */
+pare_status pri_couple_lines(const pri_call *call, pri_rules *rules, int axis, const char *reason);
+
 /* Geometry of a window sliding over spatial axes (Conv, pools). */
 typedef struct pri_window {
     int spatial;

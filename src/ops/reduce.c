@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "ops/elements.h"
 #include "ops/op_support.h"
 
 typedef enum reduce_kind {
@@ -79,9 +80,8 @@ static pare_status infer(pri_call *call)
     pri_shape shape = {0};
     unsigned mask;
 
-    if (dtype != PRI_F32 && dtype != PRI_I64 && dtype != PRI_I32)
-        return pri_op_fail(call, PARE_ERROR_UNSUPPORTED, "input is %s; only float32, int32 and int64 run",
-                           pri_dtype_name(dtype));
+    if (!pri_is_number(dtype) && !(dtype == PRI_BOOL && (p->kind == MAX || p->kind == MIN)))
+        return pri_op_fail(call, PARE_ERROR_UNSUPPORTED, "the input is %s", pri_dtype_name(dtype));
     PRI_TRY(reduced_axes(call, &mask));
     for (int a = 0; a < x->rank; a++) {
         if ((mask >> a & 1u) == 0)
@@ -153,20 +153,7 @@ static void offsets_of(const axes_list *list, int64_t index, int64_t *x, int64_t
 
 static double value_at(const pri_operand *operand, int64_t i)
 {
-    switch (operand->dtype) {
-    case PRI_I64: return (double)((const int64_t *)operand->data)[i];
-    case PRI_I32: return ((const int32_t *)operand->data)[i];
-    default: return ((const float *)operand->data)[i];
-    }
-}
-
-static void store_at(const pri_operand *operand, int64_t i, double value)
-{
-    switch (operand->dtype) {
-    case PRI_I64: ((int64_t *)operand->data)[i] = (int64_t)value; break;
-    case PRI_I32: ((int32_t *)operand->data)[i] = (int32_t)value; break;
-    default: ((float *)operand->data)[i] = (float)value; break;
-    }
+    return operand->dtype == PRI_F32 ? ((const float *)operand->data)[i] : pri_get_number(operand, i);
 }
 
 static double start_of(reduce_kind kind)
@@ -214,6 +201,8 @@ static double fold_line(const pri_operand *in, const axes_list *reduced, int64_t
         offsets_of(reduced, r, &at, &unused);
         largest = fmax(largest, value_at(in, from + at));
     }
+    if (!isfinite(largest)) /* nothing to scale by: an empty or infinite line */
+        largest = 0;
     for (int64_t r = 0; r < reduced->count; r++) {
         offsets_of(reduced, r, &at, &unused);
         sum = step(kind, sum, value_at(in, from + at), largest);
@@ -231,7 +220,10 @@ static pare_status forward(pri_call *call)
     for (int64_t k = 0; k < kept.count; k++) {
         int64_t x, y;
         offsets_of(&kept, k, &x, &y);
-        store_at(&call->out[0], y, fold_line(&call->in[0], &reduced, x, p->kind));
+        double result = fold_line(&call->in[0], &reduced, x, p->kind);
+        if (call->out[0].dtype == PRI_BOOL) /* of nothing: false for Max, true for Min */
+            result = fmax(0, fmin(1, result));
+        pri_set_number(&call->out[0], y, result);
     }
     return PARE_OK;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* resize.c - Resize and Upsample: sizes and modes; kernels/interpolate.c does the rest. */
+#include <math.h>
 #include <string.h>
 
 #include "kernels/interpolate.h"
@@ -8,6 +9,7 @@
 typedef struct resize_params {
     pri_interpolation how;
     const pri_attr *axes, *scales;
+    int policy; /* of sizes: 0 stretch, 1 not_larger, 2 not_smaller */
     int scales_slot, sizes_slot; /* -1: none */
 } resize_params;
 
@@ -38,6 +40,7 @@ static pare_status parse_words(const pri_node *node, resize_params *p, pare_cont
                                               "tf_half_pixel_for_nn", "half_pixel_symmetric"};
     static const char *const roundings[] = {"round_prefer_floor", "round_prefer_ceil", "floor",
                                             "ceil"};
+    static const char *const policies[] = {"stretch", "not_larger", "not_smaller"};
     const char *word = pri_node_attr_string(node, "coordinate_transformation_mode", "half_pixel");
     const int coordinate = find_word(word, coordinates, (int)PRI_COUNT(coordinates));
 
@@ -48,11 +51,11 @@ static pare_status parse_words(const pri_node *node, resize_params *p, pare_cont
     const int nearest = find_word(word, roundings, (int)PRI_COUNT(roundings));
     if (nearest < 0)
         return pri_parse_fail(ctx, node, "nearest_mode '%s' is unknown", word);
-    if (pri_node_attr_int(node, "antialias", 0) != 0)
-        return pri_parse_fail(ctx, node, "antialias is not supported");
-    word = pri_node_attr_string(node, "keep_aspect_ratio_policy", "stretch");
-    if (strcmp(word, "stretch") != 0)
-        return pri_parse_fail(ctx, node, "keep_aspect_ratio_policy '%s' is not supported", word);
+    p->how.antialias = pri_node_attr_int(node, "antialias", 0) != 0 && p->how.taps > 1;
+    word = pri_node_attr_string(node, "keep_aspect_ratio_policy", policies[0]);
+    p->policy = find_word(word, policies, (int)PRI_COUNT(policies));
+    if (p->policy < 0)
+        return pri_parse_fail(ctx, node, "keep_aspect_ratio_policy '%s' is unknown", word);
     p->how.coordinates = (pri_coordinates)coordinate;
     p->how.nearest = (pri_rounding)nearest;
     return PARE_OK;
@@ -108,6 +111,23 @@ static const pri_operand *filled(const pri_call *call, int slot)
     return operand != NULL && pri_shape_count(&operand->shape) > 0 ? operand : NULL;
 }
 
+/* One scale for all axes named: the smallest or the largest asked for. */
+static void keep_aspect(const resize_params *p, const pri_shape *x, int count, geometry *g)
+{
+    float scale = -1;
+
+    for (int k = 0; k < count && p->policy != 0; k++) {
+        const float s = g->scale[axis_of(p, k, x->rank)];
+        if (scale < 0 || (p->policy == 1 ? s < scale : s > scale))
+            scale = s;
+    }
+    for (int k = 0; k < count && p->policy != 0; k++) {
+        const int axis = axis_of(p, k, x->rank);
+        g->scale[axis] = scale;
+        g->out.dims[axis] = (int64_t)floorf(scale * (float)x->dims[axis] + 0.5f);
+    }
+}
+
 static pare_status read_sizes(const pri_call *call, geometry *g)
 {
     const resize_params *p = call->params;
@@ -123,6 +143,7 @@ static pare_status read_sizes(const pri_call *call, geometry *g)
         g->out.dims[axis] = sizes[k];
         g->scale[axis] = (float)sizes[k] / (float)x->dims[axis];
     }
+    keep_aspect(p, x, count, g);
     return PARE_OK;
 }
 
@@ -199,6 +220,8 @@ static pare_status prepare(pri_call *call)
     geometry g;
 
     PRI_TRY(measure(call, &g));
+    if (p->how.antialias)
+        call->in[0].layout = PRI_PLAIN;
     call->out[0].layout = call->in[0].layout;
     for (int k = 1; k < call->n_in; k++)
         call->in[k].layout = PRI_PLAIN;
@@ -211,6 +234,9 @@ static pare_status prepare(pri_call *call)
         PRI_TRY(pri_resampled_add(state, call->ctx, &p->how, axis, call->in[0].shape.dims[axis],
                                   g.out.dims[axis], g.scale[axis]));
     }
+    if (!pri_resampled_fits(state, call->in[0].shape.rank, call->in[0].layout))
+        return pri_op_fail(call, PARE_ERROR_UNSUPPORTED,
+                           "antialias shrinks by more than pare runs");
     return PARE_OK;
 }
 

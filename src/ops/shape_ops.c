@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* shape_ops.c - Shape, Size, Cast, ConstantOfShape, Constant, Range. */
+/* shape_ops.c - Shape, Size, ConstantOfShape, Constant, Range. */
 #include <math.h>
 #include <string.h>
 
+#include "ops/elements.h"
 #include "ops/op_support.h"
 
 /* Dimensions from .. to-1 are asked for (all of them before opset 15). */
@@ -83,93 +84,7 @@ const pri_op pri_op_size = {
     .couple = shape_couple,
 };
 
-/* --- Cast, Constant, ConstantOfShape --- */
-
-static pare_status cast_infer(pri_call *call)
-{
-    const pri_dtype to = pri_dtype_run((pri_dtype)pri_node_attr_int(call->node, "to", 0));
-    const pri_dtype from = call->in[0].dtype;
-
-    if ((to != PRI_F32 && to != PRI_I64 && to != PRI_I32 && to != PRI_BOOL && to != PRI_U8 &&
-         to != from) ||
-        from == PRI_STRING || pri_dtype_bytes(from) == 0)
-        return pri_op_fail(call, PARE_ERROR_UNSUPPORTED,
-                           "casts %s to %s; pare casts to float32, int64, int32, uint8 and bool",
-                           pri_dtype_name(from), pri_dtype_name(to));
-    call->out[0].dtype = to;
-    call->out[0].shape = call->in[0].shape;
-    return PARE_OK;
-}
-
-/* Numbers outside an integer type end at its bounds, instead of being undefined. */
-static int64_t to_integer(double value, double low, double high)
-{
-    if (!(value > low)) /* NaN too */
-        return low <= -9.2e18 ? INT64_MIN : (int64_t)low;
-    return value < high ? (int64_t)value : high >= 9.2e18 ? INT64_MAX : (int64_t)high;
-}
-
-static void cast_element(const pri_operand *out, int64_t i, const pri_tensor *from)
-{
-    const bool is_float = from->dtype == PRI_F32 || from->dtype == PRI_F16 ||
-                          from->dtype == PRI_F64 || from->dtype == PRI_BF16;
-    const double value = pri_tensor_get(from, i);
-
-    switch (out->dtype) {
-    case PRI_F32: ((float *)out->data)[i] = (float)value; break;
-    case PRI_BOOL: ((unsigned char *)out->data)[i] = value != 0; break;
-    case PRI_U8: ((unsigned char *)out->data)[i] = (unsigned char)to_integer(value, 0, 255); break;
-    case PRI_I32:
-        ((int32_t *)out->data)[i] = (int32_t)to_integer(value, INT32_MIN, INT32_MAX);
-        break;
-    default:
-        ((int64_t *)out->data)[i] =
-            is_float ? to_integer(value, -9.2e18, 9.2e18) : pri_tensor_get_i64(from, i);
-        break;
-    }
-}
-
-static pare_status cast_forward(pri_call *call)
-{
-    const int64_t n = pri_shape_count(&call->in[0].shape);
-    const pri_tensor from = {.dtype = call->in[0].dtype,
-                             .shape = call->in[0].shape,
-                             .data = call->in[0].data};
-
-    if (call->out[0].dtype == call->in[0].dtype) {
-        memcpy(call->out[0].data, call->in[0].data, (size_t)n * pri_dtype_bytes(from.dtype));
-        return PARE_OK;
-    }
-    for (int64_t i = 0; i < n; i++)
-        cast_element(&call->out[0], i, &from);
-    return PARE_OK;
-}
-
-/* Only float reaches float, so only a copy passes a gradient. */
-static pare_status cast_backward(pri_call *call)
-{
-    const int64_t n = pri_shape_count(&call->in[0].shape);
-
-    if (call->grad_in[0] == NULL || call->grad_out[0] == NULL || call->in[0].dtype != PRI_F32)
-        return PARE_OK;
-    for (int64_t i = 0; i < n; i++)
-        call->grad_in[0][i] += call->grad_out[0][i];
-    return PARE_OK;
-}
-
-const pri_op pri_op_cast = {
-    .name = "Cast",
-    .summary = "another element type",
-    .min_opset = 6,
-    .max_opset = 21,
-    .min_in = 1,
-    .max_in = 1,
-    .n_out = 1,
-    .infer = cast_infer,
-    .forward = cast_forward,
-    .backward = cast_backward,
-    .couple = pri_couple_same,
-};
+/* --- Constant, ConstantOfShape --- */
 
 static pare_status fill_infer(pri_call *call)
 {
@@ -253,9 +168,8 @@ static pare_status range_infer(pri_call *call)
     const pri_dtype dtype = call->in[0].dtype;
     double v[3];
 
-    if (dtype != PRI_F32 && dtype != PRI_I64)
-        return pri_op_fail(call, PARE_ERROR_UNSUPPORTED, "counts in %s; pare runs float32 and int64",
-                           pri_dtype_name(dtype));
+    if (!pri_is_number(dtype))
+        return pri_op_fail(call, PARE_ERROR_UNSUPPORTED, "counts in %s", pri_dtype_name(dtype));
     PRI_TRY(range_numbers(call, v));
     const double count = ceil((v[1] - v[0]) / v[2]);
     if (!(count < 1e9))
@@ -271,13 +185,8 @@ static pare_status range_forward(pri_call *call)
     double v[3];
 
     PRI_TRY(range_numbers(call, v));
-    for (int64_t i = 0; i < call->out[0].shape.dims[0]; i++) {
-        const double value = v[0] + (double)i * v[2];
-        if (call->out[0].dtype == PRI_F32)
-            ((float *)call->out[0].data)[i] = (float)value;
-        else
-            ((int64_t *)call->out[0].data)[i] = (int64_t)value;
-    }
+    for (int64_t i = 0; i < call->out[0].shape.dims[0]; i++)
+        pri_set_number(&call->out[0], i, v[0] + (double)i * v[2]);
     return PARE_OK;
 }
 
@@ -291,4 +200,45 @@ const pri_op pri_op_range = {
     .n_out = 1,
     .infer = range_infer,
     .forward = range_forward,
+};
+
+/* --- EyeLike --- */
+
+static pare_status eye_infer(pri_call *call)
+{
+    const pri_dtype dtype =
+        pri_dtype_run((pri_dtype)pri_node_attr_int(call->node, "dtype", (int64_t)call->in[0].dtype));
+
+    if (call->in[0].shape.rank != 2 || !pri_is_number(dtype))
+        return pri_op_fail(call, PARE_ERROR_UNSUPPORTED, "cannot make a matrix of %s from rank %d",
+                           pri_dtype_name(dtype), call->in[0].shape.rank);
+    call->out[0].dtype = dtype;
+    call->out[0].shape = call->in[0].shape;
+    return PARE_OK;
+}
+
+static pare_status eye_forward(pri_call *call)
+{
+    const int64_t rows = call->in[0].shape.dims[0], columns = call->in[0].shape.dims[1];
+    const int64_t k = pri_node_attr_int(call->node, "k", 0);
+
+    memset(call->out[0].data, 0, (size_t)(rows * columns) * pri_dtype_bytes(call->out[0].dtype));
+    for (int64_t i = 0; i < rows; i++) {
+        if (k >= -i && k < columns - i)
+            pri_set_number(&call->out[0], i * columns + i + k, 1);
+    }
+    return PARE_OK;
+}
+
+const pri_op pri_op_eye_like = {
+    .name = "EyeLike",
+    .summary = "ones on a diagonal",
+    .min_opset = 9,
+    .max_opset = 21,
+    .min_in = 1,
+    .max_in = 1,
+    .n_out = 1,
+    .reads_shapes_only = true,
+    .infer = eye_infer,
+    .forward = eye_forward,
 };

@@ -3,81 +3,46 @@
 #include <math.h>
 #include <string.h>
 
+#include "ops/elements.h"
 #include "ops/op_support.h"
-
-typedef enum unary_kind {
-    RELU,
-    LEAKY_RELU,
-    THRESHOLDED_RELU,
-    CLIP,
-    SIGMOID,
-    HARD_SIGMOID,
-    HARD_SWISH,
-    TANH,
-    ELU,
-    SELU,
-    CELU,
-    SOFTPLUS,
-    SOFTSIGN,
-    MISH,
-    GELU,
-    GELU_TANH,
-    ERF,
-    EXP,
-    LOG,
-    SQRT,
-    RECIPROCAL,
-    SIN,
-    COS,
-    ABS,
-    NEG,
-    SIGN,
-    FLOOR,
-    CEIL,
-    ROUND
-} unary_kind;
-
-typedef struct unary_params {
-    unary_kind kind;
-    float alpha, beta;
-} unary_params;
+#include "ops/unary.h"
 
 static pare_status parse(const pri_node *node, int opset, void *params, pri_arena *arena,
                          pare_context *ctx)
 {
     static const struct {
         const char *name;
-        unary_kind kind;
+        pri_unary_kind kind;
         float alpha, beta;
-    } table[] = {{"Relu", RELU, 0, 0},
-                 {"LeakyRelu", LEAKY_RELU, 0.01f, 0},
-                 {"Clip", CLIP, -INFINITY, INFINITY},
-                 {"Sigmoid", SIGMOID, 0, 0},
-                 {"HardSigmoid", HARD_SIGMOID, 0.2f, 0.5f},
-                 {"HardSwish", HARD_SWISH, 0, 0},
-                 {"Tanh", TANH, 0, 0},
-                 {"Elu", ELU, 1, 0},
-                 {"Softplus", SOFTPLUS, 0, 0},
-                 {"Exp", EXP, 0, 0},
-                 {"Sqrt", SQRT, 0, 0},
-                 {"Abs", ABS, 0, 0},
-                 {"Neg", NEG, 0, 0},
-                 {"Floor", FLOOR, 0, 0},
-                 {"Ceil", CEIL, 0, 0},
-                 {"Round", ROUND, 0, 0},
-                 {"ThresholdedRelu", THRESHOLDED_RELU, 1, 0},
-                 {"Selu", SELU, 1.67326319f, 1.05070102f},
-                 {"Celu", CELU, 1, 0},
-                 {"Softsign", SOFTSIGN, 0, 0},
-                 {"Mish", MISH, 0, 0},
-                 {"Gelu", GELU, 0, 0},
-                 {"Erf", ERF, 0, 0},
-                 {"Log", LOG, 0, 0},
-                 {"Reciprocal", RECIPROCAL, 0, 0},
-                 {"Sin", SIN, 0, 0},
-                 {"Cos", COS, 0, 0},
-                 {"Sign", SIGN, 0, 0}};
-    unary_params *p = params;
+    } table[] = {{"Relu", PRI_UNARY_RELU, 0, 0},
+                 {"LeakyRelu", PRI_UNARY_LEAKY_RELU, 0.01f, 0},
+                 {"Clip", PRI_UNARY_CLIP, -INFINITY, INFINITY},
+                 {"Sigmoid", PRI_UNARY_SIGMOID, 0, 0},
+                 {"HardSigmoid", PRI_UNARY_HARD_SIGMOID, 0.2f, 0.5f},
+                 {"HardSwish", PRI_UNARY_HARD_SWISH, 0, 0},
+                 {"Tanh", PRI_UNARY_TANH, 0, 0},
+                 {"Elu", PRI_UNARY_ELU, 1, 0},
+                 {"Softplus", PRI_UNARY_SOFTPLUS, 0, 0},
+                 {"Exp", PRI_UNARY_EXP, 0, 0},
+                 {"Sqrt", PRI_UNARY_SQRT, 0, 0},
+                 {"Abs", PRI_UNARY_ABS, 0, 0},
+                 {"Neg", PRI_UNARY_NEG, 0, 0},
+                 {"Floor", PRI_UNARY_FLOOR, 0, 0},
+                 {"Ceil", PRI_UNARY_CEIL, 0, 0},
+                 {"Round", PRI_UNARY_ROUND, 0, 0},
+                 {"ThresholdedRelu", PRI_UNARY_THRESHOLDED_RELU, 1, 0},
+                 {"Selu", PRI_UNARY_SELU, 1.67326319f, 1.05070102f},
+                 {"Celu", PRI_UNARY_CELU, 1, 0},
+                 {"Softsign", PRI_UNARY_SOFTSIGN, 0, 0},
+                 {"Mish", PRI_UNARY_MISH, 0, 0},
+                 {"Gelu", PRI_UNARY_GELU, 0, 0},
+                 {"Erf", PRI_UNARY_ERF, 0, 0},
+                 {"Log", PRI_UNARY_LOG, 0, 0},
+                 {"Reciprocal", PRI_UNARY_RECIPROCAL, 0, 0},
+                 {"Sin", PRI_UNARY_SIN, 0, 0},
+                 {"Cos", PRI_UNARY_COS, 0, 0},
+                 {"Sign", PRI_UNARY_SIGN, 0, 0}};
+    pri_unary_params *p = params;
 
     (void)opset;
     (void)arena;
@@ -85,36 +50,35 @@ static pare_status parse(const pri_node *node, int opset, void *params, pri_aren
         if (strcmp(node->op_type, table[i].name) != 0)
             continue;
         p->kind = table[i].kind;
-        p->alpha = pri_node_attr_float(node, p->kind == CLIP ? "min" : "alpha", table[i].alpha);
-        p->beta = pri_node_attr_float(node, p->kind == CLIP   ? "max"
-                                            : p->kind == SELU ? "gamma"
+        p->alpha = pri_node_attr_float(node, p->kind == PRI_UNARY_CLIP ? "min" : "alpha", table[i].alpha);
+        p->beta = pri_node_attr_float(node, p->kind == PRI_UNARY_CLIP   ? "max"
+                                            : p->kind == PRI_UNARY_SELU ? "gamma"
                                                               : "beta",
                                       table[i].beta);
-        if (p->kind == GELU && strcmp(pri_node_attr_string(node, "approximate", "none"), "tanh") == 0)
-            p->kind = GELU_TANH;
+        if (p->kind == PRI_UNARY_GELU && strcmp(pri_node_attr_string(node, "approximate", "none"), "tanh") == 0)
+            p->kind = PRI_UNARY_GELU_TANH;
         return PARE_OK;
     }
     return pri_parse_fail(ctx, node, "is no operator of one input");
 }
 
-/* Bounds of Clip come as inputs since opset 11. */
-static void bounds(const pri_call *call, float *low, float *high)
+static bool knows_integers(pri_unary_kind kind)
 {
-    const unary_params *p = call->params;
-    const pri_operand *min = pri_in(call, 1), *max = pri_in(call, 2);
-
-    *low = p->alpha;
-    *high = p->beta;
-    if (p->kind == CLIP && min != NULL && min->data != NULL)
-        *low = *(const float *)min->data;
-    if (p->kind == CLIP && max != NULL && max->data != NULL)
-        *high = *(const float *)max->data;
+    return kind == PRI_UNARY_RELU || kind == PRI_UNARY_CLIP || kind == PRI_UNARY_ABS ||
+           kind == PRI_UNARY_NEG || kind == PRI_UNARY_SIGN;
 }
 
 static pare_status infer(pri_call *call)
 {
-    PRI_TRY(pri_need_float(call, 7));
+    const pri_unary_params *p = call->params;
+    const pri_dtype dtype = call->in[0].dtype;
+    if (!pri_is_float(dtype) && !(pri_is_integer(dtype) && knows_integers(p->kind)))
+        return pri_op_fail(call, PARE_ERROR_UNSUPPORTED, "the input is %s",
+                           pri_dtype_name(dtype));
     for (int k = 1; k < call->n_in; k++) {
+        if (call->in[k].present && call->in[k].dtype != dtype)
+            return pri_op_fail(call, PARE_ERROR_UNSUPPORTED, "bound %d is %s, the input %s", k,
+                               pri_dtype_name(call->in[k].dtype), pri_dtype_name(dtype));
         if (call->in[k].present && pri_shape_count(&call->in[k].shape) != 1)
             return pri_op_fail(call, PARE_ERROR_SHAPE, "bound %d is not one number", k);
     }
@@ -129,207 +93,23 @@ static pare_status prepare(pri_call *call)
     return PARE_OK;
 }
 
-static inline float sigmoid(float x)
-{
-    return 1.0f / (1.0f + expf(-x));
-}
-
-static inline float softplus(float x)
-{
-    return fmaxf(x, 0) + log1pf(expf(-fabsf(x)));
-}
-
-/* Distribution function of the normal law, and the cubic that tanh approximates it with. */
-static inline float normal_below(float x)
-{
-    return 0.5f * (1 + erff(x * 0.70710678f));
-}
-
-static inline float gelu_inner(float x)
-{
-    return 0.79788456f * (x + 0.044715f * x * x * x);
-}
-
-static inline float mish_slope(float x)
-{
-    const float t = tanhf(softplus(x));
-
-    return t + x * (1 - t * t) * sigmoid(x);
-}
-
-static inline float gelu_tanh_slope(float x)
-{
-    const float t = tanhf(gelu_inner(x));
-
-    return 0.5f * (1 + t) + 0.5f * x * (1 - t * t) * 0.79788456f * (1 + 0.134145f * x * x);
-}
-
-#define EACH(expression)                                                                           \
-    _Pragma("omp parallel for schedule(static) if (n > 16384)") for (int64_t i = 0; i < n; i++)    \
-    {                                                                                              \
-        const float v = x[i];                                                                      \
-        y[i] = (expression);                                                                       \
-    }                                                                                              \
-    break
-
-static pare_status forward(pri_call *call)
-{
-    const unary_params *p = call->params;
-    const int64_t n = pri_shape_count(&call->in[0].shape);
-    const float *x = call->in[0].data;
-    float *y = call->out[0].data, a, b;
-
-    bounds(call, &a, &b);
-    switch (p->kind) {
-    case RELU: EACH(v < 0 ? 0 : v);
-    case LEAKY_RELU: EACH(v < 0 ? a * v : v);
-    case CLIP: EACH(v < a ? a : v > b ? b : v);
-    case SIGMOID: EACH(sigmoid(v));
-    case HARD_SIGMOID: EACH(fminf(1, fmaxf(0, a * v + b)));
-    case HARD_SWISH: EACH(v * fminf(1, fmaxf(0, v / 6 + 0.5f)));
-    case TANH: EACH(tanhf(v));
-    case ELU: EACH(v < 0 ? a * expm1f(v) : v);
-    case SOFTPLUS: EACH(softplus(v));
-    case EXP: EACH(expf(v));
-    case SQRT: EACH(sqrtf(v));
-    case ABS: EACH(fabsf(v));
-    case NEG: EACH(-v);
-    case FLOOR: EACH(floorf(v));
-    case CEIL: EACH(ceilf(v));
-    case ROUND: EACH(rintf(v)); /* halves to even */
-    case THRESHOLDED_RELU: EACH(v > a ? v : 0);
-    case SELU: EACH(b * (v < 0 ? a * expm1f(v) : v));
-    case CELU: EACH(v < 0 ? a * expm1f(v / a) : v);
-    case SOFTSIGN: EACH(v / (1 + fabsf(v)));
-    case MISH: EACH(v * tanhf(softplus(v)));
-    case GELU: EACH(v * normal_below(v));
-    case GELU_TANH: EACH(0.5f * v * (1 + tanhf(gelu_inner(v))));
-    case ERF: EACH(erff(v));
-    case LOG: EACH(logf(v));
-    case RECIPROCAL: EACH(1 / v);
-    case SIN: EACH(sinf(v));
-    case COS: EACH(cosf(v));
-    case SIGN: EACH(v < 0 ? -1.0f : v > 0 ? 1.0f : 0.0f);
-    }
-    return PARE_OK;
-}
-
-/* Two loops: a load of d that may not happen would keep the compiler from vectors. */
-#define BACK_LOOP(sign, expression)                                                                \
-    _Pragma("omp parallel for schedule(static) if (n > 16384)") for (int64_t i = 0; i < n; i++)    \
-    {                                                                                              \
-        const float v = x[i];                                                                      \
-        (void)v;                                                                                   \
-        d[i] sign g[i] * (expression);                                                             \
-    }
-
-#define BACK(expression)                                                                           \
-    if (is_fresh)                                                                                  \
-        BACK_LOOP(=, expression)                                                                   \
-    else                                                                                           \
-        BACK_LOOP(+=, expression)                                                                  \
-    break
-
-PRI_CLONES static void relu_back(const float *y, const float *g, float *d, int64_t n, bool is_fresh)
-{
-    if (is_fresh) {
-#pragma omp simd
-        for (int64_t i = 0; i < n; i++) {
-            const float slope = g[i];
-            d[i] = y[i] > 0 ? slope : 0;
-        }
-        return;
-    }
-#pragma omp simd
-    for (int64_t i = 0; i < n; i++) {
-        const float slope = g[i];
-        d[i] += y[i] > 0 ? slope : 0;
-    }
-}
-
-/* The commonest of all, and the one that compilers do not vectorise as a product. */
-static void run_relu_back(const float *y, const float *g, float *d, int64_t n, bool is_fresh)
-{
-    enum { PIECE = 16384 };
-
-#pragma omp parallel for schedule(static) if (n > PIECE)
-    for (int64_t at = 0; at < n; at += PIECE)
-        relu_back(y + at, g + at, d + at, pri_min_i64(PIECE, n - at), is_fresh);
-}
-
-/* Relu, Clip, Sigmoid, Tanh and Exp know their slope from what they gave (v is then the output), so
- * that the input need not be kept. */
-static bool reads_output(const pri_op *op)
-{
-    return (op->backward_reads & PRI_READS_OUT0) != 0;
-}
-
-static pare_status backward(pri_call *call)
-{
-    const unary_params *p = call->params;
-    const int64_t n = pri_shape_count(&call->in[0].shape);
-    const float *x = reads_output(call->op) ? call->out[0].data : call->in[0].data;
-    const float *g = call->grad_out[0];
-    const bool is_fresh = pri_is_fresh(call, 0);
-    float *d = call->grad_in[0], a, b;
-
-    if (g == NULL || d == NULL)
-        return PARE_OK;
-    bounds(call, &a, &b);
-    switch (p->kind) {
-    case RELU: run_relu_back(x, g, d, n, is_fresh); break;
-    case LEAKY_RELU: BACK(v < 0 ? a : 1.0f);
-    case CLIP: BACK(v > a && v < b ? 1.0f : 0.0f);
-    case SIGMOID: BACK(v * (1 - v));
-    case HARD_SIGMOID: BACK(a * v + b > 0 && a * v + b < 1 ? a : 0.0f);
-    case HARD_SWISH: BACK(v <= -3 ? 0.0f : v >= 3 ? 1.0f : v / 3 + 0.5f);
-    case TANH: BACK(1 - v * v);
-    case ELU: BACK(v < 0 ? a * expf(v) : 1.0f);
-    case SOFTPLUS: BACK(sigmoid(v));
-    case EXP: BACK(v);
-    case SQRT: BACK(0.5f / sqrtf(v));
-    case ABS: BACK(v < 0 ? -1.0f : 1.0f);
-    case THRESHOLDED_RELU: BACK(v > a ? 1.0f : 0.0f);
-    case SELU: BACK(v < 0 ? a * b * expf(v) : b);
-    case CELU: BACK(v < 0 ? expf(v / a) : 1.0f);
-    case SOFTSIGN: BACK(1 / ((1 + fabsf(v)) * (1 + fabsf(v))));
-    case MISH: BACK(mish_slope(v));
-    case GELU: BACK(normal_below(v) + v * 0.39894228f * expf(-0.5f * v * v));
-    case GELU_TANH: BACK(gelu_tanh_slope(v));
-    case ERF: BACK(1.12837917f * expf(-v * v));
-    case LOG: BACK(1 / v);
-    case RECIPROCAL: BACK(-1 / (v * v));
-    case SIN: BACK(cosf(v));
-    case COS: BACK(-sinf(v));
-    case NEG: BACK(-1.0f);
-    case SIGN:
-    case FLOOR:
-    case CEIL:
-    case ROUND: /* flat almost everywhere */
-        if (is_fresh)
-            memset(d, 0, (size_t)n * sizeof *d);
-        break;
-    }
-    return PARE_OK;
-}
-
 static bool as_activation(const pri_call *call, pri_activation *out)
 {
-    const unary_params *p = call->params;
+    const pri_unary_params *p = call->params;
     pri_activation found = {PRI_ACT_NONE, 0, 0};
 
     for (int k = 1; k < call->n_in; k++) {
         if (call->in[k].present && call->in[k].constant == NULL)
             return false;
     }
-    bounds(call, &found.alpha, &found.beta);
+    pri_unary_bounds(call, &found.alpha, &found.beta);
     switch (p->kind) {
-    case RELU: found = (pri_activation){PRI_ACT_RELU, 0, 0}; break;
-    case LEAKY_RELU: found.kind = PRI_ACT_RELU; break;
-    case CLIP: found.kind = PRI_ACT_CLIP; break;
-    case SIGMOID: found.kind = PRI_ACT_SIGMOID; break;
-    case TANH: found.kind = PRI_ACT_TANH; break;
-    case HARD_SWISH: found.kind = PRI_ACT_HARDSWISH; break;
+    case PRI_UNARY_RELU: found = (pri_activation){PRI_ACT_RELU, 0, 0}; break;
+    case PRI_UNARY_LEAKY_RELU: found.kind = PRI_ACT_RELU; break;
+    case PRI_UNARY_CLIP: found.kind = PRI_ACT_CLIP; break;
+    case PRI_UNARY_SIGMOID: found.kind = PRI_ACT_SIGMOID; break;
+    case PRI_UNARY_TANH: found.kind = PRI_ACT_TANH; break;
+    case PRI_UNARY_HARD_SWISH: found.kind = PRI_ACT_HARDSWISH; break;
     default: return false;
     }
     if (out != NULL)
@@ -345,7 +125,7 @@ static bool as_activation(const pri_call *call, pri_activation *out)
                            .min_in = 1,                                                            \
                            .max_in = most_inputs,                                                  \
                            .n_out = 1,                                                             \
-                           .params_size = sizeof(unary_params),                                    \
+                           .params_size = sizeof(pri_unary_params),                                    \
                            .layouts = PRI_LAYOUTS_PREPARE,                                         \
                            .is_in_place = true,                                                    \
                            .writes_gradients = true,                                               \
@@ -354,8 +134,8 @@ static bool as_activation(const pri_call *call, pri_activation *out)
                            .parse = parse,                                                         \
                            .infer = infer,                                                         \
                            .prepare = prepare,                                                     \
-                           .forward = forward,                                                     \
-                           .backward = backward,                                                   \
+                           .forward = pri_unary_forward,                                                     \
+                           .backward = pri_unary_backward,                                                   \
                            .couple = pri_couple_same,                                              \
                            .as_activation = as_activation}
 

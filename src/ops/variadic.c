@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* variadic.c - Sum, Mean, Max and Min of any number of inputs, with broadcasting. */
+#include <math.h>
 #include <string.h>
 
 #include "kernels/strided.h"
+#include "ops/elements.h"
 #include "ops/op_support.h"
 
 typedef struct variadic_params {
@@ -27,17 +29,18 @@ static pare_status parse(const pri_node *node, int opset, void *params, pri_aren
 static pare_status infer(pri_call *call)
 {
     pri_shape shape = call->in[0].shape;
+    const pri_dtype dtype = call->in[0].dtype;
 
     for (int k = 0; k < call->n_in; k++) {
         const pri_shape so_far = shape;
-        if (!call->in[k].present || call->in[k].dtype != PRI_F32)
-            return pri_op_fail(call, PARE_ERROR_UNSUPPORTED, "input %d is %s; only float32 runs", k,
-                               pri_dtype_name(call->in[k].dtype));
+        if (!call->in[k].present || call->in[k].dtype != dtype || !pri_is_number(dtype))
+            return pri_op_fail(call, PARE_ERROR_UNSUPPORTED, "input %d is %s; it takes numbers of one type",
+                               k, pri_dtype_name(call->in[k].dtype));
         if (!pri_shape_broadcast(&shape, &so_far, &call->in[k].shape))
             return pri_op_fail(call, PARE_ERROR_SHAPE, "input %d does not broadcast with the others",
                                k);
     }
-    call->out[0].dtype = PRI_F32;
+    call->out[0].dtype = dtype;
     call->out[0].shape = shape;
     return PARE_OK;
 }
@@ -98,9 +101,49 @@ static void keep_extreme(const pri_nest *nest, const pri_call *call, int k, bool
     }
 }
 
+/* Input k joins what the output holds, for types other than float. */
+static void fold_any(const pri_nest *nest, const pri_call *call, int k)
+{
+    const char kind = ((const variadic_params *)call->params)->kind;
+    const int64_t sy = nest->strides[0][nest->rank - 1], sx = nest->strides[1][nest->rank - 1];
+    const bool is_integer = pri_is_integer(call->out[0].dtype);
+
+    for (int64_t row = 0; row < nest->rows; row++) {
+        int64_t at[PRI_NEST_OPERANDS];
+        const int64_t length = pri_nest_row(nest, row, at);
+        for (int64_t i = 0; i < length; i++) {
+            const int64_t y = at[0] + i * sy, x = at[1] + i * sx;
+            const double u = pri_get_number(&call->out[0], y), v = pri_get_number(&call->in[k], x);
+            if (kind == '+' || kind == 'm')
+                pri_set_number(&call->out[0], y, u + v);
+            else if ((kind == '>' ? v > u : v < u) || isnan(v))
+                is_integer ? pri_set_integer(&call->out[0], y, pri_get_integer(&call->in[k], x))
+                           : pri_set_number(&call->out[0], y, v);
+        }
+    }
+}
+
+static pare_status forward_any(const pri_call *call)
+{
+    const variadic_params *p = call->params;
+    pri_nest nest;
+
+    make_nest(call, 0, false, &nest);
+    pri_nest_copy(&nest, call->out[0].data, call->in[0].data, pri_dtype_bytes(call->out[0].dtype));
+    for (int k = 1; k < call->n_in; k++) {
+        make_nest(call, k, false, &nest);
+        fold_any(&nest, call, k);
+    }
+    for (int64_t i = 0; i < pri_shape_count(&call->out[0].shape) && p->kind == 'm'; i++)
+        pri_set_number(&call->out[0], i, pri_get_number(&call->out[0], i) / call->n_in);
+    return PARE_OK;
+}
+
 static pare_status forward(pri_call *call)
 {
     const variadic_params *p = call->params;
+    if (call->out[0].dtype != PRI_F32)
+        return forward_any(call);
     const int64_t n = pri_shape_count(&call->out[0].shape);
     float *y = call->out[0].data;
     pri_nest nest;

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* product.c - see product.h. */
+#include "ops/product.h"
+
+#include <string.h>
+
+pare_status pri_couple_sum(const pri_call *call, pri_rules *rules, int axis_a, int axis_b,
+                           int64_t count)
+{
+    static const char reason[] = "multiplies two activations and sums over these channels";
+
+    if (call->in[0].constant == NULL && call->in[1].constant == NULL) {
+        PRI_TRY(pri_rules_pin(rules, 0, axis_a, reason));
+        PRI_TRY(pri_rules_pin(rules, 1, axis_b, reason));
+    }
+    return pri_rules_tie(rules, 0, axis_a, 0, 1, axis_b, 0, count);
+}
+
+void pri_product_columns(const pri_call *call, int group, int64_t from, int64_t to, float *rows)
+{
+    const int64_t k = call->in[0].shape.dims[call->in[0].shape.rank - 1];
+
+    (void)group;
+    memcpy(rows, (const float *)call->in[0].data + from * k,
+           (size_t)((to - from) * k) * sizeof(float));
+}
