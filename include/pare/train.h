@@ -81,10 +81,10 @@ typedef struct pare_train_options {
     uint64_t seed;
     const char *tensorboard;  /* folder that gets an event file with loss, rate and scores; NULL */
     const char *noise_report; /* file that gets, worst first, the images whose class label training
-                                 did not believe (mean margin below 0; docs/training.md); NULL */
+                                 did not believe (docs/training.md); NULL */
     double trim;      /* at most this share of the images, of those the report would list, is
                          left out from epoch `trim_after` + 1 on; 0: none */
-    int trim_after;   /* epochs; 0: a third of them, at least one */
+    int trim_after;   /* epochs; 0: a third of them, at least two */
     bool insert_norm; /* normalisations are put behind convolutions that have none, so that the
                          function stays what it is, and folded back into them afterwards */
     pare_steps_fn on_steps; /* called about twenty times an epoch, or NULL */
