@@ -57,14 +57,19 @@ pare_context *cli_context(void);
 /* Ends a progress line that stands on the terminal, before something is printed. */
 void cli_end_progress(void);
 
-/* Fixes the input shapes `text` states ("[NAME:]1x3x224x224,..." or NULL); the exit code, after a
- * message when it is not 0. */
-int cli_set_inputs(pare_context *ctx, pare_model *model, const char *text);
+/* The input shapes of a file, so that what a command fixes for running does not get into the file. */
+typedef struct cli_shapes {
+    int ranks[PARE_MAX_RANK];
+    int64_t dims[PARE_MAX_RANK][PARE_MAX_RANK];
+} cli_shapes;
+void cli_keep_inputs(cli_shapes *out, const pare_model *model);
+pare_status cli_restore_inputs(pare_model *model, const cli_shapes *shapes);
 
 /* --- Images to score --- */
 
 typedef struct cli_images {
     const char *path, *split, *size, *preprocess, *ignore_class, *class_offset;
+    const char *input; /* shapes of the models' inputs */
     double val_fraction;
     int64_t limit, crop, seed;
 } cli_images;
@@ -86,15 +91,21 @@ typedef struct cli_images {
         {"--preprocess", 's', &(images).preprocess, "TEXT",                                        \
          "cifar10, imagenet, none, unit or scale=..,mean=..,std=..;\ndefault: what the model "     \
          "says"},                                                                                  \
+        {"--input", 's', &(images).input, "SHAPES",                                                \
+         "sizes the model leaves open: [NAME:]1x3x320x320, several with\ncommas; a file written "  \
+         "keeps them open"},                                                                       \
         {"--class-offset", 's', &(images).class_offset, "N",                                       \
          "output number of label 0; 1 where output 0 is a background\nclass without label"},       \
     {                                                                                              \
         "--seed", 'i', &(images).seed, "N", "of everything random, splits that the data lacks included"                \
     }
 
+/* "224x224" (height x width) or "224". */
+bool cli_read_size(int64_t *height, int64_t *width, const char *text);
 /* Checks what needs no model; EXIT_USAGE after a message, otherwise 0. */
 int cli_check_images(const cli_command *command, const cli_images *images);
-/* Stores preprocessing and class offset in the models, then opens the images as they want them. */
+/* Fixes the models' inputs, stores preprocessing and class offset in them, then opens the images as they
+ * want them. */
 pare_status cli_open_images(pare_data **out, pare_context *ctx, const cli_images *images,
                             pare_model *const *models, int n_models);
 
@@ -157,5 +168,7 @@ int cmd_train(int argc, char **argv);
 int cmd_synth(int argc, char **argv);
 int cmd_new(int argc, char **argv);
 int cmd_list(int argc, char **argv);
+int cmd_run(int argc, char **argv);
+int cmd_bench(int argc, char **argv);
 
 #endif

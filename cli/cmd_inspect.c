@@ -44,13 +44,13 @@ static int run(pare_context *ctx, const char *path, const view *v)
 
     if (status != PARE_OK)
         return cli_fail(ctx, status);
-    int code = cli_set_inputs(ctx, model, v->input);
-    if (code == 0) {
+    if (v->input != NULL)
+        status = pare_model_set_inputs(model, v->input);
+    if (status == PARE_OK)
         status = pare_inspect(&in, model);
-        if (status == PARE_OK)
-            status = pare_model_costs(model, &costs);
-        code = status == PARE_OK ? show(model, in, &costs, v) : cli_fail(ctx, status);
-    }
+    if (status == PARE_OK)
+        status = pare_model_costs(model, &costs);
+    const int code = status == PARE_OK ? show(model, in, &costs, v) : cli_fail(ctx, status);
     pare_inspection_free(in);
     pare_model_free(model);
     return code;

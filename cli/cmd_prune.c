@@ -7,10 +7,11 @@
 
 #include "prune_job.h"
 
-enum { MAX_OPTIONS = 56 };
+enum { MAX_OPTIONS = 64 };
 
 typedef struct words_of {
-    const char *target, *strategy, *against, *scope, *fisher, *action, *augment, *schedule;
+    const char *target, *align, *strategy, *against, *scope, *fisher, *action, *augment, *schedule;
+    const char *precision, *recover;
     cli_list required;
     int64_t rounds, epochs, final_epochs, batch, draws, steps, reconstruct, latency_batch;
     double distill, rate, factor;
@@ -49,24 +50,42 @@ static int read_strategies(prune_arguments *a, const cli_command *command, const
     return 0;
 }
 
+/* --align: a number from 1, "auto", or nothing. */
+static bool read_align(prune_arguments *a, const char *text)
+{
+    char *end;
+
+    a->chooses_align = text == NULL;
+    if (text == NULL || strcmp(text, "auto") == 0) {
+        a->recipe.prune.align = PARE_ALIGN_AUTO;
+        return true;
+    }
+    const long long number = strtoll(text, &end, 10);
+    a->recipe.prune.align = number;
+    return end != text && *end == '\0' && number >= 1 && number <= 65536;
+}
+
 static int read_words(prune_arguments *a, const cli_command *command, const words_of *w)
 {
     static const char *const scopes[] = {"global", "layer", NULL};
     static const char *const fishers[] = {"gauss-newton", "true", "empirical", NULL};
+    static const char *const recoveries[] = {"hints", "labels", NULL};
     static const char *const actions[] = {"delete", "mask", "weaken", NULL};
     const int scope = choice(w->scope, scopes), fisher = choice(w->fisher, fishers);
-    const int action = choice(w->action, actions);
+    const int action = choice(w->action, actions), recover = choice(w->recover, recoveries);
     pare_recipe *r = &a->recipe;
 
-    if (scope < 0 || fisher < 0 || action < 0)
+    if (scope < 0 || fisher < 0 || action < 0 || recover < 0)
         return cli_usage(command,
                          "--scope is global or layer, --fisher gauss-newton, true or empirical, "
-                         "--action delete, mask or weaken");
+                         "--action delete, mask or weaken, --recover hints or labels");
     if (w->rounds < 1 || w->rounds > 1000 || w->epochs < 0 || w->epochs > 100000 ||
         w->final_epochs < 0 || w->final_epochs > 100000 || w->draws < 0 || w->draws > 1000 ||
         w->steps < 0 || w->steps > 100 || w->batch < 0 || w->distill < 0 || w->distill > 1 ||
-        r->prune.calibration < 0 || r->prune.align < 0)
+        r->prune.calibration < 0)
         return cli_usage(command, "a number is out of its range");
+    if (!read_align(a, w->align))
+        return cli_usage(command, "--align is auto or a number from 1, not '%s'", w->align);
     if (!cli_parse_augment(&r->train.augment, w->augment))
         return cli_usage(command, "cannot read --augment '%s'; say flip,crop=4,brightness=0.2,"
                                   "contrast=0.2,noise=0.02", w->augment);
@@ -84,10 +103,12 @@ static int read_words(prune_arguments *a, const cli_command *command, const word
     r->epochs = (int)w->epochs;
     r->final_epochs = (int)w->final_epochs;
     r->distill = w->distill > 0;
+    r->hints = recover == 0 && !r->distill;
     r->train.distill = w->distill;
-    r->train.learning_rate = w->rate;
+    r->train.learning_rate = w->rate > 0 || r->hints ? w->rate : 0.02;
     r->train.batch = w->batch;
     r->train.schedule = w->schedule;
+    r->train.precision = r->prune.precision = w->precision;
     a->compare = (pare_compare_options){.latency_rounds = w->no_latency ? -1 : 0,
                                         .batch = w->latency_batch};
     if (a->required.count > 0 && (a->no_compare || a->images.path == NULL))
@@ -144,8 +165,6 @@ static void list_options(cli_option out[MAX_OPTIONS], prune_arguments *a, words_
         {"-o", 's', &a->out, "OUT.onnx", "the file to write (required)"},
         {"--target", 's', &w->target, "T",
          "what to keep: macs=50%, params=30%, bytes=500k, channels=60%\n(required)"},
-        {"--input", 's', &a->input, "[NAME:]SHAPE",
-         "sizes the model leaves open, 1x3x320x320; the file keeps\nthem open"},
         {"--strategy", 's', &w->strategy, "NAME",
          "random, magnitude, bn-scale, taylor, fisher, ml or local-ml"},
         {"--against", 's', &w->against, "NAMES", "strategies to run as well, for comparison"},
@@ -155,7 +174,9 @@ static void list_options(cli_option out[MAX_OPTIONS], prune_arguments *a, words_
         {"--action", 's', &w->action, "WHAT",
          "delete channels, mask them (set to zero) or weaken them"},
         {"--factor", 'f', &w->factor, "F", "of weaken in one round"},
-        {"--align", 'i', &p->align, "N", "keep channel counts at multiples of N; ONNX Runtime wants 8 or 16\nto be faster"},
+        {"--align", 's', &w->align, "N",
+         "keep channel counts at multiples of N; auto: of 16, in layers\nof less than 32 channels of 4 "
+         "(default: auto where MACs are\nthe target or rounds delete, otherwise 1)"},
         {"--draws", 'i', &w->draws, "K", "of random: the best of K by likelihood"},
         {"--steps", 'i', &w->steps, "N", "score and cut a round in N steps"},
         {"--ignore-cost", 'b', &p->ignore_cost, NULL,
@@ -163,8 +184,18 @@ static void list_options(cli_option out[MAX_OPTIONS], prune_arguments *a, words_
         {"--rounds", 'i', &w->rounds, "R", "prune a part, train, again"},
         {"--epochs", 'i', &w->epochs, "E", "of training after each round"},
         {"--final-epochs", 'i', &w->final_epochs, "E", "after the last round instead"},
-        {"--distill", 'f', &w->distill, "A", "share of the loss in which the original teaches, 0 to 1"},
-        {"--lr", 'f', &w->rate, "X", "peak learning rate"},
+        {"--recover", 's', &w->recover, "HOW",
+         "training by hints (the original teaches by its outputs\nand inner values) or by labels"},
+        {"--distill", 'f', &w->distill, "A",
+         "by labels, and the original's outputs with this share\nof the loss, 0 to 1"},
+        {"--distill-inner", 'f', &a->recipe.train.distill_inner, "X",
+         "weight of the squared difference of logits and residual\nsums from the original's, in training"},
+        {"--freeze-norm", 'b', &a->recipe.train.freeze_norm, NULL,
+         "normalisations keep their statistics in training"},
+        {"--optimizer", 's', &a->recipe.train.optimizer, "NAME", "sgd or adamw"},
+        {"--precision", 's', &w->precision, "f32|bf16|auto",
+         "of convolutions in reconstruction and training"},
+        {"--lr", 'f', &w->rate, "X", "peak learning rate; default: 0.001, by labels 0.02"},
         {"--train-batch", 'i', &w->batch, "N", "images a training step (64)"},
         {"--mask-weight", 'f', &a->recipe.train.mask_weight, "X", "of the mask head's loss (1)"},
         {"--schedule", 's', &w->schedule, "NAME", "cosine, step or constant"},
@@ -177,7 +208,7 @@ static void list_options(cli_option out[MAX_OPTIONS], prune_arguments *a, words_
         {"--no-recalibrate", 'b', &p->no_recalibrate, NULL,
          "do not try to re-estimate normalisation statistics"},
         {"--reconstruct", 'i', &w->reconstruct, "N",
-         "passes of joint reconstruction (10; 0 where training follows);\n-1: none"},
+         "passes of joint reconstruction (20; 0 where training follows);\n-1: none"},
         CLI_IMAGE_OPTIONS(a->images),
         {"--require", 'l', &w->required, "CONDITION",
          "such as 'accuracy>=-1%'; exit code 3 when not met"},
@@ -197,8 +228,8 @@ static void list_options(cli_option out[MAX_OPTIONS], prune_arguments *a, words_
 int cmd_prune(int argc, char **argv)
 {
     prune_arguments a = {.images = {.split = "test", .val_fraction = 0.1}};
-    words_of w = {.strategy = "ml", .scope = "global", .fisher = "gauss-newton",
-                  .action = "delete", .rounds = 1, .rate = 0.02, .factor = 0.5};
+    words_of w = {.strategy = "ml", .recover = "hints", .scope = "global", .fisher = "gauss-newton",
+                  .action = "delete", .rounds = 1, .factor = 0.5};
     cli_option options[MAX_OPTIONS];
     list_options(options, &a, &w);
     const char *const examples[] = {
@@ -206,7 +237,7 @@ int cmd_prune(int argc, char **argv)
         "pare prune model.onnx -o half.onnx --target macs=50% --data cifar10/ "
         "--preprocess cifar10",
         "pare prune duo.onnx -o duo-small.onnx --target params=40% --strategy local-ml "
-        "--against random --data data/ --rounds 2 --epochs 1 --distill 0.5 --report report.html",
+        "--against random --data data/ --rounds 2 --epochs 1 --report report.html",
         NULL};
     const cli_command command = {
         "prune", "MODEL.onnx",

@@ -11,7 +11,7 @@
 
 typedef struct arguments {
     const char *out, *teacher, *augment, *schedule, *log;
-    const char *optimizer, *decay, *loss, *mask_loss, *class_weights, *tensorboard, *noise_report, *trim;
+    const char *optimizer, *precision, *decay, *loss, *mask_loss, *class_weights, *tensorboard, *noise_report, *trim;
     const char *checkpoint;
     cli_images images; /* split: the one trained on */
     int64_t epochs, batch, early_stop, trim_after;
@@ -109,12 +109,17 @@ typedef struct parts {
     pare_data *train, *val;
 } parts;
 
-static pare_status open_parts(parts *p, pare_context *ctx, const char *in, const arguments *a)
+static pare_status open_parts(parts *p, cli_shapes *shapes, pare_context *ctx, const char *in,
+                              const arguments *a)
 {
     pare_status status = pare_model_load(&p->model, ctx, in);
 
+    if (status == PARE_OK)
+        cli_keep_inputs(shapes, p->model);
     if (status == PARE_OK && a->teacher != NULL)
         status = pare_model_load(&p->teacher, ctx, a->teacher);
+    if (status == PARE_OK && p->teacher != NULL && a->images.input != NULL)
+        status = pare_model_set_inputs(p->teacher, a->images.input);
     if (status == PARE_OK)
         status = open_data(&p->train, &p->val, ctx, p->model, a);
     return status;
@@ -137,6 +142,7 @@ static int run(pare_context *ctx, const char *in, const arguments *a, pare_train
     pare_train_result result = {0};
     pare_costs costs = {0};
     train_log log;
+    cli_shapes shapes = {0};
 
     int code = train_log_open(&log, a->log, a->resume);
     if (code != 0)
@@ -144,11 +150,13 @@ static int run(pare_context *ctx, const char *in, const arguments *a, pare_train
     options->on_epoch = train_log_epoch;
     options->on_steps = train_log_steps;
     options->user = &log;
-    pare_status status = open_parts(&p, ctx, in, a);
+    pare_status status = open_parts(&p, &shapes, ctx, in, a);
     if (status == PARE_OK) {
         options->teacher = p.teacher;
         status = pare_train(p.model, p.train, p.val, options, &result);
     }
+    if (status == PARE_OK && a->images.input != NULL)
+        status = cli_restore_inputs(p.model, &shapes);
     if (status == PARE_OK)
         status = pare_model_save(p.model, a->out, a->force);
     if (status == PARE_OK)
@@ -193,6 +201,7 @@ static void copy_options(pare_train_options *to, const arguments *a)
     to->learning_rate = a->rate;
     to->momentum = a->momentum == 0 ? -1 : a->momentum;
     to->optimizer = a->optimizer;
+    to->precision = a->precision;
     to->beta2 = a->beta2;
     to->average = a->average;
     to->early_stop = (int)a->early_stop;
@@ -312,7 +321,7 @@ static int start(const cli_command *command, const char *in, const arguments *a)
 
 int cmd_train(int argc, char **argv)
 {
-    arguments a = {.epochs = 10, .batch = 64, .momentum = 0.9, .optimizer = "sgd", .beta2 = 0.999,
+    arguments a = {.epochs = 10, .batch = 64, .momentum = 0.9, .optimizer = "sgd", .precision = "f32", .beta2 = 0.999,
                    .schedule = "cosine", .mask_weight = 1, .distill = 0.7, .temperature = 4,
                    .images = {.split = "train", .val_fraction = 0.1}};
     const cli_option list[] = {
@@ -320,6 +329,8 @@ int cmd_train(int argc, char **argv)
         {"--epochs", 'i', &a.epochs, "N", "passes over the training images"},
         {"--batch", 'i', &a.batch, "N", "images of a step"},
         {"--optimizer", 's', &a.optimizer, "NAME", "sgd (Nesterov momentum) or adamw"},
+        {"--precision", 's', &a.precision, "f32|bf16|auto",
+         "what convolutions multiply in; auto tries which is faster"},
         {"--lr", 'f', &a.rate, "X", "peak learning rate; default: 0.05, with adamw 0.001"},
         {"--momentum", 'f', &a.momentum, "X", "Nesterov momentum; with adamw beta1"},
         {"--beta2", 'f', &a.beta2, "X", "of adamw"},
@@ -345,7 +356,7 @@ int cmd_train(int argc, char **argv)
         {"--distill", 'f', &a.distill, "X", "share of the teacher, 0 to 1"},
         {"--temperature", 'f', &a.temperature, "X", "of the distillation"},
         {"--distill-inner", 'f', &a.inner, "X",
-         "weight of the difference of residual sums from\nthe teacher's"},
+         "weight of the squared difference of logits and residual\nsums from the teacher's"},
         {"--freeze-norm", 'b', &a.freeze_norm, NULL,
          "normalisations keep their statistics"},
         CLI_IMAGE_OPTIONS(a.images),

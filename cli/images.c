@@ -17,7 +17,7 @@ static bool read_number(int64_t *out, const char **at, int64_t max)
     return is_number;
 }
 
-static bool read_size(int64_t *height, int64_t *width, const char *text)
+bool cli_read_size(int64_t *height, int64_t *width, const char *text)
 {
     if (!read_number(height, &text, LARGEST_SIDE) || *height == 0)
         return false;
@@ -35,7 +35,7 @@ int cli_check_images(const cli_command *command, const cli_images *images)
 
     if (images->path == NULL)
         return cli_usage(command, "--data is missing");
-    if (images->size != NULL && !read_size(&number, &other, images->size))
+    if (images->size != NULL && !cli_read_size(&number, &other, images->size))
         return cli_usage(command, "'%s' is no size; say 224x224 (height x width)", images->size);
     if (images->limit < 0 || images->crop < 0 || images->crop > 100)
         return cli_usage(command, "--limit and --crop want 0 or more, --crop at most 100");
@@ -47,6 +47,23 @@ int cli_check_images(const cli_command *command, const cli_images *images)
     if (offset != NULL && (!read_number(&number, &offset, INT32_MAX) || *offset != '\0'))
         return cli_usage(command, "--class-offset wants a number from 0");
     return 0;
+}
+
+void cli_keep_inputs(cli_shapes *out, const pare_model *model)
+{
+    for (int k = 0; k < PARE_MAX_RANK; k++)
+        out->ranks[k] = pare_model_input_shape(model, k, out->dims[k]);
+}
+
+pare_status cli_restore_inputs(pare_model *model, const cli_shapes *shapes)
+{
+    pare_status status = PARE_OK;
+
+    for (int k = 0; k < PARE_MAX_RANK && status == PARE_OK; k++) {
+        if (shapes->ranks[k] > 0)
+            status = pare_model_set_input_shape(model, k, shapes->ranks[k], shapes->dims[k]);
+    }
+    return status;
 }
 
 pare_status cli_open_images(pare_data **out, pare_context *ctx, const cli_images *images,
@@ -63,9 +80,11 @@ pare_status cli_open_images(pare_data **out, pare_context *ctx, const cli_images
     if (images->ignore_class != NULL)
         options.ignore_class = atoi(images->ignore_class) + 1;
     if (images->size != NULL)
-        (void)read_size(&options.height, &options.width, images->size);
+        (void)cli_read_size(&options.height, &options.width, images->size);
     for (int m = 0; m < n_models && status == PARE_OK; m++) {
-        if (images->preprocess != NULL)
+        if (images->input != NULL)
+            status = pare_model_set_inputs(models[m], images->input);
+        if (status == PARE_OK && images->preprocess != NULL)
             status = pare_model_set_preprocess(models[m], images->preprocess);
         if (status == PARE_OK && images->class_offset != NULL)
             status = pare_model_set_metadata(models[m], "pare.class_offset", images->class_offset);

@@ -66,6 +66,19 @@ static json_t *group_json(const pare_group *group)
                      ints_json(group->readers, group->n_readers), "reasons", reasons);
 }
 
+/* Names of the sizes an input leaves open, "" for one without a name. */
+static json_t *open_json(const pare_model *model, int input, int rank, const int64_t *dims)
+{
+    json_t *list = json_array();
+
+    for (int a = 0; a < rank; a++) {
+        const char *name = pare_model_input_symbol(model, input, a);
+        if (dims[a] < 0)
+            json_array_append_new(list, text_json(name != NULL ? name : ""));
+    }
+    return list;
+}
+
 static json_t *ports_json(const pare_model *model, bool inputs)
 {
     const char *(*name)(const pare_model *, int) =
@@ -75,9 +88,14 @@ static json_t *ports_json(const pare_model *model, bool inputs)
     json_t *list = json_array();
     int64_t dims[PARE_MAX_RANK];
 
-    for (int k = 0; name(model, k) != NULL; k++)
-        json_array_append_new(list, json_pack("{s:o, s:o}", "name", text_json(name(model, k)),
-                                              "shape", shape_json(shape(model, k, dims), dims)));
+    for (int k = 0; name(model, k) != NULL; k++) {
+        const int rank = shape(model, k, dims);
+        json_t *port = json_pack("{s:o, s:o}", "name", text_json(name(model, k)), "shape",
+                                 shape_json(rank, dims));
+        if (inputs)
+            json_object_set_new(port, "open", open_json(model, k, rank, dims));
+        json_array_append_new(list, port);
+    }
     return list;
 }
 
@@ -139,7 +157,9 @@ void inspect_print_dot(const pare_inspection *in)
             continue;
         printf("  n%d [label=\"", i);
         print_quoted(layer->name);
-        printf("\\n%s %s", layer->op_type, inspect_shape(shape, layer->rank, layer->dims));
+        printf("\\n");
+        print_quoted(layer->op_type);
+        printf(" %s", inspect_shape(shape, layer->rank, layer->dims));
         if (layer->n_groups > 0)
             printf("\\ngroup %d", layer->groups[0]);
         printf("\"");

@@ -121,15 +121,35 @@ static void print_totals(const pare_inspection *in, const pare_costs *costs)
     }
 }
 
+/* "  open: batch, height" of the sizes the file leaves open. */
+static void print_open_sizes(const pare_model *model, int input, int rank, const int64_t *dims)
+{
+    const char *separator = "  open: ";
+
+    for (int a = 0; a < rank; a++) {
+        const char *name = pare_model_input_symbol(model, input, a);
+        if (dims[a] >= 0)
+            continue;
+        if (name != NULL)
+            printf("%s%s", separator, name);
+        else
+            printf("%sdimension %d", separator, a);
+        separator = ", ";
+    }
+}
+
 void inspect_print_layers(const pare_model *model, const pare_inspection *in,
                           const pare_costs *costs, bool all)
 {
     int64_t dims[PARE_MAX_RANK];
     char shape[INSPECT_SHAPE_TEXT];
 
-    for (int k = 0; pare_model_input_name(model, k) != NULL; k++)
-        printf("input   %s  %s\n", pare_model_input_name(model, k),
-               inspect_shape(shape, pare_model_input_shape(model, k, dims), dims));
+    for (int k = 0; pare_model_input_name(model, k) != NULL; k++) {
+        const int rank = pare_model_input_shape(model, k, dims);
+        printf("input   %s  %s", pare_model_input_name(model, k), inspect_shape(shape, rank, dims));
+        print_open_sizes(model, k, rank, dims);
+        putchar('\n');
+    }
     for (int k = 0; pare_model_output_name(model, k) != NULL; k++)
         printf("output  %s  %s\n", pare_model_output_name(model, k),
                inspect_shape(shape, pare_model_output_shape(model, k, dims), dims));

@@ -109,6 +109,8 @@ static const cli_entry commands[] = {
     {"compare", "put two models side by side and check requirements", cmd_compare},
     {"prune", "cut channels out of a model and repair it", cmd_prune},
     {"train", "train a model from scratch or onward, with a teacher if wanted", cmd_train},
+    {"run", "run a model on images or arrays", cmd_run},
+    {"bench", "where the time of a model goes, operator by operator", cmd_bench},
     {"synth", "make a labelled set of images of shapes", cmd_synth},
     {"new", "make a fresh network by name", cmd_new},
     {"list", "operators, networks, strategies, formats, commands", cmd_list},

@@ -51,6 +51,11 @@ typedef struct pare_data_options {
 PARE_API PARE_NODISCARD pare_status pare_data_open(pare_data **out, pare_context *ctx,
                                                    const char *path,
                                                    const pare_data_options *options);
+/* Opens PNG and JPEG files as a set without labels, in the order given; all must decode. Of the options
+ * only channels, height, width and crop count. */
+PARE_API PARE_NODISCARD pare_status pare_data_open_images(pare_data **out, pare_context *ctx,
+                                                          const char *const *paths, int64_t count,
+                                                          const pare_data_options *options);
 /* The images from .. from + count - 1 (clipped to what there is) as a set of its own. */
 PARE_API PARE_NODISCARD pare_status pare_data_slice(pare_data **out, const pare_data *data,
                                                     int64_t from, int64_t count);
@@ -83,6 +88,12 @@ PARE_API PARE_NODISCARD pare_status pare_model_set_preprocess(pare_model *model,
  * preprocessing want, so that the set opened with them fits the model. */
 PARE_API PARE_NODISCARD pare_status pare_data_fit_options(pare_data_options *options,
                                                           const pare_model *model);
+
+/* Writes a mask of height x width classes as an indexed PNG whose colours tell classes apart, beside
+ * `path`, then renamed. */
+PARE_API PARE_NODISCARD pare_status pare_mask_write(pare_context *ctx, const char *path,
+                                                    const uint8_t *mask, int64_t height,
+                                                    int64_t width, bool replace);
 
 /* Random changes of training images; masks move with their image. Zero switches each off. */
 typedef struct pare_augment {

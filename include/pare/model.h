@@ -18,14 +18,15 @@ enum { PARE_MAX_RANK = 8 };
 
 typedef struct pare_model pare_model;
 
-/* Reads an ONNX file (opset 7-21, IR 3-10, external data beside it). Unknown operators load and are
- * kept; running them is refused later. *out is the caller's: pare_model_free. */
+/* Reads an ONNX file (opset from 7, IR from 3, external data beside it). Unknown operators and newer
+ * versions (opset above 21) load and are kept; running them is refused later. *out is the caller's: pare_model_free. */
 PARE_API PARE_NODISCARD pare_status pare_model_load(pare_model **out, pare_context *ctx,
                                                     const char *path);
 /* The same from memory; external data is refused. */
 PARE_API PARE_NODISCARD pare_status pare_model_parse(pare_model **out, pare_context *ctx,
                                                      const void *bytes, size_t size_bytes);
-/* Writes beside `path` and renames. Without `replace` an existing file is PARE_ERROR_EXISTS. */
+/* Writes beside `path` and renames. Data that came from files beside the model, or is too large for one
+ * file, goes to "<path>.data". Without `replace` an existing file is PARE_ERROR_EXISTS. */
 PARE_API PARE_NODISCARD pare_status pare_model_save(const pare_model *model, const char *path,
                                                     bool replace);
 /* A copy that shares weights until one of the two is changed. */
@@ -66,8 +67,14 @@ PARE_API int pare_model_output_shape(const pare_model *model, int index,
                                      int64_t dims[PARE_MAX_RANK]);
 PARE_API const char *pare_model_input_name(const pare_model *model, int index);  /* or NULL */
 PARE_API const char *pare_model_output_name(const pare_model *model, int index); /* or NULL */
-/* Fixes the dynamic (or changes the declared) dimensions of input `index` before running. */
+/* Name the file gives a dimension that it leaves open ("batch", "height"); NULL without one. */
+PARE_API const char *pare_model_input_symbol(const pare_model *model, int index, int axis);
+/* Fixes the dynamic (or changes the declared) dimensions of input `index` before running; dimensions of
+ * other inputs that have the same name in the file become the same. */
 PARE_API PARE_NODISCARD pare_status pare_model_set_input_shape(pare_model *model, int index,
                                                                int rank, const int64_t *dims);
+/* The same in words: "[NAME:]1x3x224x224", several with commas; without a name, of the first input.
+ * PARE_ERROR_ARGUMENT where that is no shape, PARE_ERROR_SHAPE where it does not fit the model. */
+PARE_API PARE_NODISCARD pare_status pare_model_set_inputs(pare_model *model, const char *shapes);
 
 #endif

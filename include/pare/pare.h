@@ -12,6 +12,7 @@
 #include <pare/prune.h>
 #include <pare/recipe.h>
 #include <pare/report.h>
+#include <pare/run.h>
 #include <pare/status.h>
 #include <pare/train.h>
 

@@ -57,6 +57,11 @@ typedef enum pare_quantity {
     PARE_CHANNELS
 } pare_quantity;
 
+/* Alignment chosen for each group, since engines compute on vectors of channels: multiples of 16 in
+ * groups of 32 channels or more, of 4 in narrower ones, none below 8. Finer steps are taken only where
+ * the target is not reached otherwise. */
+enum { PARE_ALIGN_AUTO = -1 };
+
 /* What is to be kept: a share of the original, or a number. */
 typedef struct pare_target {
     pare_quantity quantity;
@@ -77,7 +82,8 @@ typedef struct pare_prune_options {
     pare_target target;
     bool per_layer;       /* the same share of every group instead of one global order */
     bool ignore_cost;     /* do not divide scores by what a unit saves of the target's quantity */
-    int64_t align;        /* channels kept in a group are a multiple of this where possible; 0: 1 */
+    int64_t align;        /* channels kept in a group are a multiple of this where possible; 0: 1; or
+                             PARE_ALIGN_AUTO */
     int draws;            /* of random, others have one; more than one needs labels or masks; 0: 1 */
     int steps;            /* scoring, cutting a part and re-fitting are repeated; 0: 1 */
     int64_t calibration;  /* images used at most; 0: 1024 */
@@ -86,7 +92,8 @@ typedef struct pare_prune_options {
     bool no_recalibrate;  /* do not try to re-estimate normalisation statistics */
     int reconstruct;      /* passes over the calibration images in which all weights together are
                              fitted to the original's outputs and inner sums, without labels;
-                             0: chosen (10; none where a recipe trains after it), negative: none */
+                             0: chosen (20; none where a recipe trains after it), negative: none */
+    const char *precision; /* of reconstruction: "f32" (default), "bf16", "auto" (see train.h) */
     uint64_t seed;
 } pare_prune_options;
 

@@ -4,7 +4,7 @@
  *
  * Round r of R prunes what the model has become to the target's share to the power r / R and trains
  * it; a round whose target is met already, since the rounds before overshot theirs, only trains. The
- * original is the teacher where distillation is asked for. With PARE_WEAKEN the channels that the
+ * original is the teacher where hints or distillation are asked for. With PARE_WEAKEN the channels that the
  * final target would remove are weakened more from round to round (factor 1 - r / R), chosen anew
  * each time, and cut out in the last one (He et al. 2018, soft filter pruning); in one round they
  * are weakened by the stated factor and stay. PARE_MASK takes one round without training.
@@ -30,7 +30,10 @@ typedef struct pare_recipe {
     int rounds;              /* 0: 1 */
     int epochs;              /* of training after each round; 0: none */
     int final_epochs;        /* after the last round instead; 0: as the others */
-    bool distill;            /* the original teaches */
+    bool distill;            /* the original teaches by its outputs */
+    bool hints;              /* the original teaches by its outputs and inner values, and labels are not
+                                needed: what `train` leaves open becomes distill 1, distill_inner 100,
+                                adamw, no weight decay; normalisations are frozen */
     pare_train_options train; /* epochs, teacher, checkpoint and resume are set by the recipe */
     const char *state;       /* path prefix of files from which an interrupted run goes on (STATE.round
                                 and STATE.train); NULL: none. They stay when the run is done, see

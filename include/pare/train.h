@@ -53,6 +53,8 @@ typedef struct pare_train_options {
     const char *schedule;  /* "cosine" (default), "step" (tenth at 1/2 and 3/4), "constant",
                               "one-cycle" (rises over 3/10 of the run, then falls) */
     double warmup;         /* epochs of linear warm-up; of one-cycle the rise */
+    const char *precision; /* "f32" (default), "bf16": convolutions round what they multiply to
+                              bfloat16 and sum in float32, weights stay float32; "auto" */
     const char *loss;      /* sum of terms such as "ce+0.5*dice" or "focal=2": ce, focal=GAMMA, bce,
                               mse, dice (formulas in docs/training.md); NULL: ce, and bce for heads
                               of one output */
@@ -70,9 +72,10 @@ typedef struct pare_train_options {
     const pare_model *teacher; /* for distillation, or NULL */
     double distill;            /* share of the distillation loss, 0 .. 1; 0: 0.7 with a teacher */
     double temperature;        /* 0: 4 with a teacher */
-    double distill_inner; /* factor of a further loss: the mean over residual sums that model and
-                             teacher have under one name and in one shape of the squared difference
-                             relative to the teacher's (hints, Romero et al. 2015); 0: none */
+    /* factor of a further loss: squared differences from the teacher, relative to its mean square,
+     * of the logits, and of residual sums that both have under one name and in one shape, averaged
+     * (hints, Romero et al. 2015). Where it dwarfs the others, labels are not needed. 0: none */
+    double distill_inner;
     bool freeze_norm; /* normalisations use their running statistics, which stay as they are, and
                          dropout drops nothing: for small batches and short fine-tuning */
     const char *checkpoint; /* file written after every epoch and on cancel; NULL: none */

@@ -22,6 +22,8 @@ struct pare_context {
     volatile sig_atomic_t cancelled;
     int64_t allocations;
     int64_t fail_at; /* allocation number that fails; 0 = none */
+    size_t largest;  /* allocation */
+    int64_t growth_limit;
 };
 
 static const char *const status_texts[] = {
@@ -56,6 +58,7 @@ pare_status pare_context_new(pare_context **out)
     if (ctx == NULL)
         return PARE_ERROR_MEMORY;
     ctx->threads = ctx->default_threads = omp_get_max_threads();
+    ctx->growth_limit = INT64_C(1) << 30;
     return PARE_OK;
 }
 
@@ -160,9 +163,11 @@ void pri_progress(pare_context *ctx, const pare_progress *progress)
 
 /* --- Memory --- */
 
-static bool allocation_fails(pare_context *ctx)
+static bool allocation_fails(pare_context *ctx, size_t bytes)
 {
     ctx->allocations++;
+    if (bytes > ctx->largest)
+        ctx->largest = bytes;
     return ctx->fail_at > 0 && ctx->allocations == ctx->fail_at;
 }
 
@@ -176,7 +181,9 @@ void *pri_alloc(pare_context *ctx, size_t count, size_t size)
 {
     void *memory = NULL;
 
-    if (!allocation_fails(ctx))
+    if (size > 0 && count > SIZE_MAX / size)
+        return report_exhausted(ctx, count, size);
+    if (!allocation_fails(ctx, count * size))
         memory = calloc(count > 0 ? count : 1, size > 0 ? size : 1);
     return memory != NULL ? memory : report_exhausted(ctx, count, size);
 }
@@ -187,7 +194,7 @@ void *pri_realloc(pare_context *ctx, void *old, size_t count, size_t size)
 
     if (size > 0 && count > SIZE_MAX / size)
         return report_exhausted(ctx, count, size);
-    if (!allocation_fails(ctx))
+    if (!allocation_fails(ctx, count * size))
         memory = realloc(old, count * size > 0 ? count * size : 1);
     return memory != NULL ? memory : report_exhausted(ctx, count, size);
 }
@@ -198,7 +205,7 @@ void *pri_alloc_aligned(pare_context *ctx, size_t size_bytes)
 
     if (size_bytes > SIZE_MAX - 64)
         return report_exhausted(ctx, 1, size_bytes);
-    if (!allocation_fails(ctx))
+    if (!allocation_fails(ctx, size_bytes))
         memory = aligned_alloc(64, (size_bytes / 64 + 1) * 64);
     return memory != NULL ? memory : report_exhausted(ctx, 1, size_bytes);
 }
@@ -226,6 +233,21 @@ void pri_fail_allocation(pare_context *ctx, int64_t nth)
 int64_t pri_count_allocations(const pare_context *ctx)
 {
     return ctx->allocations;
+}
+
+int64_t pri_growth_limit(const pare_context *ctx)
+{
+    return ctx->growth_limit;
+}
+
+void pri_set_growth_limit(pare_context *ctx, int64_t bytes)
+{
+    ctx->growth_limit = bytes;
+}
+
+size_t pri_largest_allocation(const pare_context *ctx)
+{
+    return ctx->largest;
 }
 
 /* --- Numbers and time --- */

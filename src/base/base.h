@@ -61,6 +61,13 @@ void pri_fail_allocation(pare_context *ctx, int64_t nth);
 /* Allocations made through this context so far. */
 int64_t pri_count_allocations(const pare_context *ctx);
 
+/* The most that a model may take beyond what its file holds: constants computed at once from shapes
+ * (ConstantOfShape, Expand, Tile ...). 1 GiB unless set. */
+int64_t pri_growth_limit(const pare_context *ctx);
+void pri_set_growth_limit(pare_context *ctx, int64_t bytes);
+/* Bytes of the largest allocation so far. */
+size_t pri_largest_allocation(const pare_context *ctx);
+
 /* a * b in *product; false on overflow or negative factors. */
 bool pri_mul_i64(int64_t *product, int64_t a, int64_t b);
 

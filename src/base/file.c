@@ -110,6 +110,17 @@ static pare_status write_all(int fd, const unsigned char *data, size_t size, par
             return fail_errno(ctx, "write", path);
         done += (size_t)n;
     }
+    return PARE_OK;
+}
+
+static pare_status write_parts(int fd, const pri_file_part *parts, int n_parts, pare_context *ctx,
+                               const char *path)
+{
+    for (int i = 0; i < n_parts; i++) {
+        if (lseek(fd, (off_t)parts[i].offset, SEEK_SET) < 0)
+            return fail_errno(ctx, "seek in", path);
+        PRI_TRY(write_all(fd, parts[i].data, parts[i].size_bytes, ctx, path));
+    }
     if (fsync(fd) != 0 && errno != EINVAL && errno != EROFS)
         return fail_errno(ctx, "write", path);
     return PARE_OK;
@@ -117,6 +128,14 @@ static pare_status write_all(int fd, const unsigned char *data, size_t size, par
 
 pare_status pri_file_write(pare_context *ctx, const char *path, const void *data, size_t size_bytes,
                            bool replace)
+{
+    const pri_file_part part = {.data = data, .size_bytes = size_bytes};
+
+    return pri_file_write_parts(ctx, path, &part, 1, replace);
+}
+
+pare_status pri_file_write_parts(pare_context *ctx, const char *path, const pri_file_part *parts,
+                                 int n_parts, bool replace)
 {
     char temporary[4096];
 
@@ -127,7 +146,7 @@ pare_status pri_file_write(pare_context *ctx, const char *path, const void *data
     const int fd = mkstemp(temporary);
     if (fd < 0)
         return fail_errno(ctx, "create", path);
-    pare_status status = write_all(fd, data, size_bytes, ctx, path);
+    pare_status status = write_parts(fd, parts, n_parts, ctx, path);
     const mode_t mask = umask(0);
     umask(mask);
     if (status == PARE_OK && fchmod(fd, 0666 & ~mask) != 0)
@@ -139,6 +158,11 @@ pare_status pri_file_write(pare_context *ctx, const char *path, const void *data
     if (status != PARE_OK)
         unlink(temporary);
     return status;
+}
+
+void pri_file_remove(const char *path)
+{
+    (void)unlink(path);
 }
 
 bool pri_file_exists(const char *path)
@@ -217,6 +241,17 @@ void pri_names_free(char **names, int64_t count)
     for (int64_t i = 0; i < count; i++)
         pri_free(names[i]);
     pri_free(names);
+}
+
+char *pri_folder_of(pare_context *ctx, const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    const size_t length = slash == NULL || slash == path ? 1 : (size_t)(slash - path);
+    char *folder = pri_alloc(ctx, length + 1, 1);
+
+    if (folder != NULL)
+        memcpy(folder, slash != NULL ? path : ".", length);
+    return folder;
 }
 
 char *pri_path_join(pare_context *ctx, const char *directory, const char *name)

@@ -21,9 +21,20 @@ pare_status pri_file_read_part(void *out, pare_context *ctx, const char *path, i
                                int64_t size);
 void pri_bytes_clear(pri_bytes *bytes);
 
+/* Bytes that go to one place of a file. */
+typedef struct pri_file_part {
+    const void *data;
+    size_t size_bytes;
+    int64_t offset;
+} pri_file_part;
+
 /* Writes atomically. Without `replace`, an existing file is PARE_ERROR_EXISTS. */
 pare_status pri_file_write(pare_context *ctx, const char *path, const void *data, size_t size_bytes,
                            bool replace);
+/* The same for parts in ascending order; what lies between them is zero. */
+pare_status pri_file_write_parts(pare_context *ctx, const char *path, const pri_file_part *parts,
+                                 int n_parts, bool replace);
+void pri_file_remove(const char *path); /* a file that is not there is fine */
 bool pri_file_exists(const char *path);
 int64_t pri_file_size(const char *path); /* -1 when there is none */
 bool pri_is_directory(const char *path);
@@ -31,6 +42,8 @@ pare_status pri_make_directory(pare_context *ctx, const char *path); /* existing
 /* Names in a directory without "." and "..", sorted by byte; free with pri_names_free. */
 pare_status pri_list_directory(char ***names, int64_t *count, pare_context *ctx, const char *path);
 void pri_names_free(char **names, int64_t count);
+/* The folder a path lies in ("." for a bare name), in new memory. */
+char *pri_folder_of(pare_context *ctx, const char *path);
 /* "dir/name" in new memory. */
 char *pri_path_join(pare_context *ctx, const char *directory, const char *name);
 

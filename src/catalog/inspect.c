@@ -28,8 +28,8 @@ static bool is_row(const pri_node *node)
 {
     const pri_value *output = first_output(node);
 
-    /* Constant nodes are weights, not layers */
-    return !node->is_dead && !(output != NULL && output->constant != NULL && node->n_inputs == 0);
+    /* Constant nodes and what computes weights are no layers */
+    return !node->is_dead && !node->is_derived && !(output != NULL && output->constant != NULL && node->n_inputs == 0);
 }
 
 /* --- Shape and costs --- */

@@ -16,13 +16,13 @@ typedef struct link {
 
 typedef struct walk {
     pri_surgeon sites;
-    int *first;       /* by unit: its links are links[first[u] .. first[u+1]-1] */
+    int *first; /* by unit: its links are links[first[u] .. first[u+1]-1] */
     link *links;
-    bool *gone;       /* by unit */
-    bool *blocked;    /* by unit: an axis would be left empty */
-    int64_t *kept;    /* by axis */
-    double *saving;   /* by unit, of the goal's quantity */
-    int *left;        /* free units left, by group */
+    bool *gone;     /* by unit */
+    bool *blocked;  /* by unit: an axis would be left empty */
+    int64_t *kept;  /* by axis */
+    double *saving; /* by unit, of the goal's quantity */
+    int *left;      /* free units left, by group */
 } walk;
 
 static pare_status link_units(walk *w)

@@ -75,14 +75,19 @@ static double moment(const float *gram, int64_t n, int64_t i, int64_t j)
     return i <= j ? gram[i * n + j] : gram[j * n + i];
 }
 
-/* tr(W' H W) without the constant. */
+/* tr(W' C W), C being H about the mean, which the last column of H is. */
 static double measure_energy(const pri_surgeon_layer *layer, const double *h, double *hw)
 {
     const int n = (int)layer->columns + 1, outputs = (int)layer->outputs;
 
     cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, n - 1, outputs, n - 1, 1, h, n,
                 layer->weights, outputs, 0, hw, outputs);
-    return cblas_ddot((n - 1) * outputs, hw, 1, layer->weights, 1);
+    double energy = cblas_ddot((n - 1) * outputs, hw, 1, layer->weights, 1);
+    for (int o = 0; o < outputs; o++) {
+        const double mean = cblas_ddot(n - 1, h + n - 1, n, layer->weights + o, outputs);
+        energy -= mean * mean;
+    }
+    return energy;
 }
 
 static pare_status invert(pri_surgeon_layer *layer, double ridge)
@@ -146,15 +151,16 @@ pare_status pri_surgeon_layer_set_diagonal(pri_surgeon_layer *layer, const doubl
         layer->cost[m] = 0;
         for (int64_t i = layer->start[m]; i < layer->start[m + 1]; i++) {
             const double *w = layer->weights + i * outputs;
-            layer->cost[m] += squares[layer->order[i]] / (double)rows *
-                              cblas_ddot((int)outputs, w, 1, w, 1);
+            layer->cost[m] +=
+                squares[layer->order[i]] / (double)rows * cblas_ddot((int)outputs, w, 1, w, 1);
         }
         layer->energy += layer->cost[m];
     }
     return PARE_OK;
 }
 
-/* inv(H)_qq of a member, and inv(inv(H)_qq) times `rows` (b x width) in place; false when singular. */
+/* inv(H)_qq of a member, and inv(inv(H)_qq) times `rows` (b x width) in place; false when singular.
+ */
 static bool solve_block(const pri_surgeon_layer *layer, int member, double *block, double *rows,
                         int64_t width)
 {
@@ -235,8 +241,8 @@ pare_status pri_surgeon_layer_remove(pri_surgeon_layer *layer, int member)
     double *block = pri_alloc(layer->ctx, (size_t)b, (size_t)b * sizeof *block);
     double *old = pri_alloc(layer->ctx, (size_t)b, (size_t)n * sizeof *old);
     double *solved = pri_alloc(layer->ctx, (size_t)b, (size_t)n * sizeof *solved);
-    pare_status status = block != NULL && old != NULL && solved != NULL ? PARE_OK
-                                                                        : PARE_ERROR_MEMORY;
+    pare_status status =
+        block != NULL && old != NULL && solved != NULL ? PARE_OK : PARE_ERROR_MEMORY;
     if (status == PARE_OK) {
         memcpy(old, layer->inverse + from * n, (size_t)(b * n) * sizeof *old);
         memcpy(solved, old, (size_t)(b * n) * sizeof *solved);
@@ -247,9 +253,8 @@ pare_status pri_surgeon_layer_remove(pri_surgeon_layer *layer, int member)
         status = rows != NULL ? PARE_OK : PARE_ERROR_MEMORY;
         if (rows != NULL) {
             memcpy(rows, own, (size_t)(b * outputs) * sizeof *rows);
-            cblas_dgemm(CblasRowMajor, CblasTrans, CblasNoTrans, (int)(n - 1), (int)outputs,
-                        (int)b, -1, solved, (int)n, rows, (int)outputs, 1, layer->weights,
-                        (int)outputs);
+            cblas_dgemm(CblasRowMajor, CblasTrans, CblasNoTrans, (int)(n - 1), (int)outputs, (int)b,
+                        -1, solved, (int)n, rows, (int)outputs, 1, layer->weights, (int)outputs);
             cblas_dgemm(CblasRowMajor, CblasTrans, CblasNoTrans, (int)n, (int)n, (int)b, -1, old,
                         (int)n, solved, (int)n, 1, layer->inverse, (int)n);
             memset(own, 0, (size_t)(b * outputs) * sizeof *own);

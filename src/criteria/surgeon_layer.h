@@ -2,11 +2,12 @@
 /*
  * surgeon_layer.h - one layer's least-squares problem, and what it costs to take inputs away.
  *
- * With second moments H of the inputs (a constant 1 included, so that the bias adapts too) and weights
- * W, removing the columns q while all others adapt costs tr(W_q' (inv(H)_qq)^-1 W_q); the others
- * become W - inv(H)_:q (inv(H)_qq)^-1 W_q and inv(H) loses the same columns (Hassibi, Stork 1993, for
- * blocks; Frantar, Alistarh 2022, eq. 3, 4). Weights are kept multiplied by the square root of the
- * outputs' curvature, so the cost is that of a Kronecker-factored Hessian (Martens, Grosse 2015).
+ * With second moments H of the inputs (a constant 1 included, so that the bias adapts too) and
+ * weights W, removing the columns q while all others adapt costs tr(W_q' (inv(H)_qq)^-1 W_q); the
+ * others become W - inv(H)_:q (inv(H)_qq)^-1 W_q and inv(H) loses the same columns (Hassibi, Stork
+ * 1993, for blocks; Frantar, Alistarh 2022, eq. 3, 4). Weights are kept multiplied by the square
+ * root of the outputs' curvature, so the cost is that of a Kronecker-factored Hessian (Martens,
+ * Grosse 2015).
  */
 #ifndef PRI_SURGEON_LAYER_H
 #define PRI_SURGEON_LAYER_H
@@ -25,7 +26,7 @@ typedef struct pri_surgeon_layer {
     double *weights;  /* columns x outputs */
     double *cost;     /* by member, current */
     double scale;     /* costs are multiplied by this */
-    double energy;    /* tr(W' H W) before anything went: the layer's output energy */
+    double energy;    /* how much the outputs varied before anything went, summed */
     bool is_diagonal; /* too wide for moments: set_diagonal is to be used, nothing compensates */
 } pri_surgeon_layer;
 
@@ -35,9 +36,9 @@ enum { PRI_SURGEON_MOST_COLUMNS = 6000 };
 pare_status pri_surgeon_layer_new(pri_surgeon_layer *layer, pare_context *ctx, int64_t columns,
                                   int64_t outputs, const int *unit_of);
 /* Takes in `gram` (upper triangle, columns + 1 square, of `rows` rows) and weights (columns x
- * outputs), multiplied from the right by `root` (outputs square, or NULL); `ridge` times the mean of
- * the diagonal is added to the moments.
- * PARE_ERROR_NUMERIC when the moments cannot be inverted. */
+ * outputs), multiplied from the right by `root` (outputs square, or NULL); `ridge` times the mean
+ * of the diagonal is added to the moments. PARE_ERROR_NUMERIC when the moments cannot be inverted.
+ */
 pare_status pri_surgeon_layer_set(pri_surgeon_layer *layer, const float *gram, int64_t rows,
                                   const float *weights, const double *root, double ridge);
 /* The same for a wide layer from each column's sum of squares: cost = tr(W_q' diag(H_qq) W_q). */

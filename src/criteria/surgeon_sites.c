@@ -12,8 +12,8 @@
 #include "engine/engine.h"
 
 enum { MOST_ROWS = 65536, MOST_IMAGES = 512, PROJECTIONS = 2 };
-static const double SLAB_BUDGET = 2e9; /* bytes of activations a pass may use */
-static const double CURVATURE_DAMPING = 1e-4; /* of the mean of its diagonal: few images span little */
+static const double CURVATURE_DAMPING =
+    1e-4; /* of the mean of its diagonal: few images span little */
 
 void pri_surgeon_close(pri_surgeon *s)
 {
@@ -57,11 +57,11 @@ static pare_status find_sites(pri_surgeon *s)
             groups->axes[record].size * p.block != p.columns * p.groups)
             continue;
         s->sites[s->n_sites++] = (pri_surgeon_site){.consumer = consumer,
-                                        .record = record,
-                                        .first = s->n_layers,
-                                        .n_layers = p.groups,
-                                        .is_image = p.is_image,
-                                        .outputs = p.outputs};
+                                                    .record = record,
+                                                    .first = s->n_layers,
+                                                    .n_layers = p.groups,
+                                                    .is_image = p.is_image,
+                                                    .outputs = p.outputs};
         s->n_layers += p.groups;
     }
     s->layers = pri_alloc(groups->ctx, (size_t)s->n_layers + 1, sizeof *s->layers);
@@ -74,9 +74,9 @@ static pare_status add_curvature(pare_context *ctx, const pri_tap *tap, const pr
                                  int64_t batch, int64_t images)
 {
     const int64_t o = at->outputs, per_image = pri_shape_count(&tap->shape) / batch;
-    const pri_channels ch = at->is_image ? pri_channels_of(&tap->shape, tap->layout)
-                                         : (pri_channels){.channels = o, .inner = per_image / o,
-                                                          .channel_stride = 1};
+    const pri_channels ch =
+        at->is_image ? pri_channels_of(&tap->shape, tap->layout)
+                     : (pri_channels){.channels = o, .inner = per_image / o, .channel_stride = 1};
     const bool is_last = ch.channel_stride == 1;
     float *sum = pri_alloc(ctx, (size_t)o, (size_t)o * sizeof *sum);
 
@@ -110,8 +110,8 @@ static pare_status run_gradients(pri_surgeon *s, pri_engine *engine, const pare_
         PRI_TRY(pri_fill_input(engine, a->data, a->preprocess, at));
         for (int draw = 0; draw < PROJECTIONS; draw++) {
             PRI_TRY(pri_engine_forward(engine));
-            PRI_TRY(pri_seed_gradients(engine, model, a->fisher, a->data, at, images,
-                                       a->seed, (uint64_t)draw));
+            PRI_TRY(pri_seed_gradients(engine, model, a->fisher, a->data, at, images, a->seed,
+                                       (uint64_t)draw));
             PRI_TRY(pri_engine_backward(engine));
             for (int i = 0; i < s->n_sites; i++) {
                 pri_tap tap;
@@ -125,27 +125,24 @@ static pare_status run_gradients(pri_surgeon *s, pri_engine *engine, const pare_
     return PARE_OK;
 }
 
-/* Cholesky factor R of each layer's curvature (R R' = G, lower), in its place. */
-static pare_status factor_curvature(const pri_surgeon *s, int64_t images)
+pare_status pri_site_factor(const pri_surgeon *s, const pri_surgeon_site *at, double count)
 {
-    for (int i = 0; i < s->n_sites; i++) {
-        const pri_surgeon_site *at = &s->sites[i];
-        const int64_t o = at->outputs;
-        for (int g = 0; g < at->n_layers; g++) {
-            double *m = at->curvature + g * o * o, mean = 0;
-            for (int64_t k = 0; k < o; k++)
-                mean += m[k * o + k] / (double)o;
-            for (int64_t r = 0; r < o; r++) {
-                for (int64_t c = r; c < o; c++)
-                    m[c * o + r] = m[r * o + c] /= (double)(images * PROJECTIONS);
-                m[r * o + r] += CURVATURE_DAMPING * mean / (double)(images * PROJECTIONS) + 1e-300;
-            }
-            if (LAPACKE_dpotrf(LAPACK_ROW_MAJOR, 'L', (int)o, m, (int)o) != 0)
-                return pri_fail(s->groups->ctx, PARE_ERROR_NUMERIC,
-                                "the curvature of a layer's outputs cannot be factored");
-            for (int64_t r = 0; r < o; r++)
-                memset(m + r * o + r + 1, 0, (size_t)(o - r - 1) * sizeof *m);
+    const int64_t o = at->outputs;
+
+    for (int g = 0; g < at->n_layers; g++) {
+        double *m = at->curvature + g * o * o, mean = 0;
+        for (int64_t k = 0; k < o; k++)
+            mean += m[k * o + k] / (double)o;
+        for (int64_t r = 0; r < o; r++) {
+            for (int64_t c = r; c < o; c++)
+                m[c * o + r] = m[r * o + c] /= count;
+            m[r * o + r] += CURVATURE_DAMPING * mean / count + 1e-300;
         }
+        if (LAPACKE_dpotrf(LAPACK_ROW_MAJOR, 'L', (int)o, m, (int)o) != 0)
+            return pri_fail(s->groups->ctx, PARE_ERROR_NUMERIC,
+                            "the curvature of a layer's outputs cannot be factored");
+        for (int64_t r = 0; r < o; r++)
+            memset(m + r * o + r + 1, 0, (size_t)(o - r - 1) * sizeof *m);
     }
     return PARE_OK;
 }
@@ -178,82 +175,11 @@ static pare_status measure_curvature(pri_surgeon *s)
         status = pri_engine_new(&engine, copy, &options);
     if (status == PARE_OK)
         status = run_gradients(s, engine, copy, count);
-    if (status == PARE_OK)
-        status = factor_curvature(s, count);
+    for (int i = 0; i < s->n_sites && status == PARE_OK; i++)
+        status = pri_site_factor(s, &s->sites[i], (double)(count * PROJECTIONS));
     pri_engine_free(engine);
     pare_model_free(copy);
     pri_free(taps);
-    return status;
-}
-
-/* --- Outputs as the next layer sees them --- */
-
-/* curvature = diag(scale of the normalisation behind the layer), where there is one. */
-static pare_status set_scale(pri_surgeon *s, pri_surgeon_site *at)
-{
-    const pri_passage passage = pri_passage_of(at->consumer->node);
-    const int64_t o = at->outputs, all = o * at->n_layers;
-    float *scale = pri_alloc(s->groups->ctx, 2 * (size_t)all, sizeof *scale);
-
-    if (scale == NULL)
-        return PARE_ERROR_MEMORY;
-    if (pri_passage_scale(scale, scale + all, s->asked->masked, &passage, s->groups->facts)) {
-        at->curvature = pri_alloc(s->groups->ctx, (size_t)all, (size_t)o * sizeof(double));
-        for (int64_t c = 0; c < all && at->curvature != NULL; c++)
-            at->curvature[c * o + c % o] = fabs(scale[c]);
-    }
-    const bool failed = passage.affine != NULL && at->curvature == NULL;
-    pri_free(scale);
-    return failed ? PARE_ERROR_MEMORY : PARE_OK;
-}
-
-/* Mean square over rows, summed over channels, of the sums that layers' outputs go into. */
-static pare_status measure_sums(pri_surgeon *s, pri_value *const *sums)
-{
-    const pri_scoring *a = s->asked;
-    pri_engine_options options = {.taps = sums, .n_taps = s->n_sites, .no_fusion = true};
-    pri_engine *engine = NULL;
-    int64_t batch = pri_min_i64(a->data->count, PRI_FISHER_BATCH);
-
-    PRI_TRY(pri_batch_within(&batch, a->masked, options, SLAB_BUDGET));
-    options.batch = batch;
-    PRI_TRY(pri_engine_new(&engine, a->masked, &options));
-    pare_status status = pri_fill_input(engine, a->data, a->preprocess, 0);
-    if (status == PARE_OK)
-        status = pri_engine_forward(engine);
-    for (int i = 0; i < s->n_sites && status == PARE_OK; i++) {
-        pri_tap tap;
-        double sum = 0;
-        status = pri_engine_tap(engine, i, &tap);
-        if (status != PARE_OK || !s->sites[i].is_image || tap.shape.rank < 3)
-            continue;
-        const int64_t count = pri_shape_count(&tap.shape);
-        for (int64_t k = 0; k < count; k++)
-            sum += (double)tap.data[k] * tap.data[k];
-        s->sites[i].energy = sum / (double)(count / tap.shape.dims[1]);
-    }
-    pri_engine_free(engine);
-    return status;
-}
-
-static pare_status measure_scales(pri_surgeon *s)
-{
-    pri_graph *graph = s->asked->masked->graph;
-    pri_value **sums = pri_alloc(s->groups->ctx, (size_t)s->n_sites + 1, sizeof *sums);
-    pare_status status = sums != NULL ? PARE_OK : PARE_ERROR_MEMORY;
-
-    for (int i = 0; i < s->n_sites && status == PARE_OK; i++) {
-        const pri_node *layer = s->sites[i].consumer->node;
-        const pri_passage passage = pri_passage_of(layer);
-        const pri_node *last = passage.sum != NULL      ? passage.sum
-                               : passage.affine != NULL ? passage.affine
-                                                        : layer;
-        sums[i] = graph->nodes[last->id]->outputs[0];
-        status = set_scale(s, &s->sites[i]);
-    }
-    if (status == PARE_OK)
-        status = measure_sums(s, sums);
-    pri_free(sums);
     return status;
 }
 
@@ -285,9 +211,9 @@ static pare_status set_wide_layer(pri_surgeon_layer *layer, int group, const pri
 {
     int64_t rows = 0;
     double *squares = pri_alloc(call->ctx, (size_t)p->columns, sizeof *squares);
-    pare_status status = squares != NULL ? pri_column_squares(squares, &rows, call, p, group,
-                                                              MOST_ROWS)
-                                         : PARE_ERROR_MEMORY;
+    pare_status status = squares != NULL
+                             ? pri_column_squares(squares, &rows, call, p, group, MOST_ROWS)
+                             : PARE_ERROR_MEMORY;
 
     if (status == PARE_OK)
         status = pri_surgeon_layer_set_diagonal(layer, squares, rows, dense, root);
@@ -340,7 +266,7 @@ static pare_status measure_inputs(pri_surgeon *s)
 
     pri_engine_options options = {.no_fusion = true};
 
-    PRI_TRY(pri_batch_within(&batch, a->masked, options, SLAB_BUDGET));
+    PRI_TRY(pri_batch_within(&batch, a->masked, options, PRI_SURGEON_BYTES));
     options.batch = batch;
     PRI_TRY(pri_engine_new(&engine, a->masked, &options));
     pare_status status = pri_fill_input(engine, a->data, a->preprocess, 0);
@@ -367,9 +293,8 @@ static pare_status measure_inputs(pri_surgeon *s)
 
 pare_status pri_surgeon_open(pri_surgeon *surgeon, const pri_scoring *scoring, bool by_outputs)
 {
-    *surgeon = (pri_surgeon){
-        .asked = scoring, .groups = scoring->groups, .by_outputs = by_outputs};
+    *surgeon = (pri_surgeon){.asked = scoring, .groups = scoring->groups, .by_outputs = by_outputs};
     PRI_TRY(find_sites(surgeon));
-    PRI_TRY(by_outputs ? measure_curvature(surgeon) : measure_scales(surgeon));
+    PRI_TRY(by_outputs ? measure_curvature(surgeon) : pri_sites_measure_local(surgeon));
     return measure_inputs(surgeon);
 }

@@ -153,3 +153,39 @@ pare_status pare_data_open(pare_data **out, pare_context *ctx, const char *path,
     *out = data;
     return PARE_OK;
 }
+
+pare_status pare_data_open_images(pare_data **out, pare_context *ctx, const char *const *paths,
+                                  int64_t count, const pare_data_options *options)
+{
+    const pare_data_options defaults = {0};
+    pri_listing listing = {.ctx = ctx};
+    pare_status status = PARE_OK;
+
+    *out = NULL;
+    if (options == NULL)
+        options = &defaults;
+    PRI_TRY(check_options(ctx, options));
+    pare_data *data = pri_alloc(ctx, 1, sizeof *data);
+    int64_t *chosen = pri_alloc(ctx, (size_t)count, sizeof *chosen);
+    if (data == NULL || chosen == NULL)
+        status = PARE_ERROR_MEMORY;
+    else
+        data->ctx = ctx;
+    for (int64_t i = 0; i < count && status == PARE_OK; i++) {
+        const pri_item item = {.image = pri_strdup(ctx, paths[i]), .label = -1};
+        chosen[i] = i;
+        status = item.image != NULL ? pri_listing_add(&listing, &item) : PARE_ERROR_MEMORY;
+    }
+    if (status == PARE_OK)
+        status = pri_load(data, &listing, chosen, count, options);
+    if (status == PARE_OK && listing.left_out > 0)
+        status = pri_fail(ctx, PARE_ERROR_DATA, "%s", listing.reason);
+    pri_free(chosen);
+    pri_listing_clear(&listing);
+    if (status != PARE_OK) {
+        pare_data_free(data);
+        return status;
+    }
+    *out = data;
+    return PARE_OK;
+}

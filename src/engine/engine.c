@@ -18,7 +18,7 @@ static pare_status own_statistics(const pri_graph *graph)
             continue;
         PRI_TRY(pri_tensor_own(value->constant));
         value->is_changed = true;
-        if (value->producer != NULL)
+        if (value->producer != NULL && !value->is_derived)
             value->producer->is_changed = true;
     }
     return PARE_OK;
@@ -185,15 +185,20 @@ static pare_status run_backward(pri_engine *engine, pri_step *step)
     return step->node->op->backward(&step->call);
 }
 
-pare_status pri_engine_backward(pri_engine *engine)
+pare_status pri_engine_run_back(pri_engine *engine, int from, int to)
 {
     if (!engine->options.backward)
         return pri_fail(engine->ctx, PARE_ERROR_ARGUMENT, "this engine was made without backward");
-    for (int s = engine->n_steps - 1; s >= 0; s--) {
+    for (int s = to - 1; s >= from; s--) {
         if (engine->steps[s].runs_backward)
             PRI_TRY(run_backward(engine, &engine->steps[s]));
     }
     return PARE_OK;
+}
+
+pare_status pri_engine_backward(pri_engine *engine)
+{
+    return pri_engine_run_back(engine, 0, engine->n_steps);
 }
 
 void pri_engine_zero_gradients(pri_engine *engine)
@@ -326,6 +331,11 @@ int pri_engine_steps(const pri_engine *engine)
 const pri_node *pri_engine_step_node(const pri_engine *engine, int step)
 {
     return engine->steps[step].node;
+}
+
+const pri_node *pri_engine_step_fused(const pri_engine *engine, int step, int k)
+{
+    return k >= 0 && k < 3 ? engine->steps[step].fused[k] : NULL;
 }
 
 pare_status pri_engine_operand(const pri_engine *engine, int step, int slot, pri_operand *out)

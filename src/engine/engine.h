@@ -26,7 +26,13 @@ typedef struct pri_engine_options {
     int n_taps;               /* ... and whose gradients are kept after backward */
     bool no_fusion;           /* every value of the graph is computed as itself */
     bool plain;               /* no channels-last, for tests */
+    bool bf16;                /* convolutions multiply in bfloat16 (pri_precision_parse) */
+    bool plan_only;           /* takes no memory to run in: only what it would need can be asked */
 } pri_engine_options;
+
+/* "f32" (or NULL), "bf16", "auto": bfloat16 where the processor has it and a convolution tried once is faster for
+ * it. PARE_ERROR_UNSUPPORTED for "bf16" on a processor without, PARE_ERROR_ARGUMENT for other words. */
+pare_status pri_precision_parse(bool *bf16, pare_context *ctx, const char *text);
 
 pare_status pri_engine_new(pri_engine **out, pare_model *model, const pri_engine_options *options);
 void pri_engine_free(pri_engine *engine); /* NULL is fine */
@@ -79,8 +85,12 @@ int64_t pri_engine_slab_bytes(const pri_engine *engine);
 int pri_engine_steps(const pri_engine *engine);
 /* The node of a step, NULL for the engine's own (layout changes). */
 const pri_node *pri_engine_step_node(const pri_engine *engine, int step);
+/* The k-th node folded into a step, in running order; NULL past the last. */
+const pri_node *pri_engine_step_fused(const pri_engine *engine, int step, int k);
 /* Runs steps from .. to-1; the inputs must be filled before step 0. */
 pare_status pri_engine_run(pri_engine *engine, int from, int to);
+/* Runs steps to-1 .. from backwards; forward comes before, and the gradients of the outputs. */
+pare_status pri_engine_run_back(pri_engine *engine, int from, int to);
 /* Input or output slot (PRI_OUT(k)) of a step, readable between its producer and its last
  * reader. */
 pare_status pri_engine_operand(const pri_engine *engine, int step, int slot, pri_operand *out);

@@ -368,6 +368,8 @@ pare_status pri_plan_memory(pri_engine *engine)
     share_blocks(engine);
     share_gradients(engine);
     PRI_TRY(place_blocks(engine));
+    if (engine->options.plan_only)
+        return PARE_OK;
     engine->slab = pri_alloc_aligned(engine->ctx, engine->slab_bytes);
     engine->scratch = pri_alloc_aligned(engine->ctx, engine->scratch_bytes);
     engine->weight_gradients =

@@ -156,6 +156,11 @@ static pare_status set_epilogue(pri_engine *engine, pri_step *step, const pri_fu
 
     step->has_epilogue = true;
     step->affine = fusion->affine[node->id];
+    const pri_node *const fused[3] = {step->affine, fusion->sum[node->id], activation};
+    for (int k = 0, n = 0; k < 3; k++) {
+        if (fused[k] != NULL)
+            step->fused[n++] = fused[k];
+    }
     if (step->affine != NULL) {
         const int64_t channels = step->out[0].shape.dims[1];
         step->scale_shift =
@@ -231,6 +236,32 @@ static pare_status prepare_step(pri_engine *engine, pri_step *step)
     return PARE_OK;
 }
 
+/* Kernels count positions of an image in int. */
+static bool is_countable(const pri_shape *shape)
+{
+    const int64_t rest = shape->rank > 2 ? pri_shape_span(shape, 2, shape->rank) : 1;
+
+    for (int a = 0; a < shape->rank; a++) {
+        if (shape->dims[a] > INT32_MAX)
+            return false;
+    }
+    return rest <= INT32_MAX;
+}
+
+static pare_status check_sizes(const pri_step *step)
+{
+    const pri_call *call = &step->call;
+
+    for (int k = 0; k < call->n_in + call->n_out; k++) {
+        const pri_operand *operand = k < call->n_in ? &call->in[k] : &call->out[k - call->n_in];
+        char text[PRI_SHAPE_TEXT];
+        if (operand->present && !is_countable(&operand->shape))
+            return pri_op_fail(call, PARE_ERROR_UNSUPPORTED, "a tensor of %s is too large to run",
+                               pri_shape_text(text, &operand->shape));
+    }
+    return PARE_OK;
+}
+
 static pare_status add_node(pri_engine *engine, pri_node *node, const pri_fusion *fusion)
 {
     char text[PRI_NODE_TEXT];
@@ -248,6 +279,7 @@ static pare_status add_node(pri_engine *engine, pri_node *node, const pri_fusion
     if (step == NULL)
         return PARE_ERROR_MEMORY;
     pri_call_of(&step->call, step->in, step->out, engine->model, node, engine->facts);
+    PRI_TRY(check_sizes(step));
     PRI_TRY(connect_inputs(engine, step));
     if (fusion->tail[node->id] != node->id)
         PRI_TRY(set_epilogue(engine, step, fusion, node));
@@ -255,6 +287,7 @@ static pare_status add_node(pri_engine *engine, pri_node *node, const pri_fusion
     step->call.needs_backward = step->runs_backward;
     step->call.needs_grad = step->needs_grad;
     step->call.preferred = engine->preferred;
+    step->call.is_narrow = engine->options.bf16;
     set_default_layouts(&step->call);
     local = *step;
     const pare_status status = prepare_step(engine, &local);

@@ -50,6 +50,7 @@ typedef struct pri_step {
     pri_epilogue epilogue;
     bool has_epilogue;
     const pri_node *affine; /* node folded into scale and shift, or NULL */
+    const pri_node *fused[3]; /* all nodes folded into this step, in running order; NULL after them */
     float *scale_shift;     /* 2 * channels */
     int residual;           /* instance, or -1; its block is out's when it can be overwritten */
     bool copies_residual;

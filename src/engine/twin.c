@@ -95,7 +95,7 @@ static pare_status compare_pair(double *loss, const pri_twin *twin, int k, const
             const float d = a.data[i] - b.data[i];
             sums[c] += (double)d * d;
             if (gradient != NULL)
-                gradient[i] = slope * d;
+                gradient[i] += slope * d;
         }
     }
     for (int c = 0; c < CHUNKS; c++)

@@ -114,7 +114,8 @@ pare_status pri_node_set_tensor(pri_graph *graph, pri_node *node, const char *na
                                 pri_tensor *tensor)
 {
     const pare_status status =
-        set_named(graph, node, name, (pri_attr){.type = PRI_ATTR_TENSOR, .tensor = tensor});
+        set_named(graph, node, name,
+                  (pri_attr){.type = PRI_ATTR_TENSOR, .tensor = tensor, .dtype = tensor->dtype});
 
     if (status != PARE_OK)
         pri_tensor_free(tensor);

@@ -200,9 +200,10 @@ pare_status pri_graph_set_constant(pri_value *value, pri_tensor *tensor)
 {
     pri_tensor_free(value->constant);
     value->constant = tensor;
-    value->dtype = tensor->dtype;
+    if (pri_dtype_run(value->dtype) != tensor->dtype)
+        value->dtype = tensor->dtype;
     value->is_changed = true;
-    if (value->producer != NULL)
+    if (value->producer != NULL && !value->is_derived)
         value->producer->is_changed = true;
     return PARE_OK;
 }

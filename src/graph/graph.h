@@ -44,6 +44,7 @@ typedef struct pri_attr {
     const float *floats;
     const char *const *strings;
     pri_tensor *tensor;      /* TENSOR; owned by the graph */
+    pri_dtype dtype;         /* of the tensor in the file (see pri_value.dtype) */
     const void *origin;      /* message; NULL when made or changed by pare */
 } pri_attr;
 
@@ -56,10 +57,13 @@ typedef struct pri_use {
 struct pri_value {
     const char *name;
     int id;                  /* index in graph->values */
-    pri_dtype dtype;         /* PRI_UNDEFINED when the file does not say */
+    pri_dtype dtype;         /* in the file; PRI_UNDEFINED when it does not say. float16, bfloat16 and
+                                float64 are computed, and their constants held, in float32 */
     bool has_shape;
     pri_shape shape;         /* as declared; meaningful with has_shape */
-    pri_tensor *constant;    /* initialiser or output of a Constant node; owned by the graph */
+    const char *symbols[PRI_MAX_RANK]; /* names of open dimensions ("batch"), or NULL */
+    pri_tensor *constant;    /* initialiser, output of a Constant node, or derived; owned by the graph */
+    bool is_derived;         /* constant was computed at loading by its producer, a derived node */
     bool is_initializer;     /* in the file's initialiser list */
     bool is_input;           /* the user feeds it: a graph input that is no initialiser */
     bool is_listed_input;    /* in the file's input list (initialisers may be, before IR 4) */
@@ -87,6 +91,8 @@ struct pri_node {
     pri_attr *attrs;
     bool is_changed;         /* attributes, inputs or outputs differ from origin */
     bool is_dead;            /* removed; skipped by everybody, dropped on export */
+    bool is_derived;         /* computes constants from constants alone, and was run at loading: it is
+                                there to be written back, unless what it gives was changed */
     const void *origin;      /* NodeProto; NULL when made by pare */
     const struct pri_op *op; /* set by pri_model; NULL = unknown operator */
     void *params;            /* parsed attributes of op, in the arena */
@@ -137,8 +143,8 @@ pare_status pri_graph_add_output(pri_graph *graph, pri_value *value, pri_dtype d
                                  const pri_shape *shape);
 /* Adds an initialiser that takes `tensor` over. NULL (tensor freed) when memory is short. */
 pri_value *pri_graph_add_constant(pri_graph *graph, const char *name, pri_tensor *tensor);
-/* Replaces the constant of a value; takes `tensor` over. Marks value and, for a Constant node,
- * its producer as changed. */
+/* Replaces the constant of a value; takes `tensor` over, whose type may be the one that the value's
+ * runs as. Marks value and, for a Constant node, its producer as changed. */
 pare_status pri_graph_set_constant(pri_value *value, pri_tensor *tensor);
 /* Connects input `slot` of a node to another value. */
 pare_status pri_graph_set_input(pri_graph *graph, pri_node *node, int slot, pri_value *value);

@@ -80,7 +80,8 @@ pare_status pri_graph_sort(pri_graph *graph)
             }
         }
     }
-    memcpy(graph->nodes, sorted, (size_t)n * sizeof *sorted);
+    if (n > 0)
+        memcpy(graph->nodes, sorted, (size_t)n * sizeof *sorted);
     for (int i = 0; i < n; i++)
         graph->nodes[i]->id = i;
     return PARE_OK;

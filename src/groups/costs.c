@@ -7,7 +7,6 @@ pare_status pare_model_costs(const pare_model *model, pare_costs *out)
 {
     const pri_graph *graph = model->graph;
     pri_facts *facts = NULL;
-    unsigned char *bytes = NULL;
     size_t size = 0;
 
     *out = (pare_costs){0};
@@ -29,19 +28,15 @@ pare_status pare_model_costs(const pare_model *model, pare_costs *out)
     pri_facts_free(facts);
     for (int i = 0; i < graph->n_values; i++) {
         const pri_value *value = graph->values[i];
-        bool is_read = value->is_output;
-        for (int u = 0; u < value->n_uses; u++)
-            is_read = is_read || !value->uses[u].node->is_dead;
-        if (is_read && value->constant != NULL && value->constant->dtype == PRI_F32)
+        if ((value->is_output || pri_is_read(value)) && value->constant != NULL && value->constant->dtype == PRI_F32)
             out->parameters += pri_tensor_count(value->constant);
     }
-    PRI_TRY(pri_onnx_export_bytes(&bytes, &size, graph));
-    pri_free(bytes);
+    PRI_TRY(pri_onnx_measure(&size, graph));
     out->bytes = (int64_t)size;
     pri_engine *engine = NULL;
     pare_model *mutable_model;
     PRI_TRY(pare_model_clone(&mutable_model, model));
-    const pri_engine_options options = {.batch = 1};
+    const pri_engine_options options = {.batch = 1, .plan_only = true};
     if (pri_engine_new(&engine, mutable_model, &options) == PARE_OK) {
         out->activation_bytes = pri_engine_slab_bytes(engine);
         pri_engine_free(engine);

@@ -112,7 +112,7 @@ static pare_status repair_nodes(pri_cut *cut, pare_model *model)
         pri_operand in[PRI_MAX_OPERANDS], out[PRI_MAX_OPERANDS];
         pri_call call;
         cut->node = original->nodes[i];
-        if (cut->node->is_dead || cut->node->op == NULL || cut->node->op->resize == NULL ||
+        if (cut->node->is_dead || cut->node->is_derived || cut->node->op == NULL || cut->node->op->resize == NULL ||
             !touches_cut(cut))
             continue;
         pri_call_of(&call, in, out, cut->groups->model, cut->node, cut->groups->facts);

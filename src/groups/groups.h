@@ -125,7 +125,7 @@ typedef struct pri_goal {
     double whole;            /* the quantity before anything goes */
     double bytes, parameters; /* of the uncut model, for PARE_BYTES */
     bool per_layer, ignore_cost;
-    int64_t align;           /* >= 1 */
+    int64_t align;           /* >= 1; 0: chosen for each group */
 } pri_goal;
 
 /* The goal's quantity when `removed` units are gone (kept: from pri_groups_count). File bytes are

@@ -60,18 +60,13 @@ static int64_t node_macs(const pri_groups *groups, const pri_node *node)
     return cost.macs;
 }
 
-static bool is_float(pri_dtype dtype)
-{
-    return dtype == PRI_F32 || dtype == PRI_F16 || dtype == PRI_F64 || dtype == PRI_BF16;
-}
-
 /* Lists the weights; weight_of[value id] becomes the number of each, -1 for other values. */
 static void list_weights(pri_groups *groups, const pri_graph *graph, int *weight_of)
 {
     for (int i = 0; i < graph->n_values; i++) {
         const pri_value *value = graph->values[i];
         weight_of[i] = -1;
-        if (value->constant == NULL || value->n_uses == 0 || !is_float(value->constant->dtype))
+        if (value->constant == NULL || !pri_is_read(value) || pri_dtype_run(value->constant->dtype) != PRI_F32)
             continue;
         pri_sized_weight *weight = &groups->weights[groups->n_weights];
         weight_of[i] = groups->n_weights++;

@@ -337,13 +337,42 @@ static int single_axis(const pri_shape *shape)
     return -1;
 }
 
+/* Labels of activations need memory as running does, which only looking at a model must not take. */
+static bool are_labels_too_many(const pri_rules *rules)
+{
+    const pri_call *call = rules->call;
+    int64_t elements = 0;
+
+    for (int k = 0; k < call->n_in + call->n_out; k++) {
+        const pri_operand *operand = k < call->n_in ? &call->in[k] : &call->out[k - call->n_in];
+        int64_t count = operand->present;
+        for (int a = 0; a < operand->shape.rank && operand->present; a++)
+            count *= pri_max_i64(operand->shape.dims[a], 1); /* empty tensors can have long axes */
+        elements += count;
+    }
+    return elements > pri_growth_limit(call->ctx) / (int64_t)sizeof(int32_t);
+}
+
+static pare_status pin_all(pri_rules *rules, const char *reason)
+{
+    const pri_call *call = rules->call;
+
+    for (int k = 0; k < call->n_in + call->n_out; k++) {
+        const int slot = k < call->n_in ? k : PRI_OUT(k - call->n_in);
+        const pri_operand *operand = pri_slot_operand(call, slot);
+        for (int a = 0; operand != NULL && a < operand->shape.rank; a++)
+            PRI_TRY(pri_rules_pin(rules, slot, a, reason));
+    }
+    return PARE_OK;
+}
+
 pare_status pri_rules_pin_single(pri_rules *rules, const pri_groups *groups, const pri_node *node,
                                  int slot)
 {
     pri_tensor *outputs[PRI_MAX_OPERANDS] = {NULL};
     const int axis = single_axis(&rules->call->in[slot].shape);
 
-    if (axis < 0)
+    if (axis < 0 || are_labels_too_many(rules)) /* pri_rules_move pins all of it */
         return PARE_OK;
     pare_status status = run_labels(outputs, groups, node, rules->call, slot, axis);
     for (int k = 0; k < node->n_outputs && status == PARE_OK; k++) {
@@ -369,6 +398,8 @@ pare_status pri_rules_move(pri_rules *rules, const pri_groups *groups, const pri
         if (is_run_time_parameter(&rules->call->in[k]))
             return pri_rules_pin(rules, slot, axis, "moves data by numbers computed at run time");
     }
+    if (are_labels_too_many(rules))
+        return pin_all(rules, "moves more data than pare follows");
     pare_status status = run_labels(outputs, groups, node, rules->call, slot, axis);
     for (int k = 0; k < node->n_outputs && status == PARE_OK; k++) {
         if (outputs[k] != NULL)

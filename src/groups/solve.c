@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "groups/axes.h"
 #include "groups/rules.h"
 
 typedef struct node_rules {
@@ -27,15 +28,6 @@ typedef struct solver {
     int next; /* first axis record not visited yet */
 } solver;
 
-int pri_groups_axis(const pri_groups *groups, const pri_value *value, int axis)
-{
-    int record = value->id < groups->facts->n_values ? groups->axis_of_value[value->id] : -1;
-
-    while (record >= 0 && groups->axes[record].axis != axis)
-        record = groups->axes[record].next;
-    return record;
-}
-
 /* Where something could not be inferred, an operator cannot say what it does to channels. */
 static bool has_known_shapes(const pri_groups *groups, const pri_node *node)
 {
@@ -48,118 +40,6 @@ static bool has_known_shapes(const pri_groups *groups, const pri_node *node)
             return false;
     }
     return true;
-}
-
-static int64_t find_root(pri_groups *groups, int64_t element)
-{
-    int64_t *parent = groups->parent;
-
-    while (parent[element] != element) {
-        parent[element] = parent[parent[element]];
-        element = parent[element];
-    }
-    return element;
-}
-
-static void join(pri_groups *groups, int64_t a, int64_t b)
-{
-    const int64_t root_a = find_root(groups, a), root_b = find_root(groups, b);
-
-    if (root_a < root_b)
-        groups->parent[root_b] = root_a;
-    else
-        groups->parent[root_a] = root_b;
-}
-
-static pare_status reserve_elements(pri_groups *groups, int64_t more)
-{
-    const int64_t needed = groups->n_elements + more;
-
-    if (needed <= groups->elements_capacity)
-        return PARE_OK;
-    const size_t capacity = (size_t)pri_max_i64(needed, 2 * groups->elements_capacity);
-    int64_t *parent = pri_realloc(groups->ctx, groups->parent, capacity, sizeof *parent);
-    if (parent == NULL)
-        return PARE_ERROR_MEMORY;
-    groups->parent = parent;
-    int *axis_of = pri_realloc(groups->ctx, groups->axis_of, capacity, sizeof *axis_of);
-    if (axis_of == NULL)
-        return PARE_ERROR_MEMORY;
-    groups->axis_of = axis_of;
-    int *pin_of = pri_realloc(groups->ctx, groups->pin_of, capacity, sizeof *pin_of);
-    if (pin_of == NULL)
-        return PARE_ERROR_MEMORY;
-    groups->pin_of = pin_of;
-    groups->elements_capacity = (int64_t)capacity;
-    return PARE_OK;
-}
-
-/* Starts to follow an axis; *record is -1 for axes of one element, which cannot be cut. */
-static pare_status follow(int *record, pri_groups *groups, const pri_value *value, int axis)
-{
-    const pri_fact *fact = &groups->facts->of[value->id];
-
-    *record = -1;
-    if (!fact->known || axis < 0 || axis >= fact->shape.rank || fact->shape.dims[axis] < 2)
-        return PARE_OK;
-    *record = pri_groups_axis(groups, value, axis);
-    if (*record >= 0)
-        return PARE_OK;
-    const int64_t size = fact->shape.dims[axis];
-    PRI_TRY(reserve_elements(groups, size));
-    if (groups->n_axes == groups->axes_capacity) {
-        const int capacity = groups->axes_capacity > 0 ? 2 * groups->axes_capacity : 128;
-        pri_axis_use *grown =
-            pri_realloc(groups->ctx, groups->axes, (size_t)capacity, sizeof *grown);
-        if (grown == NULL)
-            return PARE_ERROR_MEMORY;
-        groups->axes = grown;
-        groups->axes_capacity = capacity;
-    }
-    *record = groups->n_axes++;
-    groups->axes[*record] = (pri_axis_use){.value = value,
-                                           .axis = axis,
-                                           .size = size,
-                                           .first = groups->n_elements,
-                                           .next = groups->axis_of_value[value->id]};
-    groups->axis_of_value[value->id] = *record;
-    for (int64_t i = 0; i < size; i++) {
-        groups->parent[groups->n_elements + i] = groups->n_elements + i;
-        groups->axis_of[groups->n_elements + i] = *record;
-        groups->pin_of[groups->n_elements + i] = -1;
-    }
-    groups->n_elements += size;
-    return PARE_OK;
-}
-
-/* Freezes `count` elements of an axis from `first` on. */
-static pare_status pin_range(pri_groups *groups, int record, int64_t first, int64_t count,
-                             const pri_node *node, const char *reason)
-{
-    const pri_axis_use *use = &groups->axes[record];
-
-    if (groups->n_pins == groups->pins_capacity) {
-        const int capacity = groups->pins_capacity > 0 ? 2 * groups->pins_capacity : 32;
-        pri_pin *grown = pri_realloc(groups->ctx, groups->pins, (size_t)capacity, sizeof *grown);
-        if (grown == NULL)
-            return PARE_ERROR_MEMORY;
-        groups->pins = grown;
-        groups->pins_capacity = capacity;
-    }
-    groups->pins[groups->n_pins] =
-        (pri_pin){.node = node, .value = use->value, .axis = use->axis, .reason = reason};
-    for (int64_t i = first; i < first + count; i++) {
-        if (groups->pin_of[use->first + i] < 0)
-            groups->pin_of[use->first + i] = groups->n_pins;
-    }
-    groups->n_pins++;
-    return PARE_OK;
-}
-
-static pare_status pin_axis(pri_groups *groups, int record, const pri_node *node,
-                            const char *reason)
-{
-    return pin_range(groups, record, 0, groups->axes[record].size, node, reason);
 }
 
 /* --- One node --- */
@@ -224,25 +104,31 @@ static pare_status move_back(node_rules *entry, solver *s, const pri_node *node)
     return PARE_OK;
 }
 
-static bool is_single(const pri_groups *groups, const pri_value *value, int axis)
+/* Why an axis that is not followed has to stay; NULL when it is unknown. */
+static const char *stay_reason(const pri_groups *groups, const pri_value *value, int axis)
 {
     const pri_fact *fact = &groups->facts->of[value->id];
 
-    return fact->known && axis < fact->shape.rank && fact->shape.dims[axis] == 1;
+    if (!fact->known || axis >= fact->shape.rank)
+        return NULL;
+    if (fact->shape.dims[axis] == 1)
+        return "nothing would be left of one of its tensors";
+    return "ties these channels to more elements than pare follows";
 }
 
-/* Ties an element to the only one of another axis, which has to stay. */
+/* Ties an element to an axis that has to stay: to its only element, or to one of too many. */
 static pare_status pin_to_single(pri_groups *groups, const pri_node *node, const pri_tie *tie,
                                  int ra, int rb)
 {
     const bool keeps_a = ra >= 0;
     const int other = keeps_a ? tie->b : tie->a;
 
-    if (keeps_a == (rb >= 0) || !is_single(groups, pri_slot_value(node, other),
-                                           keeps_a ? tie->axis_b : tie->axis_a))
+    const char *reason =
+        stay_reason(groups, pri_slot_value(node, other), keeps_a ? tie->axis_b : tie->axis_a);
+    if (keeps_a == (rb >= 0) || reason == NULL)
         return PARE_OK;
-    return pin_range(groups, keeps_a ? ra : rb, keeps_a ? tie->ia : tie->ib, tie->count, node,
-                     "nothing would be left of one of its tensors");
+    return pri_axes_pin_range(groups, keeps_a ? ra : rb, keeps_a ? tie->ia : tie->ib, tie->count,
+                              node, reason);
 }
 
 static bool is_side(const pri_node *node, int slot, int axis, const pri_axis_use *use)
@@ -265,14 +151,14 @@ static pare_status apply_ties(bool *mentioned, solver *s, const pri_node *node,
         if (!is_a && !is_b)
             continue;
         *mentioned = true;
-        PRI_TRY(follow(&ra, groups, pri_slot_value(node, tie->a), tie->axis_a));
-        PRI_TRY(follow(&rb, groups, pri_slot_value(node, tie->b), tie->axis_b));
+        PRI_TRY(pri_axes_follow(&ra, groups, pri_slot_value(node, tie->a), tie->axis_a));
+        PRI_TRY(pri_axes_follow(&rb, groups, pri_slot_value(node, tie->b), tie->axis_b));
         if (ra < 0 || rb < 0) {
             PRI_TRY(pin_to_single(groups, node, tie, ra, rb));
             continue;
         }
         for (int64_t i = 0; i < tie->count; i++)
-            join(groups, groups->axes[ra].first + tie->ia + i, groups->axes[rb].first + tie->ib + i);
+            pri_axes_join(groups, groups->axes[ra].first + tie->ia + i, groups->axes[rb].first + tie->ib + i);
     }
     return PARE_OK;
 }
@@ -315,22 +201,22 @@ static pare_status visit_node(solver *s, const pri_node *node, int record)
     node_rules *entry = NULL;
     bool mentioned = false;
 
-    if (node->is_dead)
+    if (node->is_dead || node->is_derived)
         return PARE_OK;
     if (node->op == NULL)
-        return pin_axis(groups, record, node, unknown_reason(groups, node));
+        return pri_axes_pin(groups, record, node, unknown_reason(groups, node));
     if (!has_known_shapes(groups, node))
-        return pin_axis(groups, record, node, "the shapes it works on are not known");
+        return pri_axes_pin(groups, record, node, "the shapes it works on are not known");
     if (node->n_inputs == 0) /* Constant */
         return PARE_OK;
     PRI_TRY(open_node(&entry, s, node));
     if (node->op->is_movement)
         PRI_TRY(visit_movement(entry, s, node, record));
     else if (node->op->couple == NULL)
-        return pin_axis(groups, record, node,
+        return pri_axes_pin(groups, record, node,
                         "this operator does not say how channels pass through it");
     if (is_computed_weight(groups, node, use.value))
-        PRI_TRY(pin_axis(groups, record, node, "its weights are computed from other constants"));
+        PRI_TRY(pri_axes_pin(groups, record, node, "its weights are computed from other constants"));
     PRI_TRY(apply_ties(&mentioned, s, node, &entry->rules, record));
     for (int i = 0; i < entry->rules.n_notes; i++) {
         const pri_axis_note *note = &entry->rules.notes[i];
@@ -338,12 +224,12 @@ static pare_status visit_node(solver *s, const pri_node *node, int record)
             continue;
         mentioned = true;
         if (note->reason != NULL)
-            PRI_TRY(pin_range(groups, record, note->first,
+            PRI_TRY(pri_axes_pin_range(groups, record, note->first,
                               note->count >= 0 ? note->count : use.size, node, note->reason));
     }
     if (mentioned)
         return PARE_OK;
-    return pin_axis(groups, record, node,
+    return pri_axes_pin(groups, record, node,
                     node->op->is_movement ? "spreads these channels over several axes"
                                           : "needs this axis whole");
 }
@@ -354,15 +240,15 @@ static pare_status visit_axis(solver *s, int record)
     const pri_value *value = groups->axes[record].value;
 
     if (value->is_output)
-        PRI_TRY(pin_axis(groups, record, NULL, "channels are the model's output"));
+        PRI_TRY(pri_axes_pin(groups, record, NULL, "channels are the model's output"));
     if (value->is_input)
-        PRI_TRY(pin_axis(groups, record, NULL, "channels are the model's input"));
+        PRI_TRY(pri_axes_pin(groups, record, NULL, "channels are the model's input"));
     if (value->producer != NULL)
         PRI_TRY(visit_node(s, value->producer, record));
     for (int u = 0; u < value->n_uses; u++) {
         const pri_use *place = &value->uses[u];
         if (place->slot < 0)
-            PRI_TRY(pin_axis(groups, record, place->node,
+            PRI_TRY(pri_axes_pin(groups, record, place->node,
                              "a sub-graph of this operator reads these channels"));
         else
             PRI_TRY(visit_node(s, place->node, record));
@@ -387,7 +273,7 @@ static pare_status seed(solver *s)
     for (int i = 0; i < s->graph->n_nodes; i++) {
         const pri_node *node = s->graph->nodes[i];
         node_rules *entry = NULL;
-        bool known = !node->is_dead && node->op != NULL && node->op->cost != NULL;
+        bool known = !node->is_dead && !node->is_derived && node->op != NULL && node->op->cost != NULL;
         for (int k = 0; k < node->n_outputs && known; k++)
             known = node->outputs[k] == NULL || s->groups->facts->of[node->outputs[k]->id].known;
         if (!known)
@@ -399,7 +285,7 @@ static pare_status seed(solver *s)
             if (!is_created_by_weight(entry, tie))
                 continue;
             const bool a_is_output = tie->a >= PRI_OUT(0);
-            PRI_TRY(follow(&record, s->groups,
+            PRI_TRY(pri_axes_follow(&record, s->groups,
                            pri_slot_value(node, a_is_output ? tie->a : tie->b),
                            a_is_output ? tie->axis_a : tie->axis_b));
         }

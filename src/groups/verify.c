@@ -12,7 +12,7 @@ static void fill_inputs(pri_engine *engine, const pri_graph *graph, uint64_t see
         const pri_shape shape = pri_engine_input_shape(engine, k);
         float *data = pri_engine_input(engine, k);
         const int64_t count = pri_shape_count(&shape);
-        if (graph->inputs[k]->dtype != PRI_F32)
+        if (pri_dtype_run(graph->inputs[k]->dtype) != PRI_F32)
             continue; /* the slab starts zeroed: index inputs read 0 */
         for (int64_t i = 0; i < count; i++)
             data[i] = (float)pri_random_normal(seed + (uint64_t)k, PRI_STREAM_ORACLE, (uint64_t)i);

@@ -1,127 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* dnn.c - convolutions through oneDNN 2.x or 3.x; what differs between them stands first. */
+/* dnn.c - convolutions through oneDNN; see dnn.h. */
 #include "kernels/dnn.h"
 
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
-#include <dnnl.h>
-
-/* --- Version differences --- */
-
-#if DNNL_VERSION_MAJOR >= 3
-typedef dnnl_memory_desc_t memory_desc;
-#define MD(md) (md)
-
-static dnnl_status_t make_md(memory_desc *md, int rank, const int64_t *dims,
-                             dnnl_format_tag_t tag)
-{
-    return dnnl_memory_desc_create_with_tag(md, rank, dims, dnnl_f32, tag);
-}
-
-static void drop_md(memory_desc *md)
-{
-    if (*md != NULL)
-        dnnl_memory_desc_destroy(*md);
-}
-
-static void append_post(dnnl_post_ops_t ops, dnnl_alg_kind_t kind, float alpha, float beta)
-{
-    dnnl_post_ops_append_eltwise(ops, kind, alpha, beta);
-}
-
-static void append_sum(dnnl_post_ops_t ops)
-{
-    dnnl_post_ops_append_sum(ops, 1.0f, 0, dnnl_data_type_undef);
-}
-#else
-typedef dnnl_memory_desc_t memory_desc;
-#define MD(md) (&(md))
-
-static dnnl_status_t make_md(memory_desc *md, int rank, const int64_t *dims,
-                             dnnl_format_tag_t tag)
-{
-    return dnnl_memory_desc_init_by_tag(md, rank, dims, dnnl_f32, tag);
-}
-
-static void drop_md(memory_desc *md)
-{
-    (void)md;
-}
-
-static void append_post(dnnl_post_ops_t ops, dnnl_alg_kind_t kind, float alpha, float beta)
-{
-    dnnl_post_ops_append_eltwise(ops, 1.0f, kind, alpha, beta);
-}
-
-static void append_sum(dnnl_post_ops_t ops)
-{
-    dnnl_post_ops_append_sum(ops, 1.0f);
-}
-#endif
-
-typedef struct problem_md {
-    memory_desc src, dst, weights, bias;
-    dnnl_dims_t stride, dilation, pad_begin, pad_end; /* dilation 0 = dense, as oneDNN counts */
-} problem_md;
-
-static dnnl_status_t create_forward(dnnl_primitive_desc_t *pd, const problem_md *m,
-                                    dnnl_engine_t engine, dnnl_primitive_attr_t attr,
-                                    bool training)
-{
-    const dnnl_prop_kind_t kind = training ? dnnl_forward_training : dnnl_forward_inference;
-#if DNNL_VERSION_MAJOR >= 3
-    return dnnl_convolution_forward_primitive_desc_create(
-        pd, engine, kind, dnnl_convolution_direct, m->src, m->weights, m->bias, m->dst, m->stride,
-        m->dilation, m->pad_begin, m->pad_end, attr);
-#else
-    dnnl_convolution_desc_t desc;
-    const dnnl_status_t status = dnnl_dilated_convolution_forward_desc_init(
-        &desc, kind, dnnl_convolution_direct, &m->src, &m->weights, &m->bias, &m->dst, m->stride,
-        m->dilation, m->pad_begin, m->pad_end);
-    return status != dnnl_success ? status
-                                  : dnnl_primitive_desc_create(pd, &desc, attr, engine, NULL);
-#endif
-}
-
-static dnnl_status_t create_backward_data(dnnl_primitive_desc_t *pd, const problem_md *m,
-                                          dnnl_engine_t engine, dnnl_primitive_attr_t attr,
-                                          dnnl_primitive_desc_t hint)
-{
-#if DNNL_VERSION_MAJOR >= 3
-    return dnnl_convolution_backward_data_primitive_desc_create(
-        pd, engine, dnnl_convolution_direct, m->src, m->weights, m->dst, m->stride, m->dilation,
-        m->pad_begin, m->pad_end, hint, attr);
-#else
-    dnnl_convolution_desc_t desc;
-    const dnnl_status_t status = dnnl_dilated_convolution_backward_data_desc_init(
-        &desc, dnnl_convolution_direct, &m->src, &m->weights, &m->dst, m->stride, m->dilation,
-        m->pad_begin, m->pad_end);
-    return status != dnnl_success ? status
-                                  : dnnl_primitive_desc_create(pd, &desc, attr, engine, hint);
-#endif
-}
-
-static dnnl_status_t create_backward_weights(dnnl_primitive_desc_t *pd, const problem_md *m,
-                                             dnnl_engine_t engine, dnnl_primitive_attr_t attr,
-                                             dnnl_primitive_desc_t hint)
-{
-#if DNNL_VERSION_MAJOR >= 3
-    return dnnl_convolution_backward_weights_primitive_desc_create(
-        pd, engine, dnnl_convolution_direct, m->src, m->weights, m->bias, m->dst, m->stride,
-        m->dilation, m->pad_begin, m->pad_end, hint, attr);
-#else
-    dnnl_convolution_desc_t desc;
-    const dnnl_status_t status = dnnl_dilated_convolution_backward_weights_desc_init(
-        &desc, dnnl_convolution_direct, &m->src, &m->weights, &m->bias, &m->dst, m->stride,
-        m->dilation, m->pad_begin, m->pad_end);
-    return status != dnnl_success ? status
-                                  : dnnl_primitive_desc_create(pd, &desc, attr, engine, hint);
-#endif
-}
-
-/* --- Common to both --- */
+#include "kernels/dnn_api.h"
+#include "kernels/narrow.h"
 
 static dnnl_engine_t shared_engine;
 static dnnl_stream_t shared_stream;
@@ -133,13 +19,18 @@ static void make_shared(void)
         (void)dnnl_stream_create(&shared_stream, shared_engine, dnnl_stream_default_flags);
 }
 
+bool pri_dnn_has_bf16(void)
+{
+    return (dnnl_get_effective_cpu_isa() & dnnl_cpu_isa_avx512_core_bf16) ==
+           dnnl_cpu_isa_avx512_core_bf16;
+}
+
 const char *pri_dnn_version(void)
 {
     static char text[48];
     const dnnl_version_t *version = dnnl_version();
 
-    snprintf(text, sizeof text, "oneDNN %d.%d.%d", version->major, version->minor,
-             version->patch);
+    snprintf(text, sizeof text, "oneDNN %d.%d.%d", version->major, version->minor, version->patch);
     return text;
 }
 
@@ -151,18 +42,28 @@ typedef struct direction {
     dnnl_memory_t weights, bias; /* packed and owned (forward, data) or in scratch (weights) */
     dnnl_memory_t scratchpad;
     size_t scratch_bytes, weights_bytes;
-    dnnl_primitive_t reorder;    /* plain <-> packed weights; NULL when they are the same */
+    dnnl_primitive_t reorder; /* plain <-> packed weights; NULL when they are the same */
 } direction;
+
+/* Activations as the caller has them, and as the primitives read them: the same, or half as wide.
+ */
+typedef struct side {
+    memory_desc md, read_md;
+    int64_t count;
+    size_t narrow_bytes; /* in scratch; 0: read as it is */
+} side;
 
 struct pri_conv {
     pare_context *ctx;
     pri_conv_problem problem;
     int64_t weight_count, row_count; /* elements in all, of one output channel */
-    problem_md md;      /* weights: "any" */
-    memory_desc plain;  /* weights as ONNX has them */
+    side src, dst;
+    memory_desc read_weights, weights_any, bias; /* packed for reading, gradients of them */
+    memory_desc plain;                           /* weights as ONNX has them */
+    dnnl_dims_t stride, dilation, pad_begin, pad_end;
     dnnl_memory_t plain_memory;
     direction forward, data, weights;
-    size_t scratch_bytes;
+    size_t narrow_bytes, scratch_bytes; /* the first of scratch holds what was narrowed */
 };
 
 static pare_status check(pare_context *ctx, dnnl_status_t status, const char *what)
@@ -171,8 +72,7 @@ static pare_status check(pare_context *ctx, dnnl_status_t status, const char *wh
         return PARE_OK;
     if (status == dnnl_out_of_memory)
         return pri_fail(ctx, PARE_ERROR_MEMORY, "not enough memory for a convolution");
-    return pri_fail(ctx, PARE_ERROR_INTERNAL, "oneDNN could not %s (status %d)", what,
-                    (int)status);
+    return pri_fail(ctx, PARE_ERROR_INTERNAL, "oneDNN could not %s (status %d)", what, (int)status);
 }
 
 #define DNN(call, what) PRI_TRY(check(conv->ctx, (call), (what)))
@@ -183,6 +83,26 @@ static dnnl_format_tag_t activation_tag(const pri_conv_problem *p)
     static const dnnl_format_tag_t last[] = {dnnl_nwc, dnnl_nhwc, dnnl_ndhwc};
 
     return p->layout == PRI_CHANNELS_LAST ? last[p->spatial - 1] : plain[p->spatial - 1];
+}
+
+static size_t round_up(size_t bytes)
+{
+    return (bytes + 63) / 64 * 64;
+}
+
+static pare_status describe_side(pri_conv *conv, side *s, const int64_t *dims,
+                                 dnnl_data_type_t type)
+{
+    const int rank = 2 + conv->problem.spatial;
+    const dnnl_format_tag_t tag = activation_tag(&conv->problem);
+
+    s->count = 1;
+    for (int k = 0; k < rank; k++)
+        s->count *= dims[k];
+    s->narrow_bytes = type == dnnl_f32 ? 0 : round_up((size_t)s->count * sizeof(uint16_t));
+    DNN(make_md(&s->md, rank, dims, dnnl_f32, tag), "describe activations");
+    DNN(make_md(&s->read_md, rank, dims, type, tag), "describe activations");
+    return PARE_OK;
 }
 
 static pare_status describe(pri_conv *conv)
@@ -204,44 +124,43 @@ static pare_status describe(pri_conv *conv)
         dst[2 + k] = p->out[k];
         weights[rank++] = p->kernel[k];
         conv->row_count *= p->kernel[k];
-        conv->md.stride[k] = p->stride[k];
-        conv->md.dilation[k] = p->dilation[k] - 1;
-        conv->md.pad_begin[k] = p->pad_begin[k];
-        conv->md.pad_end[k] = p->pad_end[k];
+        conv->stride[k] = p->stride[k];
+        conv->dilation[k] = p->dilation[k] - 1;
+        conv->pad_begin[k] = p->pad_begin[k];
+        conv->pad_end[k] = p->pad_end[k];
     }
     conv->weight_count = conv->row_count * p->out_channels;
-    const dnnl_format_tag_t tag = activation_tag(p);
-    DNN(make_md(&conv->md.src, 2 + p->spatial, src, tag), "describe an input");
-    DNN(make_md(&conv->md.dst, 2 + p->spatial, dst, tag), "describe an output");
-    DNN(make_md(&conv->md.weights, rank, weights, dnnl_format_tag_any), "describe weights");
-    DNN(make_md(&conv->md.bias, 1, bias, dnnl_x), "describe a bias");
-    const dnnl_format_tag_t plain =
-        p->groups > 1 ? grouped[p->spatial - 1] : dense[p->spatial - 1];
-    DNN(make_md(&conv->plain, rank, weights, plain), "describe weights");
+    const dnnl_data_type_t type = p->is_narrow ? dnnl_bf16 : dnnl_f32;
+    PRI_TRY(describe_side(conv, &conv->src, src, type));
+    PRI_TRY(describe_side(conv, &conv->dst, dst, type));
+    conv->narrow_bytes = conv->src.narrow_bytes + conv->dst.narrow_bytes;
+    DNN(make_md(&conv->read_weights, rank, weights, type, dnnl_format_tag_any), "describe weights");
+    DNN(make_md(&conv->weights_any, rank, weights, dnnl_f32, dnnl_format_tag_any),
+        "describe weights");
+    DNN(make_md(&conv->bias, 1, bias, dnnl_f32, dnnl_x), "describe a bias");
+    const dnnl_format_tag_t plain = p->groups > 1 ? grouped[p->spatial - 1] : dense[p->spatial - 1];
+    DNN(make_md(&conv->plain, rank, weights, dnnl_f32, plain), "describe weights");
     DNN(dnnl_memory_create(&conv->plain_memory, MD(conv->plain), shared_engine, NULL),
         "make a memory");
     return PARE_OK;
 }
 
-static size_t round_up(size_t bytes)
-{
-    return (bytes + 63) / 64 * 64;
-}
-
-/* Memories of a made primitive descriptor. `is_gradient`: weights live in scratch. */
-static pare_status finish(pri_conv *conv, direction *d, bool is_gradient)
+/* Memories of a made primitive descriptor over inputs `a` and outputs `b`. `is_gradient`: weights
+ * live in scratch. */
+static pare_status finish(pri_conv *conv, direction *d, const memory_desc *a, const memory_desc *b,
+                          bool is_gradient)
 {
     const dnnl_query_t query = is_gradient ? dnnl_query_diff_weights_md : dnnl_query_weights_md;
     dnnl_primitive_desc_t pd = NULL;
 
     DNN(dnnl_primitive_create(&d->primitive, d->desc), "make a convolution");
-    DNN(dnnl_memory_create(&d->a, MD(conv->md.src), shared_engine, NULL), "make a memory");
-    DNN(dnnl_memory_create(&d->b, MD(conv->md.dst), shared_engine, NULL), "make a memory");
+    DNN(dnnl_memory_create(&d->a, MD(*a), shared_engine, NULL), "make a memory");
+    DNN(dnnl_memory_create(&d->b, MD(*b), shared_engine, NULL), "make a memory");
     void *const handle = is_gradient ? NULL : DNNL_MEMORY_ALLOCATE;
     DNN(dnnl_memory_create(&d->weights, dnnl_primitive_desc_query_md(d->desc, query, 0),
                            shared_engine, handle),
         "make a memory");
-    DNN(dnnl_memory_create(&d->bias, MD(conv->md.bias), shared_engine, handle), "make a memory");
+    DNN(dnnl_memory_create(&d->bias, MD(conv->bias), shared_engine, handle), "make a memory");
     DNN(dnnl_memory_create(&d->scratchpad,
                            dnnl_primitive_desc_query_md(d->desc, dnnl_query_scratchpad_md, 0),
                            shared_engine, NULL),
@@ -249,7 +168,7 @@ static pare_status finish(pri_conv *conv, direction *d, bool is_gradient)
     d->weights_bytes = dnnl_memory_desc_get_size(dnnl_primitive_desc_query_md(d->desc, query, 0));
     d->scratch_bytes = round_up(dnnl_memory_desc_get_size(
         dnnl_primitive_desc_query_md(d->desc, dnnl_query_scratchpad_md, 0)));
-    size_t total = d->scratch_bytes;
+    size_t total = conv->narrow_bytes + d->scratch_bytes;
     if (is_gradient)
         total += round_up(d->weights_bytes) +
                  round_up((size_t)conv->problem.out_channels * sizeof(float));
@@ -257,8 +176,7 @@ static pare_status finish(pri_conv *conv, direction *d, bool is_gradient)
     if (total > conv->scratch_bytes)
         conv->scratch_bytes = total;
     if (is_gradient)
-        DNN(dnnl_reorder_primitive_desc_create(&pd,
-                                               dnnl_primitive_desc_query_md(d->desc, query, 0),
+        DNN(dnnl_reorder_primitive_desc_create(&pd, dnnl_primitive_desc_query_md(d->desc, query, 0),
                                                shared_engine, MD(conv->plain), shared_engine, NULL),
             "reorder weights");
     else
@@ -285,6 +203,19 @@ static void append_post_ops(dnnl_post_ops_t ops, const pri_conv_problem *p)
     }
 }
 
+static conv_md md_of(const pri_conv *conv, const memory_desc *src, const memory_desc *dst,
+                     const memory_desc *weights)
+{
+    return (conv_md){.src = src,
+                     .dst = dst,
+                     .weights = weights,
+                     .bias = &conv->bias,
+                     .stride = conv->stride,
+                     .dilation = conv->dilation,
+                     .pad_begin = conv->pad_begin,
+                     .pad_end = conv->pad_end};
+}
+
 static pare_status build(pri_conv *conv, unsigned directions)
 {
     const bool training = (directions & ~(unsigned)PRI_CONV_FORWARD) != 0;
@@ -301,14 +232,19 @@ static pare_status build(pri_conv *conv, unsigned directions)
         dnnl_primitive_attr_set_post_ops(fused, ops);
         dnnl_primitive_attr_set_scratchpad_mode(plain, dnnl_scratchpad_mode_user);
         dnnl_primitive_attr_set_scratchpad_mode(fused, dnnl_scratchpad_mode_user);
-        status = create_forward(&conv->forward.desc, &conv->md, shared_engine, fused, training);
+        const conv_md md = md_of(conv, &conv->src.read_md, &conv->dst.md, &conv->read_weights);
+        status = create_forward(&conv->forward.desc, &md, shared_engine, fused, training);
     }
-    if (status == dnnl_success && (directions & PRI_CONV_BACKWARD_DATA) != 0)
-        status = create_backward_data(&conv->data.desc, &conv->md, shared_engine, plain,
-                                      conv->forward.desc);
-    if (status == dnnl_success && (directions & PRI_CONV_BACKWARD_WEIGHTS) != 0)
-        status = create_backward_weights(&conv->weights.desc, &conv->md, shared_engine, plain,
+    if (status == dnnl_success && (directions & PRI_CONV_BACKWARD_DATA) != 0) {
+        const conv_md md = md_of(conv, &conv->src.md, &conv->dst.read_md, &conv->read_weights);
+        status =
+            create_backward_data(&conv->data.desc, &md, shared_engine, plain, conv->forward.desc);
+    }
+    if (status == dnnl_success && (directions & PRI_CONV_BACKWARD_WEIGHTS) != 0) {
+        const conv_md md = md_of(conv, &conv->src.read_md, &conv->dst.read_md, &conv->weights_any);
+        status = create_backward_weights(&conv->weights.desc, &md, shared_engine, plain,
                                          conv->forward.desc);
+    }
     if (ops != NULL)
         dnnl_post_ops_destroy(ops);
     if (plain != NULL)
@@ -317,11 +253,11 @@ static pare_status build(pri_conv *conv, unsigned directions)
         dnnl_primitive_attr_destroy(fused);
     DNN(status, "make this convolution");
     if ((directions & PRI_CONV_FORWARD) != 0)
-        PRI_TRY(finish(conv, &conv->forward, false));
+        PRI_TRY(finish(conv, &conv->forward, &conv->src.read_md, &conv->dst.md, false));
     if (conv->data.desc != NULL)
-        PRI_TRY(finish(conv, &conv->data, false));
+        PRI_TRY(finish(conv, &conv->data, &conv->src.md, &conv->dst.read_md, false));
     if (conv->weights.desc != NULL)
-        PRI_TRY(finish(conv, &conv->weights, true));
+        PRI_TRY(finish(conv, &conv->weights, &conv->src.read_md, &conv->dst.read_md, true));
     return PARE_OK;
 }
 
@@ -373,10 +309,13 @@ void pri_conv_free(pri_conv *conv)
     drop_direction(&conv->weights);
     if (conv->plain_memory != NULL)
         dnnl_memory_destroy(conv->plain_memory);
-    drop_md(&conv->md.src);
-    drop_md(&conv->md.dst);
-    drop_md(&conv->md.weights);
-    drop_md(&conv->md.bias);
+    drop_md(&conv->src.md);
+    drop_md(&conv->src.read_md);
+    drop_md(&conv->dst.md);
+    drop_md(&conv->dst.read_md);
+    drop_md(&conv->read_weights);
+    drop_md(&conv->weights_any);
+    drop_md(&conv->bias);
     drop_md(&conv->plain);
     pri_free(conv);
 }
@@ -393,6 +332,18 @@ static void set_handle(dnnl_memory_t memory, const void *data)
 
     memcpy(&handle, &data, sizeof handle);
     dnnl_memory_set_data_handle(memory, handle);
+}
+
+/* Activations as a primitive reads them: as they are, or narrowed into the scratch at *at, which
+ * moves on. */
+static const void *as_read(const side *s, const float *data, unsigned char **at)
+{
+    if (s->narrow_bytes == 0)
+        return data;
+    uint16_t *narrow = (uint16_t *)(void *)*at;
+    pri_narrow(narrow, data, s->count);
+    *at += s->narrow_bytes;
+    return narrow;
 }
 
 static pare_status run(pri_conv *conv, dnnl_primitive_t primitive, int n,
@@ -440,15 +391,16 @@ pare_status pri_conv_pack(pri_conv *conv, const float *weights, const float *sca
 pare_status pri_conv_forward(pri_conv *conv, const float *src, float *dst, void *scratch)
 {
     direction *d = &conv->forward;
+    unsigned char *at = scratch;
     const dnnl_exec_arg_t args[] = {{DNNL_ARG_SRC, d->a},
                                     {DNNL_ARG_WEIGHTS, d->weights},
                                     {DNNL_ARG_BIAS, d->bias},
                                     {DNNL_ARG_DST, d->b},
                                     {DNNL_ARG_SCRATCHPAD, d->scratchpad}};
 
-    set_handle(d->a, src);
+    set_handle(d->a, as_read(&conv->src, src, &at));
     set_handle(d->b, dst);
-    set_handle(d->scratchpad, scratch);
+    set_handle(d->scratchpad, at);
     return run(conv, d->primitive, 5, args, "run a convolution");
 }
 
@@ -456,14 +408,15 @@ pare_status pri_conv_backward_data(pri_conv *conv, const float *diff_dst, float 
                                    void *scratch)
 {
     direction *d = &conv->data;
+    unsigned char *at = scratch;
     const dnnl_exec_arg_t args[] = {{DNNL_ARG_DIFF_DST, d->b},
                                     {DNNL_ARG_WEIGHTS, d->weights},
                                     {DNNL_ARG_DIFF_SRC, d->a},
                                     {DNNL_ARG_SCRATCHPAD, d->scratchpad}};
 
     set_handle(d->a, diff_src);
-    set_handle(d->b, diff_dst);
-    set_handle(d->scratchpad, scratch);
+    set_handle(d->b, as_read(&conv->dst, diff_dst, &at));
+    set_handle(d->scratchpad, at);
     return run(conv, d->primitive, 4, args, "run a convolution backwards");
 }
 
@@ -479,6 +432,8 @@ pare_status pri_conv_backward_weights(pri_conv *conv, const float *src, const fl
                                     {DNNL_ARG_DIFF_BIAS, d->bias},
                                     {DNNL_ARG_SCRATCHPAD, d->scratchpad}};
 
+    set_handle(d->a, as_read(&conv->src, src, &at));
+    set_handle(d->b, as_read(&conv->dst, diff_dst, &at));
     set_handle(d->scratchpad, at);
     at += d->scratch_bytes;
     set_handle(d->weights, at);
@@ -487,8 +442,6 @@ pare_status pri_conv_backward_weights(pri_conv *conv, const float *src, const fl
     set_handle(d->bias, bias);
     at += round_up((size_t)outputs * sizeof(float));
     const float *plain = (const float *)(const void *)at;
-    set_handle(d->a, src);
-    set_handle(d->b, diff_dst);
     PRI_TRY(run(conv, d->primitive, 5, args, "run a convolution backwards"));
     if (diff_weights != NULL) {
         set_handle(conv->plain_memory, plain);

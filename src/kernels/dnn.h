@@ -2,8 +2,8 @@
 /*
  * dnn.h - convolutions through oneDNN.
  *
- * The only header that stands for oneDNN; dnn.c is the only file that includes it, and
- * keeps what versions 2 and 3 of its C interface do differently. Activations come in the
+ * The only header that stands for oneDNN; dnn.c is the only file that uses it, and
+ * dnn_api.h keeps what versions 2 and 3 of its C interface do differently. Activations come in the
  * layout stated; weights are packed into the layout oneDNN chooses, once a weights version.
  */
 #ifndef PRI_DNN_H
@@ -30,6 +30,8 @@ typedef struct pri_conv_problem {
     int64_t stride[PRI_MAX_SPATIAL], dilation[PRI_MAX_SPATIAL]; /* 1 = dense */
     int64_t pad_begin[PRI_MAX_SPATIAL], pad_end[PRI_MAX_SPATIAL];
     pri_layout layout;
+    bool is_narrow; /* inputs, weights and gradients of outputs are rounded to bfloat16 before they
+                       are multiplied; sums and everything handed in and out are float32 */
     bool accumulates; /* adds to what dst holds */
     pri_post_kind post;
     float alpha, beta;
@@ -57,6 +59,10 @@ pare_status pri_conv_backward_data(pri_conv *conv, const float *diff_dst, float 
 pare_status pri_conv_backward_weights(pri_conv *conv, const float *src, const float *diff_dst,
                                       float *diff_weights, float *diff_bias, void *scratch);
 
+/* Whether the processor multiplies bfloat16 by itself (is_narrow would be slow elsewhere), and whether
+ * that is clearly faster for a convolution tried once. */
+bool pri_dnn_has_bf16(void);
+bool pri_dnn_gains_by_bf16(pare_context *ctx);
 /* "oneDNN 2.6.3" */
 const char *pri_dnn_version(void);
 

@@ -9,7 +9,6 @@
 
 #include <stdlib.h>
 
-#include "base/random.h"
 #include "metrics/run.h"
 
 enum { WARM_UP = 2, MAX_ROUNDS = 1000000 };
@@ -19,19 +18,6 @@ static int by_value(const void *a, const void *b)
     const double x = *(const double *)a, y = *(const double *)b;
 
     return x < y ? -1 : x > y;
-}
-
-/* Zeros would do as well but for subnormal numbers; images do not matter. */
-static void fill_inputs(pri_engine *engine, const pare_model *model)
-{
-    for (int k = 0; k < model->graph->n_inputs; k++) {
-        const pri_shape shape = pri_engine_input_shape(engine, k);
-        float *x = pri_engine_input(engine, k);
-        if (model->graph->inputs[k]->dtype != PRI_F32)
-            continue;
-        for (int64_t i = 0; i < pri_shape_count(&shape); i++)
-            x[i] = (float)pri_random_unit(1, PRI_STREAM_ORACLE, (uint64_t)i);
-    }
 }
 
 static pare_status run_rounds(double *times, pri_engine *const engines[2], pare_context *ctx,
@@ -61,7 +47,7 @@ static pare_status make_engines(pri_engine *engines[2], pare_model *const models
                         "%lld only",
                         (long long)batch, (long long)a, (long long)b);
     for (int k = 0; k < 2; k++)
-        fill_inputs(engines[k], models[k]);
+        pri_fill_inputs(engines[k], models[k]);
     return PARE_OK;
 }
 

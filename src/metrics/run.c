@@ -2,6 +2,8 @@
 /* run.c - see run.h. */
 #include "metrics/run.h"
 
+#include "base/random.h"
+
 static bool fits(int64_t declared, int64_t actual)
 {
     return declared < 0 || declared == actual;
@@ -68,6 +70,18 @@ void pri_reopen_shape(pare_model *model, const pare_model *like)
             input->shape.dims[a] = other->shape.dims[a];
             input->is_changed = true;
         }
+    }
+}
+
+void pri_fill_inputs(pri_engine *engine, const pare_model *model)
+{
+    for (int k = 0; k < model->graph->n_inputs; k++) {
+        const pri_shape shape = pri_engine_input_shape(engine, k);
+        float *x = pri_engine_input(engine, k);
+        if (pri_dtype_run(model->graph->inputs[k]->dtype) != PRI_F32)
+            continue;
+        for (int64_t i = 0; i < pri_shape_count(&shape); i++)
+            x[i] = (float)pri_random_unit(1, PRI_STREAM_ORACLE, (uint64_t)i);
     }
 }
 

@@ -119,7 +119,8 @@ int pri_model_weights(const pare_model *model, pri_value **out, int max)
             continue;
         bool is_read = false;
         for (int u = 0; u < value->n_uses && !is_read; u++)
-            is_read = !value->uses[u].node->is_dead && value->uses[u].node->op != NULL;
+            is_read = !value->uses[u].node->is_dead && !value->uses[u].node->is_derived &&
+                      value->uses[u].node->op != NULL;
         if (!is_read)
             continue;
         if (count < max)

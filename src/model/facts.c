@@ -10,35 +10,6 @@
 
 #include <string.h>
 
-
-static pare_status set_inputs(pri_facts *facts, const pri_graph *graph, int64_t batch)
-{
-    for (int i = 0; i < graph->n_inputs; i++) {
-        const pri_value *input = graph->inputs[i];
-        pri_fact *fact = &facts->of[input->id];
-        if (!input->has_shape)
-            return pri_fail(facts->ctx, PARE_ERROR_SHAPE, "input '%s' has no shape; give it one with --input",
-                            input->name);
-        fact->dtype = input->dtype;
-        fact->shape = input->shape;
-        if (fact->shape.rank > 0) {
-            if (batch > 0)
-                fact->shape.dims[0] = batch;
-            else if (fact->shape.dims[0] == PRI_DYNAMIC)
-                fact->shape.dims[0] = 1;
-        }
-        for (int k = 0; k < fact->shape.rank; k++) {
-            if (fact->shape.dims[k] < 0)
-                return pri_fail(facts->ctx, PARE_ERROR_SHAPE,
-                                "dimension %d of input '%s' is open; fix it with --input "
-                                "'%s:1x3x224x224' (your sizes)",
-                                k, input->name, input->name);
-        }
-        fact->known = true;
-    }
-    return PARE_OK;
-}
-
 static void set_constants(pri_facts *facts, const pri_graph *graph)
 {
     for (int i = 0; i < graph->n_values; i++) {
@@ -100,6 +71,27 @@ static bool can_fold(const pri_call *call)
             return false;
     }
     return true;
+}
+
+/* A few bytes of file can ask for any number of elements. */
+static pare_status check_growth(pri_facts *facts, const pri_call *call)
+{
+    const int64_t limit = pri_growth_limit(call->ctx);
+    int64_t bytes = 0;
+
+    for (int k = 0; k < call->n_out; k++) {
+        if (call->out[k].present)
+            bytes +=
+                pri_shape_count(&call->out[k].shape) * (int64_t)pri_dtype_bytes(call->out[k].dtype);
+    }
+    if (bytes > limit - facts->folded_bytes)
+        return pri_op_fail(
+            call, PARE_ERROR_UNSUPPORTED,
+            "computes constants of %.0f MB from the model's; all of them together may "
+            "take %lld MB",
+            (double)bytes / 1048576, (long long)(limit >> 20));
+    facts->folded_bytes += bytes;
+    return PARE_OK;
 }
 
 /* Runs the node of an inferred call on its constants; outputs become facts. */
@@ -167,24 +159,30 @@ static pare_status infer_node(pri_facts *facts, const pare_model *model, pri_nod
     for (int k = 0; k < node->n_inputs; k++) {
         char text[PRI_NODE_TEXT];
         if (node->inputs[k] != NULL && !facts->of[node->inputs[k]->id].known)
-            return pri_fail(facts->ctx, PARE_ERROR_SHAPE, "%s: the shape of its input '%s' is unknown",
-                            pri_node_text(text, node), node->inputs[k]->name);
+            return pri_fail(facts->ctx, PARE_ERROR_SHAPE,
+                            "%s: the shape of its input '%s' is unknown", pri_node_text(text, node),
+                            node->inputs[k]->name);
     }
     PRI_TRY(node->op->infer(&call));
     for (int k = 0; k < node->n_outputs; k++) {
         if (node->outputs[k] == NULL)
             continue;
         pri_fact *fact = &facts->of[node->outputs[k]->id];
+        if (!pri_shape_is_sane(&out[k].shape))
+            return pri_op_fail(&call, PARE_ERROR_SHAPE, "output %d is impossibly large", k);
         fact->known = true;
         fact->dtype = out[k].dtype;
         fact->shape = out[k].shape;
     }
-    return can_fold(&call) ? fold(facts, &call) : PARE_OK;
+    if (!can_fold(&call))
+        return PARE_OK;
+    PRI_TRY(check_growth(facts, &call));
+    return fold(facts, &call);
 }
 
 pare_status pri_facts_explain(pri_facts *facts, const pare_model *model, pri_node *node)
 {
-    PRI_TRY(set_inputs(facts, model->graph, 0));
+    PRI_TRY(pri_facts_set_inputs(facts, model->graph, 0));
     const pare_status status = infer_node(facts, model, node);
     char text[PRI_NODE_TEXT];
 
@@ -195,15 +193,14 @@ pare_status pri_facts_explain(pri_facts *facts, const pare_model *model, pri_nod
 
 static bool is_constant_node(const pri_node *node)
 {
-    for (int k = 0; k < node->n_outputs; k++) {
+    for (int k = 0; k < node->n_outputs && !node->is_derived; k++) {
         if (node->outputs[k] != NULL && node->outputs[k]->constant == NULL)
             return false;
     }
     return node->n_outputs > 0;
 }
 
-pare_status pri_facts_infer(pri_facts **out, const pare_model *model, int64_t batch,
-                            bool tolerant)
+pare_status pri_facts_infer(pri_facts **out, const pare_model *model, int64_t batch, bool tolerant)
 {
     const pri_graph *graph = model->graph;
     pri_facts *facts = pri_alloc(model->ctx, 1, sizeof *facts);
@@ -218,7 +215,7 @@ pare_status pri_facts_infer(pri_facts **out, const pare_model *model, int64_t ba
     if (facts->of == NULL)
         goto failed;
     set_constants(facts, graph);
-    status = set_inputs(facts, graph, batch);
+    status = pri_facts_set_inputs(facts, graph, batch);
     if (status != PARE_OK && !tolerant)
         goto failed;
     for (int i = 0; i < graph->n_nodes; i++) {

@@ -23,6 +23,12 @@ pare_status pri_model_from_graph(pare_model **out, pri_graph *graph);
 pare_status pri_model_bind(pare_model *model);
 /* The same for one node, with the reason as error. */
 pare_status pri_model_bind_node(pare_model *model, pri_node *node);
+/* Runs what computes float constants from constants alone (weights behind ConstantOfShape, Cast,
+ * Transpose, DequantizeLinear ...) and keeps the results as constants of the values that other nodes
+ * read: weights like any other from then on. See is_derived. */
+pare_status pri_model_derive(pare_model *model);
+/* Whether a live node reads the value, not counting those that derive other constants. */
+bool pri_is_read(const pri_value *value);
 /* Float weights read by a live node with an operator, once each (constants of rank >= 1 that a
  * forward pass uses and that are not only shapes). Fills up to `max`, returns their number. */
 int pri_model_weights(const pare_model *model, pri_value **out, int max);
@@ -44,14 +50,18 @@ typedef struct pri_fact {
 typedef struct pri_facts {
     pare_context *ctx;
     int n_values;
-    pri_fact *of; /* by value id */
+    pri_fact *of;         /* by value id */
+    int64_t folded_bytes; /* of constants computed here */
 } pri_facts;
 
 /* Infers everything for the declared input shapes with their dynamic first dimension set to
- * `batch` (0: declared, or 1 when open). Other open dimensions are an error naming the input.
+ * `batch` (0: declared, or 1 when open), and so all dimensions that the file gives the same name.
+ * Other open dimensions, and such of one name and two sizes, are errors naming the input.
  * With `tolerant`, nodes that cannot be inferred leave their outputs unknown instead of failing. */
 pare_status pri_facts_infer(pri_facts **out, const pare_model *model, int64_t batch,
                             bool tolerant);
+/* inputs.c: types and shapes of the inputs, with the batch as above. */
+pare_status pri_facts_set_inputs(pri_facts *facts, const pri_graph *graph, int64_t batch);
 /* The error because of which a node's outputs are unknown in tolerant facts. */
 pare_status pri_facts_explain(pri_facts *facts, const pare_model *model, pri_node *node);
 /* Takes the model's constants anew and folds again what depends on weights (shapes must be as they

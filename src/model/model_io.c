@@ -11,13 +11,24 @@ const char *pare_version(void)
     return PARE_VERSION;
 }
 
+static pare_status make_loaded(pare_model **out, pri_graph *graph)
+{
+    PRI_TRY(pri_model_from_graph(out, graph));
+    const pare_status status = pri_model_derive(*out);
+    if (status != PARE_OK) {
+        pare_model_free(*out);
+        *out = NULL;
+    }
+    return status;
+}
+
 pare_status pare_model_load(pare_model **out, pare_context *ctx, const char *path)
 {
     pri_graph *graph = NULL;
 
     *out = NULL;
     PRI_TRY(pri_onnx_import(&graph, ctx, path));
-    return pri_model_from_graph(out, graph);
+    return make_loaded(out, graph);
 }
 
 pare_status pare_model_parse(pare_model **out, pare_context *ctx, const void *bytes,
@@ -27,34 +38,12 @@ pare_status pare_model_parse(pare_model **out, pare_context *ctx, const void *by
 
     *out = NULL;
     PRI_TRY(pri_onnx_import_bytes(&graph, ctx, bytes, size_bytes, "memory", NULL));
-    return pri_model_from_graph(out, graph);
-}
-
-/* What was packed must read back: a guard against writing a file nobody can open. */
-static pare_status check_bytes(const pare_model *model, const unsigned char *bytes, size_t size)
-{
-    pri_graph *graph = NULL;
-    const pare_status status =
-        pri_onnx_import_bytes(&graph, model->ctx, bytes, size, "the file about to be written", NULL);
-
-    pri_graph_free(graph);
-    return status;
+    return make_loaded(out, graph);
 }
 
 pare_status pare_model_save(const pare_model *model, const char *path, bool replace)
 {
-    unsigned char *bytes = NULL;
-    size_t size = 0;
-
-    if (!replace && pri_file_exists(path))
-        return pri_fail(model->ctx, PARE_ERROR_EXISTS, "'%s' exists; use --force to replace it",
-                        path);
-    PRI_TRY(pri_onnx_export_bytes(&bytes, &size, model->graph));
-    pare_status status = check_bytes(model, bytes, size);
-    if (status == PARE_OK)
-        status = pri_file_write(model->ctx, path, bytes, size, replace);
-    pri_free(bytes);
-    return status;
+    return pri_onnx_save(model->graph, path, replace);
 }
 
 pare_status pare_model_clone(pare_model **out, const pare_model *model)
@@ -117,18 +106,4 @@ const char *pare_model_output_name(const pare_model *model, int index)
 {
     return index >= 0 && index < model->graph->n_outputs ? model->graph->outputs[index]->name
                                                          : NULL;
-}
-
-pare_status pare_model_set_input_shape(pare_model *model, int index, int rank, const int64_t *dims)
-{
-    if (index < 0 || index >= model->graph->n_inputs || rank < 0 || rank > PRI_MAX_RANK)
-        return pri_fail(model->ctx, PARE_ERROR_ARGUMENT, "the model has no input %d", index);
-    pri_value *input = model->graph->inputs[index];
-    if (input->has_shape && input->shape.rank != rank)
-        return pri_fail(model->ctx, PARE_ERROR_SHAPE, "input '%s' has %d dimensions, not %d",
-                        input->name, input->shape.rank, rank);
-    input->has_shape = true;
-    input->shape = pri_shape_of(rank, dims);
-    input->is_changed = true;
-    return PARE_OK;
 }

@@ -5,19 +5,15 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "onnx/onnx_external.h"
+#include "onnx/onnx_import.h"
 #include "onnx/onnx_io.h"
 #include "onnx/onnx_origin.h"
+#include "onnx/onnx_subgraph.h"
 #include "onnx/onnx_tensor.h"
 #include "onnx/wire.h"
 
-enum { MIN_OPSET = 7, MAX_OPSET = 21, MIN_IR = 3, MAX_IR = 10, MAX_NESTING = 64 };
-
-typedef struct importer {
-    pri_graph *graph;
-    pare_context *ctx;
-    const Onnx__GraphProto *message;
-    const char *folder;
-} importer;
+enum { MIN_OPSET = 7, MAX_OPSET = 21, MIN_IR = 3, MAX_IR = 10 };
 
 void pri_onnx_retain(void *origin)
 {
@@ -34,18 +30,6 @@ void pri_onnx_release(void *origin)
     pri_free(o);
 }
 
-static const char *text_of(const char *text)
-{
-    return text != NULL ? text : "";
-}
-
-static pri_value *value_named(importer *im, const char *name)
-{
-    pri_value *value = pri_graph_find_value(im->graph, name);
-
-    return value != NULL ? value : pri_graph_add_value(im->graph, name);
-}
-
 /* --- Values --- */
 
 static void read_type(pri_value *value, const Onnx__ValueInfoProto *info)
@@ -54,7 +38,8 @@ static void read_type(pri_value *value, const Onnx__ValueInfoProto *info)
     if (info->type == NULL || info->type->value_case != ONNX__TYPE_PROTO__VALUE_TENSOR_TYPE)
         return;
     const Onnx__TypeProto__Tensor *type = info->type->tensor_type;
-    value->dtype = (pri_dtype)type->elem_type;
+    if (value->constant == NULL)
+        value->dtype = (pri_dtype)type->elem_type;
     if (type->shape == NULL || type->shape->n_dim > PRI_MAX_RANK)
         return;
     value->has_shape = true;
@@ -65,6 +50,10 @@ static void read_type(pri_value *value, const Onnx__ValueInfoProto *info)
             dim->value_case == ONNX__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_VALUE &&
             dim->dim_value >= 0;
         value->shape.dims[i] = is_fixed ? dim->dim_value : PRI_DYNAMIC;
+        const bool is_named =
+            dim->value_case == ONNX__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_PARAM &&
+            dim->dim_param != NULL && dim->dim_param[0] != '\0';
+        value->symbols[i] = is_named ? dim->dim_param : NULL;
     }
 }
 
@@ -81,11 +70,11 @@ static void warn_not_finite(pare_context *ctx, const pri_tensor *tensor, const c
     }
 }
 
-static pare_status read_initializers(importer *im)
+static pare_status read_initializers(pri_importer *im)
 {
     for (size_t i = 0; i < im->message->n_initializer; i++) {
         const Onnx__TensorProto *tensor = im->message->initializer[i];
-        const char *name = text_of(tensor->name);
+        const char *name = pri_onnx_text(tensor->name);
         if (name[0] == '\0')
             return pri_fail(im->ctx, PARE_ERROR_FORMAT, "initialiser %zu has no name", i);
         if (pri_graph_find_value(im->graph, name) != NULL)
@@ -106,11 +95,11 @@ static pare_status read_initializers(importer *im)
     return PARE_OK;
 }
 
-static pare_status read_inputs(importer *im)
+static pare_status read_inputs(pri_importer *im)
 {
     for (size_t i = 0; i < im->message->n_input; i++) {
         const Onnx__ValueInfoProto *info = im->message->input[i];
-        const char *name = text_of(info->name);
+        const char *name = pri_onnx_text(info->name);
         pri_value *value = pri_graph_find_value(im->graph, name);
         if (value != NULL && value->is_initializer) {
             value->is_listed_input = true;
@@ -124,21 +113,21 @@ static pare_status read_inputs(importer *im)
             return PARE_ERROR_MEMORY;
         read_type(value, info);
         const pri_shape shape = value->shape;
-        PRI_TRY(pri_graph_add_input(im->graph, value, value->dtype,
-                                    value->has_shape ? &shape : NULL));
+        PRI_TRY(
+            pri_graph_add_input(im->graph, value, value->dtype, value->has_shape ? &shape : NULL));
     }
     return PARE_OK;
 }
 
-static pare_status read_outputs(importer *im)
+static pare_status read_outputs(pri_importer *im)
 {
     for (size_t i = 0; i < im->message->n_output; i++) {
         const Onnx__ValueInfoProto *info = im->message->output[i];
-        pri_value *value = pri_graph_find_value(im->graph, text_of(info->name));
-        if (value == NULL || (value->producer == NULL && value->constant == NULL &&
-                              !value->is_input))
+        pri_value *value = pri_graph_find_value(im->graph, pri_onnx_text(info->name));
+        if (value == NULL ||
+            (value->producer == NULL && value->constant == NULL && !value->is_input))
             return pri_fail(im->ctx, PARE_ERROR_FORMAT, "nothing makes the output '%s'",
-                            text_of(info->name));
+                            pri_onnx_text(info->name));
         if (value->is_output)
             return pri_fail(im->ctx, PARE_ERROR_FORMAT, "output '%s' is listed twice", value->name);
         const pri_dtype dtype = value->dtype;
@@ -146,248 +135,69 @@ static pare_status read_outputs(importer *im)
         if (value->dtype == PRI_UNDEFINED)
             value->dtype = dtype;
         const pri_shape shape = value->shape;
-        PRI_TRY(pri_graph_add_output(im->graph, value, value->dtype,
-                                     value->has_shape ? &shape : NULL));
+        PRI_TRY(
+            pri_graph_add_output(im->graph, value, value->dtype, value->has_shape ? &shape : NULL));
     }
     for (size_t i = 0; i < im->message->n_value_info; i++) {
         const Onnx__ValueInfoProto *info = im->message->value_info[i];
-        pri_value *value = pri_graph_find_value(im->graph, text_of(info->name));
+        pri_value *value = pri_graph_find_value(im->graph, pri_onnx_text(info->name));
         if (value != NULL && !value->is_input && !value->is_output && !value->is_initializer)
             read_type(value, info);
     }
     return PARE_OK;
 }
 
-/* --- Nodes --- */
-
-static pare_status read_strings(pri_attr *attr, pri_arena *arena,
-                                const Onnx__AttributeProto *message)
-{
-    const char **strings = pri_arena_alloc(arena, message->n_strings, sizeof *strings);
-
-    for (size_t i = 0; strings != NULL && i < message->n_strings; i++) {
-        strings[i] = pri_arena_strndup(arena, (const char *)message->strings[i].data,
-                                       message->strings[i].len);
-        if (strings[i] == NULL)
-            return PARE_ERROR_MEMORY;
-    }
-    attr->strings = strings;
-    attr->count = (int)message->n_strings;
-    return strings != NULL ? PARE_OK : PARE_ERROR_MEMORY;
-}
-
-static pare_status read_attr(pri_attr *attr, importer *im, const Onnx__AttributeProto *message)
-{
-    pri_arena *arena = im->graph->arena;
-
-    *attr = (pri_attr){.origin = message, .type = PRI_ATTR_OTHER};
-    attr->name = pri_arena_strdup(arena, text_of(message->name));
-    if (attr->name == NULL)
-        return PARE_ERROR_MEMORY;
-    if (text_of(message->ref_attr_name)[0] != '\0')
-        return PARE_OK;
-    int type = message->has_type ? (int)message->type : 0;
-    if (type == 0) /* files before IR 2 leave the type to be guessed from the field */
-        type = message->has_f ? PRI_ATTR_FLOAT : message->has_i ? PRI_ATTR_INT : PRI_ATTR_OTHER;
-    attr->type = type <= PRI_ATTR_STRINGS ? (pri_attr_type)type : PRI_ATTR_OTHER;
-    switch (attr->type) {
-    case PRI_ATTR_FLOAT: attr->f = message->f; return PARE_OK;
-    case PRI_ATTR_INT: attr->i = message->i; return PARE_OK;
-    case PRI_ATTR_STRING:
-        attr->s = pri_arena_strndup(arena, (const char *)message->s.data, message->s.len);
-        return attr->s != NULL ? PARE_OK : PARE_ERROR_MEMORY;
-    case PRI_ATTR_FLOATS:
-        attr->floats = message->floats;
-        attr->count = (int)message->n_floats;
-        return PARE_OK;
-    case PRI_ATTR_INTS:
-        attr->ints = message->ints;
-        attr->count = (int)message->n_ints;
-        return PARE_OK;
-    case PRI_ATTR_STRINGS: return read_strings(attr, arena, message);
-    case PRI_ATTR_TENSOR:
-        return message->t != NULL
-                   ? pri_onnx_read_tensor(&attr->tensor, im->ctx, message->t, im->folder)
-                   : PARE_OK;
-    default: return PARE_OK;
-    }
-}
-
-/* Values of this graph that a sub-graph reads by name. Names its own nodes make shadow ours only
- * in malformed files, so any match counts. */
-static int find_implicit(importer *im, const Onnx__GraphProto *graph, pri_value **list, int count,
-                         int max)
-{
-    for (size_t n = 0; n < graph->n_node; n++) {
-        const Onnx__NodeProto *node = graph->node[n];
-        for (size_t i = 0; i < node->n_input; i++) {
-            pri_value *value = pri_graph_find_value(im->graph, node->input[i]);
-            bool is_new = value != NULL && node->input[i][0] != '\0';
-            for (int k = 0; k < count && is_new; k++)
-                is_new = list[k] != value;
-            if (is_new && count < max)
-                list[count++] = value;
-        }
-        for (size_t a = 0; a < node->n_attribute; a++) {
-            if (node->attribute[a]->g != NULL)
-                count = find_implicit(im, node->attribute[a]->g, list, count, max);
-        }
-    }
-    return count;
-}
-
-/* A Constant node's value, whatever attribute holds it. */
-static pare_status read_constant(pri_value *value, importer *im, const pri_node *node)
-{
-    const pri_shape scalar = {0};
-
-    for (int i = 0; i < node->n_attrs; i++) {
-        const pri_attr *attr = &node->attrs[i];
-        const pri_shape list = {.rank = 1, .dims = {attr->count}};
-        if (strcmp(attr->name, "value") == 0 && attr->tensor != NULL) {
-            PRI_TRY(pri_tensor_share(&value->constant, attr->tensor));
-        } else if (strcmp(attr->name, "value_float") == 0 && attr->type == PRI_ATTR_FLOAT) {
-            PRI_TRY(pri_tensor_new(&value->constant, im->ctx, PRI_F32, &scalar));
-            *(float *)value->constant->data = attr->f;
-        } else if (strcmp(attr->name, "value_int") == 0 && attr->type == PRI_ATTR_INT) {
-            PRI_TRY(pri_tensor_new(&value->constant, im->ctx, PRI_I64, &scalar));
-            *(int64_t *)value->constant->data = attr->i;
-        } else if (strcmp(attr->name, "value_floats") == 0 && attr->type == PRI_ATTR_FLOATS) {
-            PRI_TRY(pri_tensor_new(&value->constant, im->ctx, PRI_F32, &list));
-            if (attr->count > 0)
-                memcpy(value->constant->data, attr->floats, (size_t)attr->count * sizeof(float));
-        } else if (strcmp(attr->name, "value_ints") == 0 && attr->type == PRI_ATTR_INTS) {
-            PRI_TRY(pri_tensor_new(&value->constant, im->ctx, PRI_I64, &list));
-            if (attr->count > 0)
-                memcpy(value->constant->data, attr->ints, (size_t)attr->count * sizeof(int64_t));
-        }
-    }
-    if (value->constant != NULL)
-        value->dtype = value->constant->dtype;
-    return PARE_OK;
-}
-
-static pare_status connect_node(pri_node **out, importer *im, const Onnx__NodeProto *message)
-{
-    pri_arena *arena = im->graph->arena;
-    pri_value **inputs = pri_arena_alloc(arena, message->n_input, sizeof *inputs);
-    pri_value **outputs = pri_arena_alloc(arena, message->n_output, sizeof *outputs);
-
-    if (inputs == NULL || outputs == NULL)
-        return PARE_ERROR_MEMORY;
-    for (size_t k = 0; k < message->n_input; k++) {
-        inputs[k] = message->input[k][0] != '\0' ? value_named(im, message->input[k]) : NULL;
-        if (inputs[k] == NULL && message->input[k][0] != '\0')
-            return PARE_ERROR_MEMORY;
-    }
-    for (size_t k = 0; k < message->n_output; k++) {
-        if (message->output[k][0] == '\0')
-            continue;
-        outputs[k] = value_named(im, message->output[k]);
-        if (outputs[k] == NULL)
-            return PARE_ERROR_MEMORY;
-        if (outputs[k]->producer != NULL || outputs[k]->is_input || outputs[k]->is_initializer)
-            return pri_fail(im->ctx, PARE_ERROR_FORMAT, "value '%s' is made twice",
-                            outputs[k]->name);
-        for (size_t j = 0; j < k; j++) {
-            if (outputs[j] == outputs[k])
-                return pri_fail(im->ctx, PARE_ERROR_FORMAT, "value '%s' is made twice",
-                                outputs[k]->name);
-        }
-    }
-    *out = pri_graph_add_node(im->graph, text_of(message->op_type), text_of(message->name),
-                              (int)message->n_input, inputs, (int)message->n_output, outputs);
-    return *out != NULL ? PARE_OK : PARE_ERROR_MEMORY;
-}
-
-static pare_status read_node(importer *im, const Onnx__NodeProto *message)
-{
-    pri_arena *arena = im->graph->arena;
-    pri_node *node = NULL;
-
-    PRI_TRY(connect_node(&node, im, message));
-    node->origin = message;
-    const char *domain = text_of(message->domain);
-    node->domain = strcmp(domain, "ai.onnx") == 0 ? "" : pri_arena_strdup(arena, domain);
-    node->attrs = pri_arena_alloc(arena, message->n_attribute, sizeof *node->attrs);
-    if (node->domain == NULL || node->attrs == NULL)
-        return PARE_ERROR_MEMORY;
-    for (size_t a = 0; a < message->n_attribute; a++) {
-        PRI_TRY(read_attr(&node->attrs[a], im, message->attribute[a]));
-        node->n_attrs = (int)a + 1;
-    }
-    if (strcmp(node->op_type, "Constant") == 0 && node->domain[0] == '\0' &&
-        node->n_outputs == 1 && node->outputs[0] != NULL)
-        PRI_TRY(read_constant(node->outputs[0], im, node));
-    return PARE_OK;
-}
-
-static pare_status read_implicit(importer *im)
-{
-    for (int i = 0; i < im->graph->n_nodes; i++) {
-        pri_node *node = im->graph->nodes[i];
-        const Onnx__NodeProto *message = node->origin;
-        pri_value *list[256];
-        int count = 0;
-        for (size_t a = 0; a < message->n_attribute; a++) {
-            const Onnx__AttributeProto *attr = message->attribute[a];
-            if (attr->g != NULL)
-                count = find_implicit(im, attr->g, list, count, (int)PRI_COUNT(list));
-            for (size_t g = 0; g < attr->n_graphs; g++)
-                count = find_implicit(im, attr->graphs[g], list, count, (int)PRI_COUNT(list));
-        }
-        if (count > 0)
-            PRI_TRY(pri_graph_set_implicit(im->graph, node, list, count));
-    }
-    return PARE_OK;
-}
-
 /* --- The model --- */
 
-static pare_status read_versions(pri_graph *graph, pare_context *ctx,
-                                 const Onnx__ModelProto *model)
+static pare_status read_versions(pri_graph *graph, pare_context *ctx, const Onnx__ModelProto *model)
 {
     graph->ir_version = model->ir_version;
     graph->opset = 0;
     if (model->graph == NULL)
         return pri_fail(ctx, PARE_ERROR_FORMAT, "it holds no graph");
     for (size_t i = 0; i < model->n_opset_import; i++) {
-        const char *domain = text_of(model->opset_import[i]->domain);
+        const char *domain = pri_onnx_text(model->opset_import[i]->domain);
+        const int64_t version = model->opset_import[i]->version;
         if (domain[0] == '\0' || strcmp(domain, "ai.onnx") == 0)
-            graph->opset = (int)model->opset_import[i]->version;
+            graph->opset = version > 0 && version < INT32_MAX ? (int)version : 0;
     }
     if (model->ir_version < MIN_IR)
         return pri_fail(ctx, PARE_ERROR_UNSUPPORTED,
                         "IR version %lld is too old; supported: %d to %d; re-export the model",
                         (long long)model->ir_version, MIN_IR, MAX_IR);
     if (model->ir_version > MAX_IR)
-        pri_log(ctx, PARE_LOG_WARNING, "'%s' has IR version %lld, newer than %d: read as far as known",
-                graph->source, (long long)model->ir_version, MAX_IR);
-    if (graph->opset < MIN_OPSET || graph->opset > MAX_OPSET)
+        pri_log(ctx, PARE_LOG_WARNING,
+                "'%s' has IR version %lld, newer than %d: read as far as known", graph->source,
+                (long long)model->ir_version, MAX_IR);
+    if (graph->opset > MAX_OPSET)
+        pri_log(ctx, PARE_LOG_WARNING,
+                "'%s' is in opset %d, newer than %d: it can be looked at and written, not run",
+                graph->source, graph->opset, MAX_OPSET);
+    if (graph->opset > 0 && graph->opset < MIN_OPSET)
         return pri_fail(ctx, PARE_ERROR_UNSUPPORTED,
                         "unsupported opset %d of ai.onnx; supported: %d to %d; re-export the model",
                         graph->opset, MIN_OPSET, MAX_OPSET);
     return PARE_OK;
 }
 
-static pare_status read_model(importer *im, const Onnx__ModelProto *model)
+static pare_status read_model(pri_importer *im, const Onnx__ModelProto *model)
 {
     pri_graph *graph = im->graph;
 
     PRI_TRY(read_versions(graph, im->ctx, model));
     im->message = model->graph;
-    graph->name = pri_arena_strdup(graph->arena, text_of(model->graph->name));
+    graph->name = pri_arena_strdup(graph->arena, pri_onnx_text(model->graph->name));
     if (graph->name == NULL)
         return PARE_ERROR_MEMORY;
     PRI_TRY(read_initializers(im));
     PRI_TRY(read_inputs(im));
     for (size_t i = 0; i < model->graph->n_node; i++)
-        PRI_TRY(read_node(im, model->graph->node[i]));
-    PRI_TRY(read_implicit(im));
+        PRI_TRY(pri_onnx_read_node(im, model->graph->node[i]));
+    PRI_TRY(pri_onnx_read_implicit(im->graph));
     PRI_TRY(read_outputs(im));
     for (size_t i = 0; i < model->n_metadata_props; i++)
-        PRI_TRY(pri_graph_set_metadata(graph, text_of(model->metadata_props[i]->key),
-                                       text_of(model->metadata_props[i]->value)));
+        PRI_TRY(pri_graph_set_metadata(graph, pri_onnx_text(model->metadata_props[i]->key),
+                                       pri_onnx_text(model->metadata_props[i]->value)));
     graph->metadata_changed = false;
     return pri_graph_sort(graph);
 }
@@ -395,9 +205,9 @@ static pare_status read_model(importer *im, const Onnx__ModelProto *model)
 static pare_status import_checked(pri_graph **out, pare_context *ctx, const unsigned char *bytes,
                                   size_t size_bytes, const char *name, const char *folder)
 {
-    importer im = {.ctx = ctx, .folder = folder};
+    pri_importer im = {.ctx = ctx, .folder = folder};
 
-    PRI_TRY(pri_wire_check(ctx, bytes, size_bytes, MAX_NESTING));
+    PRI_TRY(pri_wire_check(ctx, bytes, size_bytes, PRI_ONNX_MAX_NESTING));
     Onnx__ModelProto *model = onnx__model_proto__unpack(NULL, size_bytes, bytes);
     if (model == NULL)
         return pri_fail(ctx, PARE_ERROR_FORMAT, "its fields do not follow the ONNX schema");
@@ -410,11 +220,16 @@ static pare_status import_checked(pri_graph **out, pare_context *ctx, const unsi
     }
     atomic_init(&origin->references, 1);
     origin->model = model;
+    origin->has_external = false;
     im.graph->origin = origin;
     im.graph->retain_origin = pri_onnx_retain;
     im.graph->release_origin = pri_onnx_release;
     im.graph->source = pri_arena_strdup(im.graph->arena, name);
-    status = im.graph->source != NULL ? read_model(&im, model) : PARE_ERROR_MEMORY;
+    status = im.graph->source != NULL
+                 ? pri_onnx_take_inside(&origin->has_external, ctx, model, folder)
+                 : PARE_ERROR_MEMORY;
+    if (status == PARE_OK)
+        status = read_model(&im, model);
     if (status != PARE_OK) {
         pri_graph_free(im.graph);
         return status;
@@ -441,18 +256,10 @@ pare_status pri_onnx_import(pri_graph **out, pare_context *ctx, const char *path
 
     *out = NULL;
     PRI_TRY(pri_file_read(&bytes, ctx, path));
-    char *folder = pri_strdup(ctx, path);
-    pare_status status = PARE_ERROR_MEMORY;
-    if (folder != NULL) {
-        char *slash = strrchr(folder, '/');
-        if (slash == NULL)
-            strncpy(folder, ".", 2);
-        else if (slash == folder)
-            slash[1] = '\0';
-        else
-            *slash = '\0';
-        status = pri_onnx_import_bytes(out, ctx, bytes.data, bytes.size_bytes, path, folder);
-    }
+    char *folder = pri_folder_of(ctx, path);
+    const pare_status status =
+        folder != NULL ? pri_onnx_import_bytes(out, ctx, bytes.data, bytes.size_bytes, path, folder)
+                       : PARE_ERROR_MEMORY;
     pri_free(folder);
     pri_bytes_clear(&bytes);
     return status;

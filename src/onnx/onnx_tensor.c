@@ -5,11 +5,9 @@
  */
 #include "onnx/onnx_tensor.h"
 
-#include <limits.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "base/file.h"
+#include "onnx/onnx_external.h"
 
 static pare_status fail_size(pare_context *ctx, const Onnx__TensorProto *message, int64_t expected,
                              int64_t found, const char *unit)
@@ -31,96 +29,8 @@ static pare_status read_shape(pri_shape *shape, int64_t *count, pare_context *ct
     for (size_t i = 0; i < message->n_dims; i++)
         shape->dims[i] = message->dims[i];
     *count = pri_shape_count(shape);
-    if (*count < 0 || *count > INT64_MAX / 16)
+    if (!pri_shape_is_sane(shape))
         return pri_fail(ctx, PARE_ERROR_FORMAT, "tensor '%s' has an impossible shape", name);
-    return PARE_OK;
-}
-
-/* --- External data --- */
-
-typedef struct external_place {
-    const char *location;
-    int64_t offset, length; /* length -1: not stated */
-} external_place;
-
-static bool parse_number(int64_t *out, const char *text)
-{
-    char *end = NULL;
-    const long long value = strtoll(text, &end, 10);
-
-    *out = value;
-    return end != text && *end == '\0' && value >= 0;
-}
-
-static pare_status find_place(external_place *place, pare_context *ctx,
-                              const Onnx__TensorProto *message)
-{
-    *place = (external_place){.length = -1};
-    for (size_t i = 0; i < message->n_external_data; i++) {
-        const char *key = message->external_data[i]->key;
-        const char *value = message->external_data[i]->value;
-        bool ok = true;
-        if (key == NULL || value == NULL)
-            continue;
-        if (strcmp(key, "location") == 0)
-            place->location = value;
-        else if (strcmp(key, "offset") == 0)
-            ok = parse_number(&place->offset, value);
-        else if (strcmp(key, "length") == 0)
-            ok = parse_number(&place->length, value);
-        if (!ok)
-            return pri_fail(ctx, PARE_ERROR_FORMAT, "external data of '%s': %s '%s' is no number",
-                            message->name, key, value);
-    }
-    if (place->location == NULL || place->location[0] == '\0')
-        return pri_fail(ctx, PARE_ERROR_FORMAT, "external data of '%s' has no location",
-                        message->name);
-    return PARE_OK;
-}
-
-/* The real path of the file, which must lie below the model's folder. */
-static pare_status resolve(char path[PATH_MAX], pare_context *ctx, const char *folder,
-                           const char *location)
-{
-    char root[PATH_MAX];
-    pare_status status = PARE_ERROR_FORMAT;
-
-    char *joined = pri_path_join(ctx, folder, location);
-    if (joined == NULL)
-        return PARE_ERROR_MEMORY;
-    if (location[0] == '/' || realpath(folder, root) == NULL)
-        status = pri_fail(ctx, PARE_ERROR_FORMAT,
-                          "external data '%s' is not inside the model's folder", location);
-    else if (realpath(joined, path) == NULL)
-        status = pri_fail(ctx, PARE_ERROR_FILE, "external data '%s' is missing", joined);
-    else if (strncmp(path, root, strlen(root)) != 0 ||
-             (path[strlen(root)] != '/' && strcmp(root, "/") != 0))
-        status = pri_fail(ctx, PARE_ERROR_FORMAT,
-                          "external data '%s' is not inside the model's folder", location);
-    else
-        status = PARE_OK;
-    pri_free(joined);
-    return status;
-}
-
-static pare_status check_external(char path[PATH_MAX], external_place *place, pare_context *ctx,
-                                  const Onnx__TensorProto *message, const char *folder,
-                                  int64_t bytes)
-{
-    if (folder == NULL)
-        return pri_fail(ctx, PARE_ERROR_UNSUPPORTED,
-                        "tensor '%s' lies in an external file, which is not read from memory",
-                        message->name);
-    PRI_TRY(find_place(place, ctx, message));
-    PRI_TRY(resolve(path, ctx, folder, place->location));
-    if (place->length >= 0 && place->length != bytes)
-        return fail_size(ctx, message, bytes, place->length, "bytes");
-    const int64_t size = pri_file_size(path);
-    if (place->offset > size || bytes > size - place->offset)
-        return pri_fail(ctx, PARE_ERROR_FORMAT,
-                        "external data '%s' ends before the %lld bytes of '%s' at offset %lld",
-                        place->location, (long long)bytes, message->name,
-                        (long long)place->offset);
     return PARE_OK;
 }
 
@@ -165,13 +75,21 @@ static void copy_typed(pri_tensor *tensor, const Onnx__TensorProto *message, int
     }
 }
 
+static pare_status widen(pri_tensor **tensor)
+{
+    pri_tensor *wide = NULL;
+
+    PRI_TRY(pri_tensor_convert(&wide, *tensor, PRI_F32));
+    pri_tensor_free(*tensor);
+    *tensor = wide;
+    return PARE_OK;
+}
+
 pare_status pri_onnx_read_tensor(pri_tensor **out, pare_context *ctx,
                                  const Onnx__TensorProto *message, const char *folder)
 {
     const pri_dtype dtype = (pri_dtype)message->data_type;
     const size_t size = pri_dtype_bytes(dtype);
-    char path[PATH_MAX];
-    external_place place = {0};
     pri_shape shape;
     int64_t count = 0;
 
@@ -180,11 +98,11 @@ pare_status pri_onnx_read_tensor(pri_tensor **out, pare_context *ctx,
     if (size == 0)
         return PARE_OK;
     const int64_t bytes = count * (int64_t)size;
-    const bool is_external = message->has_data_location &&
-                             message->data_location == ONNX__TENSOR_PROTO__DATA_LOCATION__EXTERNAL;
+    const bool is_external = pri_onnx_is_external(message);
+    pri_onnx_place place = {0};
     /* sizes are settled before anything is allocated */
     if (is_external)
-        PRI_TRY(check_external(path, &place, ctx, message, folder, bytes));
+        PRI_TRY(pri_onnx_find_place(&place, ctx, message, folder, bytes));
     else if (message->has_raw_data && (int64_t)message->raw_data.len != bytes)
         return fail_size(ctx, message, bytes, (int64_t)message->raw_data.len, "bytes");
     else if (!message->has_raw_data && typed_count(message, dtype) != count)
@@ -192,11 +110,13 @@ pare_status pri_onnx_read_tensor(pri_tensor **out, pare_context *ctx,
     PRI_TRY(pri_tensor_new(out, ctx, dtype, &shape));
     pare_status status = PARE_OK;
     if (is_external)
-        status = pri_file_read_part((*out)->data, ctx, path, place.offset, bytes);
+        status = pri_file_read_part((*out)->data, ctx, place.path, place.offset, bytes);
     else if (!message->has_raw_data)
         copy_typed(*out, message, count);
     else if (bytes > 0)
         memcpy((*out)->data, message->raw_data.data, (size_t)bytes);
+    if (status == PARE_OK && pri_dtype_run(dtype) != dtype)
+        status = widen(out);
     if (status != PARE_OK) {
         pri_tensor_free(*out);
         *out = NULL;
@@ -204,14 +124,33 @@ pare_status pri_onnx_read_tensor(pri_tensor **out, pare_context *ctx,
     return status;
 }
 
-Onnx__TensorProto *pri_onnx_write_tensor(pri_arena *arena, const pri_tensor *tensor,
-                                         const char *name)
+/* The tensor's elements as `dtype`, in the arena where they are not its own. */
+static void *elements_as(pri_arena *arena, const pri_tensor *tensor, pri_dtype dtype)
 {
+    const size_t count = (size_t)pri_tensor_count(tensor), size = pri_dtype_bytes(dtype);
+    pri_tensor *narrow = NULL;
+
+    if (tensor->dtype == dtype)
+        return tensor->data;
+    void *copy = pri_arena_alloc(arena, count, size);
+    if (copy == NULL || pri_tensor_convert(&narrow, tensor, dtype) != PARE_OK)
+        return NULL;
+    memcpy(copy, narrow->data, count * size);
+    pri_tensor_free(narrow);
+    return copy;
+}
+
+Onnx__TensorProto *pri_onnx_write_tensor(pri_arena *arena, const pri_tensor *tensor,
+                                         pri_dtype dtype, const char *name)
+{
+    if (tensor->dtype != PRI_F32 || pri_dtype_run(dtype) != PRI_F32)
+        dtype = tensor->dtype;
     Onnx__TensorProto *message = pri_arena_alloc(arena, 1, sizeof *message);
     int64_t *dims = pri_arena_alloc(arena, PRI_MAX_RANK, sizeof *dims);
     char *copy = pri_arena_strdup(arena, name);
 
-    if (message == NULL || dims == NULL || copy == NULL)
+    void *data = elements_as(arena, tensor, dtype);
+    if (message == NULL || dims == NULL || copy == NULL || data == NULL)
         return NULL;
     onnx__tensor_proto__init(message);
     for (int i = 0; i < tensor->shape.rank; i++)
@@ -220,10 +159,9 @@ Onnx__TensorProto *pri_onnx_write_tensor(pri_arena *arena, const pri_tensor *ten
     message->dims = dims;
     message->name = copy;
     message->has_data_type = 1;
-    message->data_type = (int32_t)tensor->dtype;
+    message->data_type = (int32_t)dtype;
     message->has_raw_data = 1;
-    message->raw_data.len =
-        (size_t)pri_tensor_count(tensor) * pri_dtype_bytes(tensor->dtype);
-    message->raw_data.data = tensor->data;
+    message->raw_data.len = (size_t)pri_tensor_count(tensor) * pri_dtype_bytes(dtype);
+    message->raw_data.data = data;
     return message;
 }

@@ -5,6 +5,9 @@
 
 #include "base/base.h"
 
+/* Deep enough for every exporter, and for the unpacker's stack. */
+enum { PRI_ONNX_MAX_NESTING = 64 };
+
 /* Checks that the bytes are a well-formed protobuf message whose graph nesting (messages that
  * contain messages by the schema of ONNX) is at most `max_depth` deep; the unpacker recurses
  * without a limit of its own. */

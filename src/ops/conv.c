@@ -102,6 +102,7 @@ static pare_status describe(const pri_call *call, pri_conv_problem *problem)
                                   .in_channels = x->dims[1],
                                   .out_channels = call->in[1].shape.dims[0],
                                   .layout = call->preferred};
+    problem->is_narrow = call->is_narrow && p->group < problem->in_channels; /* depthwise gains nothing */
     for (int k = 0; k < window.spatial; k++) {
         problem->in[k] = x->dims[2 + k];
         problem->out[k] = out[k];

@@ -72,6 +72,7 @@ struct pri_call {
     bool training;              /* BatchNormalization uses batch statistics, Dropout drops */
     bool needs_backward;        /* prepare builds backward primitives too */
     const bool *needs_grad;     /* n_in: which inputs need a gradient (with needs_backward) */
+    bool is_narrow;             /* convolutions may multiply in bfloat16 */
     pri_layout preferred;       /* layout convolutions should work in */
     const pri_epilogue *epilogue; /* NULL: none */
     uint64_t weights_version;   /* changes when a weight's data changed: packed copies are stale */

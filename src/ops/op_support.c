@@ -283,6 +283,26 @@ static pare_status run_prepared(pri_call *call, pri_tensor **out)
     return status;
 }
 
+/* Constants of a file can ask for any number of elements. */
+static pare_status check_size(const pri_call *call)
+{
+    const int64_t limit = pri_growth_limit(call->ctx);
+    int64_t room = limit;
+
+    for (int k = 0; k < call->n_out; k++) {
+        const pri_operand *out = &call->out[k];
+        const int64_t size = (int64_t)pri_dtype_bytes(out->dtype);
+        if (!out->present || size == 0)
+            continue;
+        if (!pri_shape_is_sane(&out->shape) || pri_shape_count(&out->shape) > room / size)
+            return pri_op_fail(call, PARE_ERROR_UNSUPPORTED,
+                               "would compute more than the %lld MB that constants may take",
+                               (long long)(limit >> 20));
+        room -= pri_shape_count(&out->shape) * size;
+    }
+    return PARE_OK;
+}
+
 pare_status pri_op_run(pare_context *ctx, const pri_op *op, const pri_node *node,
                        const void *params, int opset, int n_in, pri_tensor *const *in, int n_out,
                        pri_tensor **out)
@@ -316,6 +336,8 @@ pare_status pri_op_run(pare_context *ctx, const pri_op *op, const pri_node *node
     pare_status status = op->infer(&a->call);
     if (status == PARE_OK && op->forward == NULL)
         status = pri_op_fail(&a->call, PARE_ERROR_UNSUPPORTED, "cannot be run by pare");
+    if (status == PARE_OK)
+        status = check_size(&a->call);
     if (status == PARE_OK)
         status = run_prepared(&a->call, out);
     if (status != PARE_OK) {

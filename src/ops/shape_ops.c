@@ -87,7 +87,7 @@ const pri_op pri_op_size = {
 
 static pare_status cast_infer(pri_call *call)
 {
-    const pri_dtype to = (pri_dtype)pri_node_attr_int(call->node, "to", 0);
+    const pri_dtype to = pri_dtype_run((pri_dtype)pri_node_attr_int(call->node, "to", 0));
     const pri_dtype from = call->in[0].dtype;
 
     if ((to != PRI_F32 && to != PRI_I64 && to != PRI_I32 && to != PRI_BOOL && to != PRI_U8 &&
@@ -178,6 +178,8 @@ static pare_status fill_infer(pri_call *call)
     const pri_attr *attr = pri_node_attr(call->node, "value");
 
     PRI_TRY(pri_op_ints(call, 0, values, PRI_MAX_RANK, &count));
+    if (attr != NULL && attr->tensor != NULL && pri_tensor_count(attr->tensor) != 1)
+        return pri_op_fail(call, PARE_ERROR_SHAPE, "its value must be one element");
     call->out[0].dtype = attr != NULL && attr->tensor != NULL ? attr->tensor->dtype : PRI_F32;
     call->out[0].shape = pri_shape_of(count, values);
     if (pri_shape_count(&call->out[0].shape) < 0)
@@ -191,9 +193,16 @@ static pare_status fill_forward(pri_call *call)
     const size_t bytes = pri_dtype_bytes(call->out[0].dtype);
     const int64_t n = pri_shape_count(&call->out[0].shape);
 
-    memset(call->out[0].data, 0, (size_t)n * bytes);
-    for (int64_t i = 0; i < n && attr != NULL && attr->tensor != NULL; i++)
-        memcpy((char *)call->out[0].data + (size_t)i * bytes, attr->tensor->data, bytes);
+    const size_t size = (size_t)n * bytes;
+    char *y = call->out[0].data;
+
+    if (attr == NULL || attr->tensor == NULL || size == 0) {
+        memset(y, 0, size);
+        return PARE_OK;
+    }
+    memcpy(y, attr->tensor->data, bytes);
+    for (size_t done = bytes; done < size; done *= 2) /* what is there is copied behind itself */
+        memcpy(y + done, y, done < size - done ? done : size - done);
     return PARE_OK;
 }
 

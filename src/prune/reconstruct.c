@@ -10,7 +10,8 @@
 #include "criteria/gram.h"
 #include "engine/twin.h"
 
-static const double PEAK_RATE = 5e-4, BETA1 = 0.9, BETA2 = 0.999, EPSILON = 1e-8;
+enum { BATCH = 32 };
+static const double PEAK_RATE = 1e-3, BETA1 = 0.9, BETA2 = 0.999, EPSILON = 1e-8;
 
 typedef struct state {
     pare_model *model, *original;
@@ -24,17 +25,18 @@ typedef struct state {
     float *best;    /* one an element */
     int64_t n_elements, *order;
     int64_t n_train, step;
+    bool bf16;
     uint64_t seed;
 } state;
 
 static pare_status open_engines(state *s)
 {
     pri_value *taps[PRI_TWIN_PAIRS];
-    pri_engine_options options = {.taps = taps, .n_taps = s->twin.n_pairs};
+    pri_engine_options options = {.taps = taps, .n_taps = s->twin.n_pairs, .bf16 = s->bf16};
 
     pri_twin_taps(&s->twin, taps, true);
     options.backward = options.weight_gradients = true;
-    int64_t batch = pri_max_i64(1, pri_min_i64(s->data->count / 8, PRI_FISHER_BATCH));
+    int64_t batch = pri_max_i64(1, pri_min_i64(s->data->count / 8, BATCH));
     PRI_TRY(pri_batch_within(&batch, s->model, options, PRI_FISHER_BYTES));
     options.batch = batch;
     PRI_TRY(pri_engine_new(&s->engine, s->model, &options));
@@ -86,17 +88,35 @@ static void copy_weights(state *s, bool to_best)
     }
 }
 
+/* Blends every image with the next one of the batch, each in a proportion of its own, at least half
+ * its own (mixup, Zhang et al. 2018, without labels: what the original makes of a blend is known).
+ */
+static void blend(float *input, float *copy, int64_t batch, int64_t size, uint64_t seed)
+{
+    memcpy(copy, input, (size_t)(batch * size) * sizeof *copy);
+#pragma omp parallel for schedule(static)
+    for (int64_t n = 0; n < batch; n++) {
+        const float own = (float)(1 - 0.5 * pri_random_unit(seed, PRI_STREAM_BLEND, (uint64_t)n));
+        const float *next = copy + (n + 1) % batch * size;
+        for (int64_t i = 0; i < size; i++)
+            input[n * size + i] = own * copy[n * size + i] + (1 - own) * next[i];
+    }
+}
+
 /* Both see the same changed images; what the original makes of them is a fair target, whatever they
  * show. */
-static pare_status forward(state *s, const int64_t *order, uint64_t seed)
+static pare_status forward(state *s, const int64_t *order, uint64_t seed, bool blends)
 {
     const pare_augment augment = {.flip = true, .crop = (int)(s->data->height / 12)};
     const int64_t batch = pri_engine_batch(s->engine);
     const pri_shape shape = pri_engine_input_shape(s->engine, 0);
-    float *input = pri_engine_input(s->engine, 0);
+    const int64_t size = pri_shape_count(&shape) / batch;
+    float *input = pri_engine_input(s->engine, 0), *other = pri_engine_input(s->teacher, 0);
 
     pri_data_batch(s->data, s->preprocess, order, batch, &augment, seed, input, NULL, NULL);
-    memcpy(pri_engine_input(s->teacher, 0), input, (size_t)pri_shape_count(&shape) * sizeof *input);
+    if (blends)
+        blend(input, other, batch, size, seed);
+    memcpy(other, input, (size_t)(batch * size) * sizeof *input);
     PRI_TRY(pri_engine_forward(s->teacher));
     return pri_engine_forward(s->engine);
 }
@@ -108,7 +128,7 @@ static pare_status held_out_loss(double *loss, state *s)
 
     *loss = 0;
     for (int64_t at = s->n_train; at + batch <= s->data->count; at += batch, n++) {
-        PRI_TRY(forward(s, s->order + at, s->seed));
+        PRI_TRY(forward(s, s->order + at, s->seed, false));
         PRI_TRY(pri_twin_compare(loss, &s->twin, s->engine, s->teacher, 1, false));
     }
     *loss /= (double)pri_max_i64(n, 1);
@@ -137,7 +157,7 @@ static void adam(state *s, double rate)
 static pare_status train_batch(double *loss, state *s, const int64_t *order, double rate)
 {
     *loss = 0;
-    PRI_TRY(forward(s, order, s->seed + 1 + (uint64_t)s->step));
+    PRI_TRY(forward(s, order, s->seed + 1 + (uint64_t)s->step, true));
     pri_engine_zero_gradients(s->engine);
     PRI_TRY(pri_twin_compare(loss, &s->twin, s->engine, s->teacher, 1, true));
     PRI_TRY(pri_engine_backward(s->engine));
@@ -189,10 +209,10 @@ static pare_status run(state *s, int passes, uint64_t seed)
 }
 
 pare_status pri_reconstruct(pare_model *model, pare_model *original, const pare_data *data,
-                            const pri_preprocess *preprocess, int passes, uint64_t seed)
+                            const pri_preprocess *preprocess, int passes, bool bf16, uint64_t seed)
 {
     state s = {
-        .model = model, .original = original, .data = data, .preprocess = preprocess, .seed = seed};
+        .model = model, .original = original, .data = data, .preprocess = preprocess, .bf16 = bf16, .seed = seed};
     pare_status status = pri_twin_find(&s.twin, model, original, true);
 
     if (status == PARE_OK)
@@ -210,7 +230,7 @@ pare_status pri_reconstruct(pare_model *model, pare_model *original, const pare_
         pri_random_permutation(s.order, data->count, seed, PRI_STREAM_SPLIT);
         status = list_weights(&s);
         if (status == PARE_OK)
-            status = forward(&s, s.order, seed);
+            status = forward(&s, s.order, seed, false);
         if (status == PARE_OK)
             status = pri_twin_measure(&s.twin, s.teacher);
         if (status == PARE_OK)

@@ -6,12 +6,12 @@
 #include "data/data.h"
 #include "model/model.h"
 
-/* Lowers the squared differences between `model` and `original` on the images, without labels: of all
- * outputs, and of the sums of residual connections whose shapes the two share, each relative to the
- * original's energy there. Adam (Kingma, Ba 2015) with a cosine schedule, `passes` times over the
- * images; normalisation statistics stay. The weights kept are the best seen on a held-out fifth of the
- * images, the first ones included, so the model never gets worse there. */
+/* Lowers the squared differences between `model` and `original` on the images, without labels: of
+ * all outputs, and of the sums of residual connections whose shapes the two share, each relative to
+ * the original's energy there. Adam (Kingma, Ba 2015) with a cosine schedule, `passes` times over
+ * the images; normalisation statistics stay. The weights kept are the best seen on a held-out fifth
+ * of the images, the first ones included, so the model never gets worse there. */
 pare_status pri_reconstruct(pare_model *model, pare_model *original, const pare_data *data,
-                            const pri_preprocess *preprocess, int passes, uint64_t seed);
+                            const pri_preprocess *preprocess, int passes, bool bf16, uint64_t seed);
 
 #endif

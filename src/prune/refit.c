@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "criteria/gram.h"
+#include "prune/intercepts.h"
 
 enum { MOST_ROWS = 200000, LEAST_ROWS = 4096, MOST_COLUMNS = 8192 };
 static const double SLAB_BUDGET = 3e9; /* bytes of activations each of two engines may use */
@@ -19,7 +20,7 @@ typedef struct pass {
     pri_engine *engines[2]; /* original, masked */
     int *step_of;           /* by node id, -1: not run */
     pri_refit_kind kind;
-    bool is_touched;        /* something before the current step was removed */
+    bool is_touched; /* something before the current step was removed */
 } pass;
 
 /* Which columns of one group of the product read channels that are gone; whether any does. */
@@ -39,32 +40,12 @@ static bool mark_gone(bool *gone, const pass *run, const pri_node *node, const p
         if (record < 0 || groups->axes[record].size * p->block != p->columns * p->groups)
             continue;
         for (int64_t k = 0; k < p->columns; k++) {
-            gone[k] = run->removed[pri_groups_unit(
-                groups, record, group * (p->columns / p->block) + k / p->block)];
+            gone[k] = run->removed[pri_groups_unit(groups, record,
+                                                   group * (p->columns / p->block) + k / p->block)];
             any = any || gone[k];
         }
     }
     return any;
-}
-
-/* The value that can take an intercept: the bias, or the mean of the normalisation behind. */
-static pri_value *intercept_of(pri_node *node, float *sign)
-{
-    const int slot = node->op->bias_slot;
-
-    *sign = 1;
-    if (slot > 0 && slot < node->n_inputs && node->inputs[slot] != NULL &&
-        node->inputs[slot]->constant != NULL && node->inputs[slot]->n_uses == 1)
-        return node->inputs[slot];
-    const pri_value *out = node->outputs[0];
-    if (out->n_uses != 1 || out->is_output)
-        return NULL;
-    pri_node *next = out->uses[0].node;
-    if (strcmp(next->op_type, "BatchNormalization") != 0 || next->inputs[3] == NULL ||
-        next->inputs[3]->constant == NULL || next->inputs[3]->n_uses != 1)
-        return NULL;
-    *sign = -1;
-    return next->inputs[3];
 }
 
 /* Solves for the change of weights and intercept into x (size x outputs); false when it cannot be
@@ -131,7 +112,7 @@ static pare_status fit_group(pass *run, const pri_call *call, const pri_product 
     const int64_t size = p->columns + 1;
     pri_gram gram;
     float sign;
-    pri_value *intercept = intercept_of(node, &sign);
+    pri_value *intercept = pri_intercept_of(node, &sign);
 
     if (intercept != NULL && (intercept->constant->dtype != PRI_F32 ||
                               pri_tensor_count(intercept->constant) != p->outputs * p->groups))
@@ -277,8 +258,8 @@ static pare_status open_pass(pass *run, pare_model *original, const pare_data *d
 }
 
 pare_status pri_refit(pare_model *masked, pare_model *original, const pri_groups *groups,
-                      const bool *removed, const pare_data *data,
-                      const pri_preprocess *preprocess, pri_refit_kind kind)
+                      const bool *removed, const pare_data *data, const pri_preprocess *preprocess,
+                      pri_refit_kind kind)
 {
     pass run = {.groups = groups, .removed = removed, .masked = masked, .kind = kind};
     pare_status status = open_pass(&run, original, data, preprocess);

@@ -12,12 +12,13 @@ typedef enum pri_refit_kind {
 } pri_refit_kind;
 
 /* Fits each layer of `masked` (a clone of the analysed model in which removed units are masked), in
- * order, so that on its own, already pruned inputs it gives what `original` gave (a model of the same
- * ids): ridge regression centred on its weights, the ridge of pri_ridge, with intercept where a bias or a
- * normalisation behind it can hold one. A layer whose output is added to a shortcut also makes up for the error the shortcut carries already. Layers before the first removed unit
+ * order, so that on its own, already pruned inputs it gives what `original` gave (a model of the
+ * same ids): ridge regression centred on its weights, the ridge of pri_ridge, with intercept where
+ * a bias or a normalisation behind it can hold one. A layer whose output is added to a shortcut
+ * also makes up for the error the shortcut carries already. Layers before the first removed unit
  * stay as they are. */
 pare_status pri_refit(pare_model *masked, pare_model *original, const pri_groups *groups,
-                      const bool *removed, const pare_data *data,
-                      const pri_preprocess *preprocess, pri_refit_kind kind);
+                      const bool *removed, const pare_data *data, const pri_preprocess *preprocess,
+                      pri_refit_kind kind);
 
 #endif

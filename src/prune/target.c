@@ -12,13 +12,15 @@ static const struct {
     const char *name, *summary;
 } strategies[] = {
     [PARE_RANDOM] = {"random", "a uniformly random order, by seed; the control"},
-    [PARE_MAGNITUDE] = {"magnitude", "L2 norm of a channel's weights, relative to its group's mean"},
+    [PARE_MAGNITUDE] = {"magnitude",
+                        "L2 norm of a channel's weights, relative to its group's mean"},
     [PARE_BN_SCALE] = {"bn-scale", "mean absolute scale of a channel's normalisations"},
     [PARE_TAYLOR] = {"taylor", "first-order change of the labels' log-likelihood"},
     [PARE_FISHER] = {"fisher", "Fisher information of a mask on each channel (group Fisher)"},
     [PARE_ML] = {"ml", "maximum likelihood: what the network's outputs lose when all other weights "
                        "of a layer adapt"},
-    [PARE_LOCAL_ML] = {"local-ml", "local maximum likelihood: the same for each layer's own outputs"}};
+    [PARE_LOCAL_ML] = {"local-ml",
+                       "local maximum likelihood: the same for each layer's own outputs"}};
 
 bool pare_strategy_parse(pare_strategy *out, const char *name)
 {
@@ -80,12 +82,13 @@ pare_status pare_target_parse(pare_target *out, pare_context *ctx, const char *t
         out->quantity = (pare_quantity)i;
         if (read_value(out, text + length + 1) && !(out->is_share && out->value >= 1))
             return PARE_OK;
-        return pri_fail(ctx, PARE_ERROR_ARGUMENT,
-                        "cannot read the target '%s'; keep a share such as %s=50%% (below 100 %%) or "
-                        "a number such as %s=60M",
-                        text, names[i], names[i]);
+        return pri_fail(
+            ctx, PARE_ERROR_ARGUMENT,
+            "cannot read the target '%s'; keep a share such as %s=50%% (below 100 %%) or "
+            "a number such as %s=60M",
+            text, names[i], names[i]);
     }
-    return pri_fail(ctx, PARE_ERROR_ARGUMENT,
-                    "there is no target '%s'; use macs=50%%, params=30%%, bytes=500k or channels=60%%",
-                    text);
+    return pri_fail(
+        ctx, PARE_ERROR_ARGUMENT,
+        "there is no target '%s'; use macs=50%%, params=30%%, bytes=500k or channels=60%%", text);
 }

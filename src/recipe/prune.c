@@ -11,20 +11,23 @@
 #include "criteria/criteria.h"
 #include "criteria/surgeon.h"
 #include "metrics/run.h"
+#include "prune/intercepts.h"
 #include "prune/reconstruct.h"
 #include "prune/refit.h"
 #include "prune/select.h"
 
-enum { CALIBRATION = 1024, RECONSTRUCT_PASSES = 10 };
+enum { CALIBRATION = 1024, RECONSTRUCT_PASSES = 20 };
 
 typedef struct job {
     pare_context *ctx;
-    const pare_model *model;
-    pare_model *original; /* a clone of it that engines may use */
+    const pare_model *given;
+    pare_model *model;    /* a clone of it, with a place for an intercept in every layer */
+    pare_model *original; /* a clone of that which engines may use */
     const pare_prune_options *options;
     pare_prune_result *result;
     pare_data *data; /* the calibration images used, or NULL */
     pri_preprocess preprocess;
+    bool is_bf16;
     pri_groups *groups;
     pri_goal goal;
     double *scores;
@@ -107,7 +110,7 @@ static pare_status repair(job *j, pare_model *model)
     if (!o->no_refit && o->reconstruct >= 0)
         PRI_TRY(pri_reconstruct(model, j->original, j->data, &j->preprocess,
                                 o->reconstruct > 0 ? o->reconstruct : RECONSTRUCT_PASSES,
-                                o->seed));
+                                j->is_bf16, o->seed));
     pare_status status = PARE_OK;
     if (!o->no_recalibrate)
         status = pare_recalibrate(model, j->data, j->data, j->original,
@@ -142,6 +145,8 @@ static pare_status make(pare_model **out, job *j, uint64_t seed)
                                                 (float)j->options->factor);
     }
     pare_model_free(masked);
+    if (status == PARE_OK)
+        status = pri_drop_intercepts(*out, j->given);
     if (status != PARE_OK) {
         pare_model_free(*out);
         *out = NULL;
@@ -243,7 +248,7 @@ static pare_status set_goal(job *j)
                          .parameters = (double)pri_groups_parameters(j->groups, kept),
                          .per_layer = o->per_layer,
                          .ignore_cost = o->ignore_cost,
-                         .align = o->align > 1 ? o->align : 1};
+                         .align = o->align == PARE_ALIGN_AUTO ? 0 : o->align > 1 ? o->align : 1};
     j->goal.whole = pri_goal_measure(&j->goal, j->groups, j->removed, kept);
     const double stated = stated_whole(j);
     j->goal.keep = o->target.is_share ? o->target.value * j->goal.whole
@@ -294,6 +299,10 @@ static pare_status open_job(job *j, const pare_data *calibration)
     const pare_prune_options *o = j->options;
 
     PRI_TRY(check_options(j, calibration));
+    PRI_TRY(pri_precision_parse(&j->is_bf16, j->ctx, o->precision));
+    PRI_TRY(pare_model_clone(&j->model, j->given));
+    if (calibration != NULL && !(o->no_refit && o->no_fold))
+        PRI_TRY(pri_add_intercepts(j->model));
     PRI_TRY(pare_model_clone(&j->original, j->model));
     if (calibration != NULL) {
         PRI_TRY(pri_check_input(j->original, calibration));
@@ -301,7 +310,7 @@ static pare_status open_job(job *j, const pare_data *calibration)
         PRI_TRY(pare_data_sample(&j->data, calibration,
                                  o->calibration > 0 ? o->calibration : CALIBRATION, o->seed));
     }
-    PRI_TRY(pare_model_costs(j->model, &j->result->before));
+    PRI_TRY(pare_model_costs(j->given, &j->result->before));
     PRI_TRY(pri_groups_new(&j->groups, j->model));
     j->scores = pri_alloc(j->ctx, (size_t)j->groups->n_units, sizeof *j->scores);
     j->removed = pri_alloc(j->ctx, (size_t)j->groups->n_units, sizeof *j->removed);
@@ -337,7 +346,7 @@ pare_status pare_prune(pare_model **out, const pare_model *model, const pare_dat
                        const pare_prune_options *options, pare_prune_result *result)
 {
     const double start = pri_clock_s();
-    job j = {.ctx = model->ctx, .model = model, .options = options, .result = result};
+    job j = {.ctx = model->ctx, .given = model, .options = options, .result = result};
 
     *out = NULL;
     memset(result, 0, sizeof *result);
@@ -353,6 +362,7 @@ pare_status pare_prune(pare_model **out, const pare_model *model, const pare_dat
     pri_free(j.removed);
     pare_data_free(j.data);
     pare_model_free(j.original);
+    pare_model_free(j.model);
     if (status != PARE_OK) {
         pare_model_free(*out);
         *out = NULL;

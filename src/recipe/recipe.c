@@ -21,6 +21,7 @@ typedef struct run {
     pri_run_state state;
     char fingerprint[32];
     int rounds;
+    double begin; /* on the clock; earlier by what a run took before it was interrupted */
 } run;
 
 static pare_status add_point(run *r, int round)
@@ -150,10 +151,11 @@ static int epochs_of(const run *r, int round)
                                                               : r->recipe->epochs;
 }
 
-static pare_status save_state(const run *r)
+static pare_status save_state(run *r)
 {
     if (r->recipe->state == NULL)
         return PARE_OK;
+    r->state.seconds = pri_clock_s() - r->begin;
     return pri_run_save(&r->state, r->recipe->state, r->fingerprint, r->result);
 }
 
@@ -200,6 +202,16 @@ static pare_status prune_round(run *r, int round)
     return save_state(r);
 }
 
+/* What brings a pruned network back to its original (measured in bench/results/resnet56-cifar10.md). */
+static void set_hints(pare_train_options *options)
+{
+    options->distill = options->distill == 0 ? 1 : options->distill;
+    options->distill_inner = options->distill_inner == 0 ? 100 : options->distill_inner;
+    options->optimizer = options->optimizer == NULL ? "adamw" : options->optimizer;
+    options->weight_decay = options->weight_decay == 0 ? -1 : options->weight_decay;
+    options->freeze_norm = true;
+}
+
 static pare_status train_round(run *r, int round)
 {
     pare_train_options options = r->recipe->train;
@@ -209,7 +221,9 @@ static pare_status train_round(run *r, int round)
     options.epochs = epochs_of(r, round);
     if (options.epochs <= 0)
         return PARE_OK;
-    options.teacher = r->recipe->distill ? r->original : NULL;
+    options.teacher = r->recipe->distill || r->recipe->hints ? r->original : NULL;
+    if (r->recipe->hints)
+        set_hints(&options);
     options.seed += (uint64_t)round * 7919;
     if (r->recipe->state != NULL) {
         checkpoint = pri_run_path(r->ctx, r->recipe->state, ".train");
@@ -269,6 +283,7 @@ static pare_status start(run *r)
         PRI_TRY(pri_run_fingerprint(r->fingerprint, r->original, r->recipe, r->train, r->val));
         PRI_TRY(pri_run_load(&r->state, r->ctx, r->recipe->state, r->fingerprint, r->result,
                              r->rounds));
+        r->begin -= r->state.seconds;
     }
     if (r->state.model != NULL)
         return PARE_OK;
@@ -280,8 +295,8 @@ pare_status pare_run_recipe(pare_model **out, const pare_model *model, const par
                             const pare_data *val, const pare_recipe *recipe,
                             pare_recipe_result *result)
 {
-    const double begin = pri_clock_s();
-    run r = {.ctx = model->ctx,
+    run r = {.begin = pri_clock_s(),
+             .ctx = model->ctx,
              .original = model,
              .train = train,
              .val = val,
@@ -319,7 +334,7 @@ pare_status pare_run_recipe(pare_model **out, const pare_model *model, const par
     }
     *out = r.state.model;
     pri_reopen_shape(*out, model);
-    result->seconds = result->pruning.seconds = pri_clock_s() - begin;
+    result->seconds = result->pruning.seconds = pri_clock_s() - r.begin;
     return PARE_OK;
 }
 

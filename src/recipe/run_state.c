@@ -10,7 +10,6 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/file.h"
 #include "base/text.h"
@@ -63,7 +62,7 @@ pare_status pri_run_fingerprint(char text[32], const pare_model *model, const pa
                   p->reconstruct, (long long)p->calibration, p->no_fold, p->no_refit,
                   p->no_recalibrate, (unsigned long long)p->seed);
     pri_text_addf(&all, "%d %d %d %d %lld %a %a %a %s %a %a %a %a %a %a %d %llu", recipe->rounds,
-                  recipe->epochs, recipe->final_epochs, recipe->distill, (long long)t->batch,
+                  recipe->epochs, recipe->final_epochs, recipe->distill + 2 * recipe->hints, (long long)t->batch,
                   t->learning_rate, t->momentum, t->weight_decay,
                   t->schedule != NULL ? t->schedule : "", t->warmup, t->label_smoothing,
                   t->mask_weight, t->clip_norm, t->distill, t->temperature, t->keep_last,
@@ -71,11 +70,12 @@ pare_status pri_run_fingerprint(char text[32], const pare_model *model, const pa
     pri_text_addf(&all, " %d %d %a %a %a", t->augment.flip, t->augment.crop,
                   (double)t->augment.brightness, (double)t->augment.contrast,
                   (double)t->augment.noise);
-    const char *const words[] = {t->optimizer, t->loss, t->mask_loss, t->class_weights};
+    const char *const words[] = {t->optimizer, t->loss,      t->mask_loss, t->class_weights,
+                                 t->precision, p->precision};
     for (size_t k = 0; k < PRI_COUNT(words); k++)
         pri_text_addf(&all, " %s", words[k] != NULL ? words[k] : "-");
-    pri_text_addf(&all, " %a %a %d %a %d %d", t->beta2, t->average, t->early_stop, t->trim,
-                  t->trim_after, t->insert_norm);
+    pri_text_addf(&all, " %a %a %d %a %d %d %a %d", t->beta2, t->average, t->early_stop, t->trim,
+                  t->trim_after, t->insert_norm, t->distill_inner, t->freeze_norm);
     const pare_status status = pri_text_status(&all);
     h = hash(h, pri_text_get(&all), all.length);
     pri_text_clear(&all);
@@ -94,7 +94,7 @@ char *pri_run_path(pare_context *ctx, const char *prefix, const char *suffix)
     return path;
 }
 
-/* "FINGERPRINT ROUND PRUNED N_POINTS" and the points, "round rounds macs parameters accuracy miou nll"
+/* "FINGERPRINT ROUND PRUNED SECONDS N_POINTS" and the points, "round rounds macs parameters accuracy miou nll"
  * each; returns what follows them, NULL when the text is of another run. */
 static const char *read_points(pri_run_state *out, const char *text, const char *fingerprint,
                                pare_recipe_result *result, int rounds)
@@ -102,7 +102,8 @@ static const char *read_points(pri_run_state *out, const char *text, const char 
     char found[32];
     int pruned = 0, used = 0, n = 0;
 
-    if (sscanf(text, "%31s %d %d %d%n", found, &out->round, &pruned, &n, &used) != 4 ||
+    if (sscanf(text, "%31s %d %d %lf %d%n", found, &out->round, &pruned, &out->seconds, &n,
+               &used) != 5 ||
         strcmp(found, fingerprint) != 0 || out->round < 1 || out->round > rounds + 1 ||
         (out->round > rounds && pruned != 0) || n < 0 || n > rounds + 1)
         return NULL;
@@ -139,14 +140,16 @@ static const char *read_group(pare_pruned_group *group, const char *text)
     return text + used;
 }
 
-/* "UNITS REMOVED ORACLE RECALIBRATED N_GROUPS" and the groups; false when the text is not that. */
+/* "UNITS REMOVED ORACLE RECALIBRATED", seconds of scores, re-fit and reconstruction, "N_GROUPS" and the
+ * groups; false when the text is not that. */
 static bool read_pruning(pare_prune_result *out, pare_context *ctx, const char *text)
 {
     long long units, removed;
     int recalibrated, n, used = 0;
 
-    if (sscanf(text, " %lld %lld %lf %d %d%n", &units, &removed, &out->oracle, &recalibrated, &n,
-               &used) != 5 ||
+    if (sscanf(text, " %lld %lld %lf %d %lf %lf %lf %d%n", &units, &removed, &out->oracle,
+               &recalibrated, &out->score_seconds, &out->refit_seconds, &out->reconstruct_seconds,
+               &n, &used) != 8 ||
         n < 0 || (size_t)n > strlen(text))
         return false;
     out->units = units;
@@ -214,15 +217,16 @@ pare_status pri_run_save(const pri_run_state *state, const char *prefix, const c
     pri_text text;
 
     pri_text_init(&text, ctx);
-    pri_text_addf(&text, "%s %d %d %d", fingerprint, state->round, state->is_pruned,
-                  result->n_points);
+    pri_text_addf(&text, "%s %d %d %.17g %d", fingerprint, state->round, state->is_pruned,
+                  state->seconds, result->n_points);
     for (int i = 0; i < result->n_points; i++) {
         const pare_round *p = &result->points[i];
         pri_text_addf(&text, " %d %d %.17g %.17g %.17g %.17g %.17g", p->round, p->rounds, p->macs,
                       p->parameters, p->accuracy, p->miou, p->nll);
     }
-    pri_text_addf(&text, " %lld %lld %.17g %d %d", (long long)pruning->units,
+    pri_text_addf(&text, " %lld %lld %.17g %d %.17g %.17g %.17g %d", (long long)pruning->units,
                   (long long)pruning->removed, pruning->oracle, pruning->was_recalibrated,
+                  pruning->score_seconds, pruning->refit_seconds, pruning->reconstruct_seconds,
                   pruning->n_groups);
     for (int g = 0; g < pruning->n_groups; g++) {
         const pare_pruned_group *group = &pruning->groups[g];
@@ -242,22 +246,21 @@ pare_status pri_run_save(const pri_run_state *state, const char *prefix, const c
     return status;
 }
 
-static void remove_file(pare_context *ctx, const char *prefix, const char *suffix)
-{
-    char *path = pri_run_path(ctx, prefix, suffix);
-
-    if (path != NULL)
-        (void)unlink(path);
-    pri_free(path);
-}
-
 void pri_run_remove_training(pare_context *ctx, const char *prefix)
 {
-    remove_file(ctx, prefix, ".train");
+    char *path = pri_run_path(ctx, prefix, ".train");
+
+    if (path != NULL)
+        pri_file_remove(path);
+    pri_free(path);
 }
 
 void pri_run_remove(pare_context *ctx, const char *prefix)
 {
-    remove_file(ctx, prefix, ".round");
-    remove_file(ctx, prefix, ".train");
+    char *path = pri_run_path(ctx, prefix, ".round");
+
+    if (path != NULL)
+        pri_onnx_remove(ctx, path);
+    pri_free(path);
+    pri_run_remove_training(ctx, prefix);
 }

@@ -36,6 +36,11 @@ const char *pri_dtype_name(pri_dtype dtype)
     return dtypes[dtype].name;
 }
 
+pri_dtype pri_dtype_run(pri_dtype dtype)
+{
+    return dtype == PRI_F16 || dtype == PRI_BF16 || dtype == PRI_F64 ? PRI_F32 : dtype;
+}
+
 /* --- Shapes --- */
 
 pri_shape pri_shape_of(int rank, const int64_t *dims)
@@ -76,6 +81,21 @@ int64_t pri_shape_count(const pri_shape *shape)
             return -1;
     }
     return count;
+}
+
+bool pri_shape_is_sane(const pri_shape *shape)
+{
+    int64_t count = 1;
+
+    for (int i = 0; i < shape->rank; i++) {
+        if (shape->dims[i] < 0 || shape->dims[i] > INT64_C(1) << 40)
+            return false;
+        /* count is at most 2^40 */
+        if (shape->dims[i] > 1 && count > (INT64_C(1) << 40) / shape->dims[i])
+            return false;
+        count *= shape->dims[i] > 1 ? shape->dims[i] : 1;
+    }
+    return true;
 }
 
 int64_t pri_shape_span(const pri_shape *shape, int from, int to)
@@ -279,9 +299,28 @@ double pri_tensor_get(const pri_tensor *tensor, int64_t index)
     }
 }
 
+/* float32 to the other floats, to nearest even. */
+static pare_status narrow(pri_tensor **out, const pri_tensor *tensor, pri_dtype to)
+{
+    const float *from = tensor->data;
+
+    PRI_TRY(pri_tensor_new(out, tensor->ctx, to, &tensor->shape));
+    const int64_t count = pri_tensor_count(tensor);
+    for (int64_t i = 0; i < count; i++) {
+        if (to == PRI_F64)
+            ((double *)(*out)->data)[i] = (double)from[i];
+        else
+            ((uint16_t *)(*out)->data)[i] =
+                to == PRI_F16 ? pri_f32_to_f16(from[i]) : pri_f32_to_bf16(from[i]);
+    }
+    return PARE_OK;
+}
+
 pare_status pri_tensor_convert(pri_tensor **out, const pri_tensor *tensor, pri_dtype to)
 {
     *out = NULL;
+    if (tensor->dtype == PRI_F32 && pri_dtype_run(to) == PRI_F32 && to != PRI_F32)
+        return narrow(out, tensor, to);
     if (to != PRI_F32 && to != PRI_I64)
         return pri_fail(tensor->ctx, PARE_ERROR_UNSUPPORTED, "cannot convert tensors to %s",
                         pri_dtype_name(to));

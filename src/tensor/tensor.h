@@ -35,6 +35,8 @@ typedef enum pri_dtype {
 
 size_t pri_dtype_bytes(pri_dtype dtype);       /* 0 for strings and unknown types */
 const char *pri_dtype_name(pri_dtype dtype);   /* "float32", never NULL */
+/* The type that values of a file's type are computed in: float32 for all floats, otherwise its own. */
+pri_dtype pri_dtype_run(pri_dtype dtype);
 
 /* A dimension is >= 0, or PRI_DYNAMIC where a file leaves it open. */
 enum { PRI_DYNAMIC = -1 };
@@ -49,6 +51,9 @@ bool pri_shape_equal(const pri_shape *a, const pri_shape *b);
 bool pri_shape_is_static(const pri_shape *shape);
 /* Number of elements; -1 when a dimension is dynamic or the product overflows. */
 int64_t pri_shape_count(const pri_shape *shape);
+/* Whether every dimension is >= 0 and all products of them (0 counting as 1) stay far from overflow: at
+ * most 2^40 elements. Files may state anything. */
+bool pri_shape_is_sane(const pri_shape *shape);
 /* Product of dims[from .. to-1]. */
 int64_t pri_shape_span(const pri_shape *shape, int from, int to);
 /* "2x3x32x32" ("scalar" for rank 0, "?" for a dynamic dimension) into `text`; returns it. */
@@ -79,8 +84,8 @@ pare_status pri_tensor_new(pri_tensor **out, pare_context *ctx, pri_dtype dtype,
 pare_status pri_tensor_share(pri_tensor **out, const pri_tensor *tensor);
 /* Makes the data this tensor's alone, copying if it is shared: call before writing. */
 pare_status pri_tensor_own(pri_tensor *tensor);
-/* New float32 (or int64) tensor with the values of any numeric tensor. float16, bfloat16 and
- * float64 are converted; PARE_ERROR_UNSUPPORTED for strings. */
+/* New tensor with the values of another: any numeric one to float32 or int64, float32 to float16,
+ * bfloat16 (to nearest even) and float64; PARE_ERROR_UNSUPPORTED otherwise. */
 pare_status pri_tensor_convert(pri_tensor **out, const pri_tensor *tensor, pri_dtype to);
 /* New tensor with only the indices of `axis` whose keep[] is true (dims[axis] entries). */
 pare_status pri_tensor_slice(pri_tensor **out, const pri_tensor *tensor, int axis,

@@ -131,6 +131,7 @@ void pri_trainer_identify(pri_identity *out, const pri_trainer *trainer)
                               o->keep_last,
                               o->distill_inner,
                               o->freeze_norm,
+                              trainer->is_bf16,
                               o->average,
                               o->early_stop,
                               o->trim,

@@ -170,9 +170,9 @@ pare_status pri_view_match(int map[2], const pri_view *view, const pri_view *tea
 /* --- Watching --- */
 
 pare_status pri_watcher_open(pri_watcher *out, pri_view *view, int64_t batch,
-                             pri_value *const *taps, int n_taps)
+                             pri_value *const *taps, int n_taps, bool bf16)
 {
-    const pri_engine_options options = {.batch = batch, .taps = taps, .n_taps = n_taps};
+    const pri_engine_options options = {.batch = batch, .taps = taps, .n_taps = n_taps, .bf16 = bf16};
     pare_context *ctx = view->model->ctx;
 
     *out = (pri_watcher){.view = view, .batch = batch};

@@ -46,7 +46,7 @@ typedef struct pri_watcher {
 
 /* The view must outlive the watcher. Values of `taps` stay readable in the engine. */
 pare_status pri_watcher_open(pri_watcher *out, pri_view *view, int64_t batch,
-                             pri_value *const *taps, int n_taps);
+                             pri_value *const *taps, int n_taps, bool bf16);
 void pri_watcher_close(pri_watcher *watcher);
 /* Fills logits for images order[0 .. count-1], count <= batch. */
 pare_status pri_watcher_run(pri_watcher *watcher, const pare_data *data, const int64_t *order,

@@ -43,8 +43,8 @@ static pare_status divergence(double *out, const pri_view *teacher, const pare_m
         goto done;
     PRI_CHECK(pri_view_open(&own_view, model, data, NULL), status, done);
     PRI_CHECK(pri_view_match(map, &own_view, &other_view), status, done);
-    PRI_CHECK(pri_watcher_open(&own, &own_view, batch, NULL, 0), status, done);
-    PRI_CHECK(pri_watcher_open(&other, &other_view, batch, NULL, 0), status, done);
+    PRI_CHECK(pri_watcher_open(&own, &own_view, batch, NULL, 0, false), status, done);
+    PRI_CHECK(pri_watcher_open(&other, &other_view, batch, NULL, 0, false), status, done);
     for (int64_t at = 0; at < data->count; at += batch) {
         const int64_t count = pri_min_i64(batch, data->count - at);
         for (int64_t i = 0; i < count; i++)

@@ -85,6 +85,7 @@ pare_status pri_trainer_fill_options(pri_trainer *t, const pare_train_options *g
                         "label smoothing, distillation share and momentum lie between 0 and 1");
     PRI_TRY(check_shares(t));
     PRI_TRY(find_names(t));
+    PRI_TRY(pri_precision_parse(&t->is_bf16, t->ctx, o->precision));
     o->epochs = o->epochs == 0 ? 10 : o->epochs;
     o->batch = pri_min_i64(o->batch == 0 ? 64 : o->batch, t->train->count);
     o->learning_rate = or_default(o->learning_rate, t->optimizer->rate);

@@ -21,10 +21,11 @@ static pare_status open_teacher_view(pri_trainer *t)
                           pare_model_metadata(t->model, PRI_PREPROCESS_KEY)));
     PRI_TRY(pri_view_match(t->teacher_head, &t->view, &t->teacher_view));
     if (t->options.distill_inner > 0)
-        PRI_TRY(pri_twin_find(&t->twin, t->view.model, t->teacher_view.model, false));
+        PRI_TRY(pri_twin_find(&t->twin, t->view.model, t->teacher_view.model, true));
     if (t->options.distill_inner > 0 && t->twin.n_pairs == 0)
         pri_log(t->ctx, PARE_LOG_WARNING,
-                "model and teacher share no residual sum: inner values are not compared");
+                "model and teacher share no output and no residual sum: inner values are not "
+                "compared");
     return PARE_OK;
 }
 
@@ -36,6 +37,7 @@ static pare_status open_engines(pri_trainer *t)
                                         .training = !t->options.freeze_norm,
                                         .backward = true,
                                         .weight_gradients = true,
+                                        .bf16 = t->is_bf16,
                                         .taps = taps,
                                         .n_taps = t->twin.n_pairs};
 
@@ -46,7 +48,7 @@ static pare_status open_engines(pri_trainer *t)
     if (t->options.teacher == NULL)
         return PARE_OK;
     pri_twin_taps(&t->twin, taps, false);
-    PRI_TRY(pri_watcher_open(&t->teacher, &t->teacher_view, t->batch, taps, t->twin.n_pairs));
+    PRI_TRY(pri_watcher_open(&t->teacher, &t->teacher_view, t->batch, taps, t->twin.n_pairs, t->is_bf16));
     if (t->twin.n_pairs > 0 && pri_engine_batch(t->teacher.engine) != t->batch)
         return pri_fail(
             t->ctx, PARE_ERROR_SHAPE,

@@ -40,6 +40,7 @@ typedef struct pri_trainer {
     const pri_schedule *schedule;
     pri_objective objective;
     pri_view view;
+    bool is_bf16;
     pri_engine *engine;
     pri_view teacher_view;
     pri_watcher teacher;

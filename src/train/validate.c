@@ -24,7 +24,7 @@ static pare_status open_job(job *j)
     pare_context *ctx = j->view->model->ctx;
     int64_t scratch = 1;
 
-    PRI_TRY(pri_watcher_open(&j->watcher, j->view, j->batch, NULL, 0));
+    PRI_TRY(pri_watcher_open(&j->watcher, j->view, j->batch, NULL, 0, false));
     for (int k = 0; k < j->view->n_heads; k++) {
         const pri_head *head = &j->view->heads[k];
         const int64_t classes = pri_max_i64(head->classes, 2);

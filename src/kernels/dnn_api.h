@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * dnn_api.h - what versions 2 and 3 of oneDNN's C interface do differently.
+ *
+ * Included by dnn.c alone. Functions return oneDNN's own status.
+ */
+#ifndef PRI_DNN_API_H
+#define PRI_DNN_API_H
+
+#include <dnnl.h>
+
+#if DNNL_VERSION_MAJOR >= 3
+typedef dnnl_memory_desc_t memory_desc;
+#define MD(md) (md)
+
+static inline dnnl_status_t make_md(memory_desc *md, int rank, const int64_t *dims,
+                                    dnnl_data_type_t type, dnnl_format_tag_t tag)
+{
+    return dnnl_memory_desc_create_with_tag(md, rank, dims, type, tag);
+}
+
+static inline void drop_md(memory_desc *md)
+{
+    if (*md != NULL)
+        dnnl_memory_desc_destroy(*md);
+}
+
+static inline void append_post(dnnl_post_ops_t ops, dnnl_alg_kind_t kind, float alpha, float beta)
+{
+    dnnl_post_ops_append_eltwise(ops, kind, alpha, beta);
+}
+
+static inline void append_sum(dnnl_post_ops_t ops)
+{
+    dnnl_post_ops_append_sum(ops, 1.0f, 0, dnnl_data_type_undef);
+}
+#else
+typedef dnnl_memory_desc_t memory_desc;
+#define MD(md) (&(md))
+
+static inline dnnl_status_t make_md(memory_desc *md, int rank, const int64_t *dims,
+                                    dnnl_data_type_t type, dnnl_format_tag_t tag)
+{
+    return dnnl_memory_desc_init_by_tag(md, rank, dims, type, tag);
+}
+
+static inline void drop_md(memory_desc *md)
+{
+    (void)md;
+}
+
+static inline void append_post(dnnl_post_ops_t ops, dnnl_alg_kind_t kind, float alpha, float beta)
+{
+    dnnl_post_ops_append_eltwise(ops, 1.0f, kind, alpha, beta);
+}
+
+static inline void append_sum(dnnl_post_ops_t ops)
+{
+    dnnl_post_ops_append_sum(ops, 1.0f);
+}
+#endif
+
+/* Descriptors of one direction of a convolution; dilation 0 = dense, as oneDNN counts. */
+typedef struct conv_md {
+    const memory_desc *src, *dst, *weights, *bias;
+    const dnnl_dim_t *stride, *dilation, *pad_begin, *pad_end;
+} conv_md;
+
+static inline dnnl_status_t create_forward(dnnl_primitive_desc_t *pd, const conv_md *m,
+                                           dnnl_engine_t engine, dnnl_primitive_attr_t attr,
+                                           bool training)
+{
+    const dnnl_prop_kind_t kind = training ? dnnl_forward_training : dnnl_forward_inference;
+#if DNNL_VERSION_MAJOR >= 3
+    return dnnl_convolution_forward_primitive_desc_create(
+        pd, engine, kind, dnnl_convolution_direct, *m->src, *m->weights, *m->bias, *m->dst,
+        m->stride, m->dilation, m->pad_begin, m->pad_end, attr);
+#else
+    dnnl_convolution_desc_t desc;
+    const dnnl_status_t status = dnnl_dilated_convolution_forward_desc_init(
+        &desc, kind, dnnl_convolution_direct, m->src, m->weights, m->bias, m->dst, m->stride,
+        m->dilation, m->pad_begin, m->pad_end);
+    return status != dnnl_success ? status
+                                  : dnnl_primitive_desc_create(pd, &desc, attr, engine, NULL);
+#endif
+}
+
+static inline dnnl_status_t create_backward_data(dnnl_primitive_desc_t *pd, const conv_md *m,
+                                                 dnnl_engine_t engine, dnnl_primitive_attr_t attr,
+                                                 dnnl_primitive_desc_t hint)
+{
+#if DNNL_VERSION_MAJOR >= 3
+    return dnnl_convolution_backward_data_primitive_desc_create(
+        pd, engine, dnnl_convolution_direct, *m->src, *m->weights, *m->dst, m->stride, m->dilation,
+        m->pad_begin, m->pad_end, hint, attr);
+#else
+    dnnl_convolution_desc_t desc;
+    const dnnl_status_t status = dnnl_dilated_convolution_backward_data_desc_init(
+        &desc, dnnl_convolution_direct, m->src, m->weights, m->dst, m->stride, m->dilation,
+        m->pad_begin, m->pad_end);
+    return status != dnnl_success ? status
+                                  : dnnl_primitive_desc_create(pd, &desc, attr, engine, hint);
+#endif
+}
+
+static inline dnnl_status_t create_backward_weights(dnnl_primitive_desc_t *pd, const conv_md *m,
+                                                    dnnl_engine_t engine,
+                                                    dnnl_primitive_attr_t attr,
+                                                    dnnl_primitive_desc_t hint)
+{
+#if DNNL_VERSION_MAJOR >= 3
+    return dnnl_convolution_backward_weights_primitive_desc_create(
+        pd, engine, dnnl_convolution_direct, *m->src, *m->weights, *m->bias, *m->dst, m->stride,
+        m->dilation, m->pad_begin, m->pad_end, hint, attr);
+#else
+    dnnl_convolution_desc_t desc;
+    const dnnl_status_t status = dnnl_dilated_convolution_backward_weights_desc_init(
+        &desc, dnnl_convolution_direct, m->src, m->weights, m->bias, m->dst, m->stride, m->dilation,
+        m->pad_begin, m->pad_end);
+    return status != dnnl_success ? status
+                                  : dnnl_primitive_desc_create(pd, &desc, attr, engine, hint);
+#endif
+}
+
+#endif

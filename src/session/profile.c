@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * profile.c - time of every step of an engine.
+ *
+ * Steps are timed one by one within whole passes, so that each finds caches as it does in a run.
+ * Medians over passes: disturbances only ever make a step longer.
+ */
+#include <pare/run.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/random.h"
+#include "base/text.h"
+#include "metrics/run.h"
+
+enum { DEFAULT_ROUNDS = 20, MAX_ROUNDS = 100000, WARM_UP = 2 };
+
+typedef struct job {
+    pare_context *ctx;
+    pare_model *model; /* a copy: training writes running statistics */
+    pri_engine *engine;
+    int rounds, n_steps;
+    bool training;
+    /* seconds, rounds numbers each: the whole pass, then every step; likewise backward */
+    double *forward, *backward;
+} job;
+
+static int by_value(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+
+    return x < y ? -1 : x > y;
+}
+
+/* --- Passes --- */
+
+static pare_status pass_forward(job *j, int round)
+{
+    const double begin = pri_clock_s();
+    double last = begin;
+
+    for (int s = 0; s < j->n_steps; s++) {
+        PRI_TRY(pri_engine_run(j->engine, s, s + 1));
+        const double now = pri_clock_s();
+        if (round >= 0)
+            j->forward[(s + 1) * j->rounds + round] = now - last;
+        last = now;
+    }
+    if (round >= 0)
+        j->forward[round] = last - begin;
+    return PARE_OK;
+}
+
+static void fill_gradients(job *j)
+{
+    for (int k = 0; k < j->model->graph->n_outputs; k++) {
+        const pri_shape shape = pri_engine_output_shape(j->engine, k);
+        float *gradient = pri_engine_output_gradient(j->engine, k);
+        for (int64_t i = 0; gradient != NULL && i < pri_shape_count(&shape); i++)
+            gradient[i] = (float)pri_random_unit(2, PRI_STREAM_ORACLE, (uint64_t)i) - 0.5F;
+    }
+}
+
+static pare_status pass_backward(job *j, int round)
+{
+    fill_gradients(j);
+    pri_engine_zero_gradients(j->engine);
+    const double begin = pri_clock_s();
+    double last = begin;
+
+    for (int s = j->n_steps - 1; s >= 0; s--) {
+        PRI_TRY(pri_engine_run_back(j->engine, s, s + 1));
+        const double now = pri_clock_s();
+        if (round >= 0)
+            j->backward[(s + 1) * j->rounds + round] = now - last;
+        last = now;
+    }
+    if (round >= 0)
+        j->backward[round] = last - begin;
+    return PARE_OK;
+}
+
+static pare_status measure(job *j)
+{
+    const size_t count = (size_t)(j->n_steps + 1) * (size_t)j->rounds;
+
+    j->forward = pri_alloc(j->ctx, count, sizeof *j->forward);
+    j->backward = pri_alloc(j->ctx, count, sizeof *j->backward);
+    if (j->forward == NULL || j->backward == NULL)
+        return PARE_ERROR_MEMORY;
+    for (int r = -WARM_UP; r < j->rounds; r++) {
+        PRI_TRY(pri_check_cancel(j->ctx, "measuring"));
+        pri_fill_inputs(j->engine, j->model);
+        if (j->training)
+            pri_engine_refresh(j->engine); /* a training step finds changed weights */
+        PRI_TRY(pass_forward(j, r));
+        if (j->training)
+            PRI_TRY(pass_backward(j, r));
+        pri_progress(j->ctx, &(pare_progress){"bench", "", r < 0 ? 0 : r + 1, j->rounds, "rounds"});
+    }
+    for (int s = 0; s <= j->n_steps; s++) {
+        qsort(j->forward + s * j->rounds, (size_t)j->rounds, sizeof *j->forward, by_value);
+        qsort(j->backward + s * j->rounds, (size_t)j->rounds, sizeof *j->backward, by_value);
+    }
+    return PARE_OK;
+}
+
+/* --- Result --- */
+
+static double quantile(const job *j, const double *times, int row, double q)
+{
+    const double at = q * (j->rounds - 1);
+    const int low = (int)at, high = low + 1 < j->rounds ? low + 1 : low;
+    const double *sorted = times + row * j->rounds;
+
+    return sorted[low] + (at - low) * (sorted[high] - sorted[low]);
+}
+
+/* Name and operators of a step, each with a zero byte behind it. */
+static void add_names(pri_text *text, const job *j, int step)
+{
+    const pri_node *node = pri_engine_step_node(j->engine, step), *fused;
+
+    if (node == NULL) {
+        pri_text_addf(text, "%c(layout)%c", '\0', '\0');
+        return;
+    }
+    pri_text_addf(text, "%s%c%s", node->name[0] != '\0' ? node->name : node->outputs[0]->name, '\0',
+                  node->op_type);
+    for (int k = 0; (fused = pri_engine_step_fused(j->engine, step, k)) != NULL; k++)
+        pri_text_addf(text, "+%s", fused->op_type);
+    pri_text_addf(text, "%c", '\0');
+}
+
+static pare_status fill(pare_profile *out, const job *j)
+{
+    pri_text text;
+
+    out->batch = pri_engine_batch(j->engine);
+    out->rounds = j->rounds;
+    out->forward = quantile(j, j->forward, 0, 0.5);
+    out->forward_low = quantile(j, j->forward, 0, 0.25);
+    out->forward_high = quantile(j, j->forward, 0, 0.75);
+    out->backward = quantile(j, j->backward, 0, 0.5);
+    out->backward_low = quantile(j, j->backward, 0, 0.25);
+    out->backward_high = quantile(j, j->backward, 0, 0.75);
+    out->steps = pri_alloc(j->ctx, (size_t)j->n_steps + 1, sizeof *out->steps);
+    if (out->steps == NULL)
+        return PARE_ERROR_MEMORY;
+    pri_text_init(&text, j->ctx);
+    for (int s = 0; s < j->n_steps; s++)
+        add_names(&text, j, s);
+    out->text = pri_text_take(&text);
+    if (out->text == NULL && j->n_steps > 0)
+        return PARE_ERROR_MEMORY;
+    const char *at = out->text;
+    for (; out->n_steps < j->n_steps; out->n_steps++) {
+        pare_profile_step *step = &out->steps[out->n_steps];
+        step->name = at;
+        step->op_type = at += strlen(at) + 1;
+        at += strlen(at) + 1;
+        step->forward = quantile(j, j->forward, out->n_steps + 1, 0.5);
+        step->backward = quantile(j, j->backward, out->n_steps + 1, 0.5);
+    }
+    return PARE_OK;
+}
+
+static pare_status run(pare_profile *out, job *j, const pare_model *model,
+                       const pare_profile_options *options)
+{
+    if (options->batch < 0 || options->batch > INT32_MAX || options->rounds < 0 ||
+        options->rounds > MAX_ROUNDS)
+        return pri_fail(j->ctx, PARE_ERROR_ARGUMENT,
+                        "timing wants a batch of at least 1 and 1 to %d rounds", MAX_ROUNDS);
+    PRI_TRY(pare_model_clone(&j->model, model));
+    PRI_TRY(pri_batch_engine(&j->engine, j->model,
+                             (pri_engine_options){.batch = options->batch,
+                                                  .training = options->training,
+                                                  .backward = options->training,
+                                                  .weight_gradients = options->training}));
+    j->n_steps = pri_engine_steps(j->engine);
+    PRI_TRY(measure(j));
+    return fill(out, j);
+}
+
+pare_status pare_profile_model(pare_profile *out, const pare_model *model,
+                               const pare_profile_options *options)
+{
+    const pare_profile_options defaults = {0};
+
+    if (options == NULL)
+        options = &defaults;
+    job j = {.ctx = model->ctx,
+             .rounds = options->rounds > 0 ? options->rounds : DEFAULT_ROUNDS,
+             .training = options->training};
+    *out = (pare_profile){0};
+    const pare_status status = run(out, &j, model, options);
+    pri_free(j.forward);
+    pri_free(j.backward);
+    pri_engine_free(j.engine);
+    pare_model_free(j.model);
+    if (status != PARE_OK)
+        pare_profile_clear(out);
+    return status;
+}
+
+void pare_profile_clear(pare_profile *profile)
+{
+    pri_free(profile->steps);
+    pri_free(profile->text);
+    *profile = (pare_profile){0};
+}
