@@ -370,7 +370,7 @@ int cmd_train(int argc, char **argv)
          "images whose label training did not believe, as TSV"},
         {"--trim", 's', &a.trim, "SHARE", "leave out at most this share of them, say 2%"},
         {"--trim-after", 'i', &a.trim_after, "N",
-         "epochs before that; default: a third of them"},
+         "epochs before that; default: a third of them, at least 2"},
         {"--insert-norm", 'b', &a.insert_norm, NULL,
          "train with normalisations behind convolutions that have\nnone, and fold them back"},
         {"--force", 'b', &a.force, NULL, "replace an existing file"},

@@ -10,14 +10,15 @@
 #include "train/loss_terms.h"
 
 /* Sum of the weights of all labelled positions. */
-static double sum_weights(const pri_loss *loss, int64_t limit)
+static double sum_weights(const pri_loss *loss, const pri_loss_block *like)
 {
+    pri_loss_block block = *like;
     double sum = 0;
 
-    for (int64_t n = 0; n < loss->images; n++) {
+    for (block.image = 0; block.image < loss->images; block.image++) {
         for (int64_t p = 0; p < loss->positions; p++) {
-            const int64_t label = pri_loss_label(loss, n, p, limit);
-            sum += label >= 0 ? pri_loss_weight(loss, label) : 0;
+            double weight;
+            sum += pri_loss_label(loss, &block, p, &weight) >= 0 ? weight : 0;
         }
     }
     return sum;
@@ -52,10 +53,11 @@ double pri_loss_add_ce(const pri_loss *loss, const pri_loss_block *block)
 
     pri_loss_log_sums(z, loss->classes, stride, block->count, 1, max, log_sum);
     for (int64_t i = 0; i < block->count; i++) {
-        const int64_t label = pri_loss_label(loss, block->image, block->from + i, block->limit);
+        double weight;
+        const int64_t label = pri_loss_label(loss, block, block->from + i, &weight);
         if (label < 0)
             continue;
-        const double weight = pri_loss_weight(loss, label), factor = block->factor * weight;
+        const double factor = block->factor * weight;
         double mean = 0;
         for (int64_t k = 0; k < loss->classes && even > 0; k++)
             mean += z[k * stride + i] - max[i];
@@ -144,23 +146,29 @@ static double add_hard(const pri_loss *loss)
 {
     const pri_loss_mix plain = {.count = 1, .terms = {{.kind = 0, .weight = 1}}};
     const pri_loss_mix *mix = loss->mix.count > 0 ? &loss->mix : &plain;
-    const int64_t limit = pri_loss_label_limit(mix, loss->classes);
-    const double labelled = sum_weights(loss, limit);
+    pri_loss_block block = {.limit = pri_loss_label_limit(mix, loss->classes)};
+    const int n_passes = loss->weights != NULL ? 2 : 1;
     const pri_loss_kind *kinds;
-    double total = 0;
+    double labelled = 0, total = 0;
 
+    for (int pass = 0; pass < n_passes; pass++) {
+        block.is_second = pass == 1;
+        labelled += sum_weights(loss, &block);
+    }
     pri_loss_kinds(&kinds);
     for (int t = 0; t < mix->count && labelled > 0; t++) {
         const pri_loss_kind *kind = &kinds[mix->terms[t].kind];
-        const double weight = loss->hard * mix->terms[t].weight;
-        pri_loss_block block = {
-            .limit = limit, .parameter = mix->terms[t].parameter, .factor = weight};
+        block.parameter = mix->terms[t].parameter;
+        block.factor = loss->hard * mix->terms[t].weight;
         if (kind->whole != NULL) {
-            total += weight * kind->whole(loss, &block);
+            total += block.factor * kind->whole(loss, &block);
             continue;
         }
         block.factor /= labelled;
-        total += block.factor * sum_blocks(loss, &block, kind->add);
+        for (int pass = 0; pass < n_passes; pass++) {
+            block.is_second = pass == 1;
+            total += block.factor * sum_blocks(loss, &block, kind->add);
+        }
     }
     return total;
 }

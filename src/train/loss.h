@@ -27,6 +27,9 @@ typedef struct pri_loss {
     const float *teacher;       /* logits of the teacher, or NULL */
     const int32_t *labels;      /* class of each image, negative: none; NULL without */
     const uint8_t *masks;       /* class of each position, PARE_IGNORE: none; NULL without */
+    const int32_t *labels2;     /* of blended images the other class of each, as labels; or NULL */
+    const uint8_t *masks2;      /* the same of positions */
+    const float *weights;       /* of images: share of labels and masks in the target; NULL: 1 */
     pri_loss_mix mix;           /* what labels and masks are compared by */
     const float *class_weights; /* factor of positions of each class; NULL: 1 */
     double smoothing;           /* share of the target spread over all classes (cross-entropy) */
@@ -57,6 +60,8 @@ int64_t pri_loss_scratch(int64_t images, int64_t classes);
  *            (Milletari et al. 2016 with plain sums as in Drozdzal et al. 2016, over the batch; 1
  * is Laplace's correction; one output: p = sigmoid(z) and its complement are the classes)
  *
+ * A blended image counts for its first label by its share and for its second by the rest, as a
+ * whole for the first where it has no second; for Dice it is of the class with the larger share.
  * The result does not depend on the number of threads. A label that is no class counts as none. */
 double pri_loss_compute(const pri_loss *loss);
 

@@ -17,12 +17,31 @@ typedef struct block {
     float max[PRI_LOSS_BLOCK], log_sum[PRI_LOSS_BLOCK];
 } block;
 
+/* The label with the larger share of a blended image. */
+static int64_t main_label(const pri_loss *loss, int64_t n, int64_t p, int64_t limit)
+{
+    pri_loss_block at = {.image = n, .limit = limit};
+    double weight;
+    const int64_t first = pri_loss_label(loss, &at, p, &weight);
+
+    if (loss->weights == NULL || loss->weights[n] >= 0.5f)
+        return first;
+    at.is_second = true;
+    const int64_t second = pri_loss_label(loss, &at, p, &weight);
+    return second >= 0 ? second : first;
+}
+
+static double class_weight(const pri_loss *loss, int64_t k)
+{
+    return loss->class_weights != NULL ? loss->class_weights[k] : 1;
+}
+
 static void look(block *b, const pri_loss *loss, int64_t n, int64_t from, int64_t limit)
 {
     b->first = n * loss->classes * loss->positions + from;
     b->count = pri_min_i64(PRI_LOSS_BLOCK, loss->positions - from);
     for (int64_t i = 0; i < b->count; i++)
-        b->label[i] = pri_loss_label(loss, n, from + i, limit);
+        b->label[i] = main_label(loss, n, from + i, limit);
     if (loss->classes > 1)
         pri_loss_log_sums(loss->logits + b->first, loss->classes, loss->positions, b->count, 1,
                           b->max, b->log_sum);
@@ -99,11 +118,11 @@ double pri_loss_dice(const pri_loss *loss, const pri_loss_block *like)
             sums[j] += sums[n * row + j];
     }
     for (int64_t k = 0; k < classes; k++)
-        occurring += sums[3 * k + 2] > 0 ? pri_loss_weight(loss, k) : 0;
+        occurring += sums[3 * k + 2] > 0 ? class_weight(loss, k) : 0;
     for (int64_t k = 0; k < classes; k++) {
         const double above = 2 * sums[3 * k] + 1, below = sums[3 * k + 1] + sums[3 * k + 2] + 1;
         const bool counts = sums[3 * k + 2] > 0 && occurring > 0;
-        const double weight = counts ? pri_loss_weight(loss, k) / occurring : 0;
+        const double weight = counts ? class_weight(loss, k) / occurring : 0;
         total += weight * (1 - above / below);
         sums[3 * k] = weight * above / (below * below);
         sums[3 * k + 1] = sums[3 * k] - 2 * weight / below;

@@ -102,10 +102,10 @@ double pri_loss_add_focal(const pri_loss *loss, const pri_loss_block *block)
 
     pri_loss_log_sums(z, loss->classes, stride, block->count, 1, max, log_sum);
     for (int64_t i = 0; i < block->count; i++) {
-        const int64_t label = pri_loss_label(loss, block->image, block->from + i, block->limit);
+        double weight;
+        const int64_t label = pri_loss_label(loss, block, block->from + i, &weight);
         if (label < 0)
             continue;
-        const double weight = pri_loss_weight(loss, label);
         const double log_p = z[label * stride + i] - max[i] - log_sum[i];
         const double p = exp(log_p), q = fmax(1 - p, 1e-12), power = pow(q, gamma);
         total -= weight * power * log_p;
@@ -131,10 +131,11 @@ double pri_loss_add_bce(const pri_loss *loss, const pri_loss_block *block)
     double total = 0;
 
     for (int64_t i = 0; i < block->count; i++) {
-        const int64_t label = pri_loss_label(loss, block->image, block->from + i, block->limit);
+        double weight;
+        const int64_t label = pri_loss_label(loss, block, block->from + i, &weight);
         if (label < 0)
             continue;
-        const double weight = share * pri_loss_weight(loss, label);
+        weight *= share;
         for (int64_t k = 0; k < loss->classes; k++) {
             const int64_t at = block->first + k * loss->positions + i;
             const double z = loss->logits[at], t = target(loss, label, k), small = exp(-fabs(z));
@@ -153,10 +154,11 @@ double pri_loss_add_mse(const pri_loss *loss, const pri_loss_block *block)
     double total = 0;
 
     for (int64_t i = 0; i < block->count; i++) {
-        const int64_t label = pri_loss_label(loss, block->image, block->from + i, block->limit);
+        double weight;
+        const int64_t label = pri_loss_label(loss, block, block->from + i, &weight);
         if (label < 0)
             continue;
-        const double weight = share * pri_loss_weight(loss, label);
+        weight *= share;
         for (int64_t k = 0; k < loss->classes; k++) {
             const int64_t at = block->first + k * loss->positions + i;
             const double difference = loss->logits[at] - target(loss, label, k);

@@ -15,6 +15,7 @@ typedef struct pri_loss_block {
     int64_t image, from, count; /* count <= PRI_LOSS_BLOCK */
     int64_t first;              /* of class 0 and position `from` in logits and gradient */
     int64_t limit;              /* labels are below */
+    bool is_second;             /* counts for the second labels of blended images */
     double factor;              /* of the gradient */
     double parameter;
 } pri_loss_block;
@@ -33,21 +34,35 @@ typedef struct pri_loss_kind {
 
 int pri_loss_kinds(const pri_loss_kind **out);
 
-/* Class of position p of image n, or -1. */
-static inline int64_t pri_loss_label(const pri_loss *loss, int64_t n, int64_t p, int64_t limit)
+static inline int64_t pri_loss_class(const pri_loss *loss, const int32_t *labels,
+                                     const uint8_t *masks, int64_t n, int64_t p)
 {
-    int64_t label = -1;
-
-    if (loss->labels != NULL)
-        label = loss->labels[n];
-    else if (loss->masks != NULL && loss->masks[n * loss->positions + p] != PARE_IGNORE)
-        label = loss->masks[n * loss->positions + p];
-    return label < limit ? label : -1;
+    if (labels != NULL)
+        return labels[n];
+    const uint8_t class = masks != NULL ? masks[n * loss->positions + p] : PARE_IGNORE;
+    return class != PARE_IGNORE ? class : -1;
 }
 
-static inline double pri_loss_weight(const pri_loss *loss, int64_t label)
+/* Class of position p of image n as the first or second label says, and what it weighs with its
+ * class and share; -1: none. */
+static inline int64_t pri_loss_label(const pri_loss *loss, const pri_loss_block *block, int64_t p,
+                                     double *weight)
 {
-    return loss->class_weights != NULL ? loss->class_weights[label] : 1;
+    const int64_t n = block->image;
+    int64_t label = pri_loss_class(loss, loss->labels, loss->masks, n, p), other = -1;
+
+    if (label < 0 || label >= block->limit)
+        return -1;
+    if (loss->weights != NULL)
+        other = pri_loss_class(loss, loss->labels2, loss->masks2, n, p);
+    const bool has_other = other >= 0 && other < block->limit;
+    const double share = has_other ? (double)loss->weights[n] : 1;
+    if (block->is_second && !has_other)
+        return -1;
+    label = block->is_second ? other : label;
+    *weight = (block->is_second ? 1 - share : share) *
+              (loss->class_weights != NULL ? (double)loss->class_weights[label] : 1);
+    return label;
 }
 
 /* max[i] and log(sum_k exp((z_k - max) * heat)) of `count` neighbouring positions. */

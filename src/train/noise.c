@@ -12,7 +12,7 @@ pare_status pri_noise_open(pri_noise *out, const pri_view *view, const pare_data
 {
     bool has_classes = false;
 
-    *out = (pri_noise){.count = data->count};
+    *out = (pri_noise){.count = data->count, .labels = data->labels};
     for (int k = 0; k < view->n_heads; k++)
         has_classes = has_classes || (!view->heads[k].is_mask && view->heads[k].classes > 1);
     if (data->labels == NULL || !has_classes)
@@ -73,6 +73,11 @@ typedef struct rank {
     int64_t image;
 } rank;
 
+static bool is_doubtful(const pri_noise *noise, const rank *ranked)
+{
+    return ranked->margin < 0 && noise->samples[ranked->image].said != noise->labels[ranked->image];
+}
+
 static int compare_ranks(const void *a, const void *b)
 {
     const rank *x = a, *y = b;
@@ -101,7 +106,9 @@ pare_status pri_noise_trim(pri_noise *noise, pare_context *ctx, double share)
 
     if (ranks == NULL)
         return PARE_ERROR_MEMORY;
-    for (int64_t i = 0; i < most && ranks[i].margin < 0; i++) {
+    for (int64_t i = 0; i < noise->count && noise->dropped < most; i++) {
+        if (!is_doubtful(noise, &ranks[i]))
+            continue;
         noise->samples[ranks[i].image].is_dropped = 1;
         noise->dropped++;
     }
@@ -134,7 +141,7 @@ pare_status pri_noise_write(const pri_noise *noise, const pare_data *data, const
                  "image\tlabel\tnetwork_says\tmean_margin\tmean_loss\ttimes_seen\tleft_out\n");
     for (int64_t i = 0; i < noise->count; i++) {
         const pri_sample *sample = &noise->samples[ranks[i].image];
-        if (!(ranks[i].margin < 0) && !sample->is_dropped)
+        if (!is_doubtful(noise, &ranks[i]) && !sample->is_dropped)
             continue;
         pri_text_addf(&text, "%lld\t%d\t%d\t%.4f\t%.4f\t%d\t%s\n", (long long)ranks[i].image,
                       (int)data->labels[ranks[i].image], (int)sample->said, ranks[i].margin,

@@ -5,8 +5,9 @@
  * Every time an image is trained on, the margin of its label is noted: the logit of the label
  * less the largest of the others, and its cross-entropy. The mean margin over the run is the area
  * under the margin of Pleiss et al. 2020: images that others of their class speak for gain it
- * early, while a wrong label is fought by all images of the true class. Below zero, the network
- * preferred another class to the label on the average of the run.
+ * early, while a wrong label is fought by all images of the true class. A label is doubtful when
+ * the network preferred another class on the average of the run (mean margin below zero) and still
+ * did when it last saw the image: what was hard at first and has been learnt since is not.
  */
 #ifndef PRI_NOISE_H
 #define PRI_NOISE_H
@@ -24,7 +25,8 @@ typedef struct pri_sample {
 } pri_sample;
 
 typedef struct pri_noise {
-    pri_sample *samples; /* an image of the training set each; NULL: nothing is watched */
+    pri_sample *samples;   /* an image of the training set each; NULL: nothing is watched */
+    const int32_t *labels; /* of the training set */
     int64_t count, dropped;
 } pri_noise;
 
@@ -34,11 +36,11 @@ void pri_noise_close(pri_noise *noise);
 /* Notes a batch of logits (classes a row); images without a label are left out. */
 void pri_noise_note(pri_noise *noise, const float *logits, int64_t classes, const int32_t *labels,
                     const int64_t *order, int64_t count);
-/* Drops the `share` of all images with the smallest mean margins, those below zero only. */
+/* Drops the images of doubtful label with the smallest mean margins, at most `share` of all. */
 pare_status pri_noise_trim(pri_noise *noise, pare_context *ctx, double share);
 /* Takes dropped images out of an order of all; returns how many are left. */
 int64_t pri_noise_filter(const pri_noise *noise, int64_t *order, int64_t count);
-/* Writes the images whose mean margin is below zero and the dropped ones, worst first. */
+/* Writes the images of doubtful label and the dropped ones, smallest mean margin first. */
 pare_status pri_noise_write(const pri_noise *noise, const pare_data *data, const char *path);
 
 #endif

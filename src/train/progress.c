@@ -17,7 +17,10 @@ pare_status pri_trainer_watch(pri_trainer *t, double loss)
                         "smaller learning rate",
                         t->position.first_loss, loss, (long long)t->position.step + 1,
                         (long long)t->position.epoch + 1);
-    for (int k = 0; k < t->view.n_heads && t->noise.samples != NULL; k++) {
+    /* in the first of many epochs the network knows nothing yet */
+    const bool is_early =
+        t->position.epoch == 0 && t->options.epochs > 2 && t->options.trim_after > 1;
+    for (int k = 0; k < t->view.n_heads && t->noise.samples != NULL && !is_early; k++) {
         if (!t->view.heads[k].is_mask)
             pri_noise_note(&t->noise, pri_engine_output(t->engine, k), t->view.heads[k].classes,
                            t->labels, t->order, t->batch);

@@ -92,7 +92,7 @@ pare_status pri_trainer_fill_options(pri_trainer *t, const pare_train_options *g
     o->momentum = or_default(o->momentum, 0.9);
     o->weight_decay = or_default(o->weight_decay, t->optimizer->decay);
     o->beta2 = or_default(o->beta2, 0.999);
-    o->trim_after = o->trim_after > 0 ? o->trim_after : o->epochs / 3 > 1 ? o->epochs / 3 : 1;
+    o->trim_after = o->trim_after > 0 ? o->trim_after : o->epochs / 3 > 2 ? o->epochs / 3 : 2;
     o->mask_weight = or_default(o->mask_weight, 1);
     o->distill = o->teacher != NULL ? or_default(o->distill, 0.7) : 0;
     o->distill_inner = o->teacher != NULL ? o->distill_inner : 0;

@@ -163,6 +163,42 @@ static void every_term_agrees_with_finite_differences(void **state)
     }
 }
 
+/* Blended images: shares of two labels. */
+static void blended_labels_count_by_their_shares(void **state)
+{
+    static const char *const mixes[] = {"ce", "focal", "bce+mse", "dice"};
+    static const float shares[N] = {0.75f, 0.3f, 1};
+    static uint8_t others[N * P];
+    const float two[2] = {0, (float)log(3)}, share = 0.75f;
+    const int32_t yes = 1, no = 0, none = -1;
+
+    (void)state;
+    for (int i = 0; i < N * P; i++)
+        others[i] = i % 11 == 0 ? PARE_IGNORE : (uint8_t)(i % 3);
+    for (size_t k = 0; k < PRI_COUNT(mixes); k++) {
+        pri_loss loss = random_loss(mixes[k], K, 40);
+        loss.masks2 = others;
+        loss.weights = shares;
+        check_gradient(&loss, logits, N * K * P);
+    }
+    pri_loss loss = {.images = 1,
+                     .classes = 2,
+                     .positions = 1,
+                     .logits = two,
+                     .labels = &yes,
+                     .labels2 = &no,
+                     .weights = &share,
+                     .hard = 1,
+                     .temperature = 1,
+                     .partial = scratch};
+    assert_true(fabs(pri_loss_compute(&loss) - (0.75 * log(4.0 / 3) + 0.25 * log(4))) < 1e-6);
+    loss.labels2 = &none;
+    assert_true(fabs(pri_loss_compute(&loss) - log(4.0 / 3)) < 1e-6);
+    loss.labels = &none;
+    loss.labels2 = &no;
+    assert_true(pri_loss_compute(&loss) == 0);
+}
+
 static double value_of(const char *mix, int64_t classes, const float *z, int32_t label)
 {
     pri_loss loss = {.images = 1,
@@ -242,6 +278,7 @@ int main(void)
         cmocka_unit_test(loss_gradients_agree_with_finite_differences),
         cmocka_unit_test(losses_are_what_the_formulas_say),
         cmocka_unit_test(every_term_agrees_with_finite_differences),
+        cmocka_unit_test(blended_labels_count_by_their_shares),
         cmocka_unit_test(terms_are_what_the_formulas_say),
         cmocka_unit_test(class_weights_weigh_a_mean),
         cmocka_unit_test(losses_are_read_or_refused),

@@ -50,7 +50,7 @@ static void trimming_takes_the_worst_and_only_doubtful_ones(void **state)
     (void)state;
     test_ok(ctx, pri_noise_open(&noise, &with_classes, data));
     for (int i = 0; i < 10; i++) {
-        noise.samples[i] = (pri_sample){.margin = i - 2.5, .seen = 2};
+        noise.samples[i] = (pri_sample){.margin = i - 2.5, .seen = 2, .said = 9};
         order[i] = 9 - i;
     }
     test_ok(ctx, pri_noise_trim(&noise, ctx, 0.2));
@@ -61,6 +61,12 @@ static void trimming_takes_the_worst_and_only_doubtful_ones(void **state)
     noise.dropped = 0;
     test_ok(ctx, pri_noise_trim(&noise, ctx, 0.5)); /* five may go, three are doubtful */
     assert_int_equal(noise.dropped, 3);
+    for (int i = 0; i < 3; i++)
+        noise.samples[i].is_dropped = 0;
+    noise.dropped = 0;
+    noise.samples[1].said = data->labels[1]; /* learnt since */
+    test_ok(ctx, pri_noise_trim(&noise, ctx, 0.5));
+    assert_true(noise.dropped == 2 && !noise.samples[1].is_dropped);
     pri_noise_close(&noise);
     pare_data_free(data);
     pare_context_free(ctx);

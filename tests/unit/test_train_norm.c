@@ -120,6 +120,47 @@ static void training_with_them_gives_a_plain_model(void **state)
     pare_context_free(ctx);
 }
 
+static void cancel_at(void *user, const pare_progress *progress)
+{
+    if (strcmp(progress->stage, "train") == 0 && progress->done == 6)
+        pare_context_cancel(user);
+}
+
+/* What is inserted is the same each time, so that a checkpoint fits; a model whose training was
+ * interrupted is as it was. */
+static void an_interrupted_training_with_them_goes_on(void **state)
+{
+    const char *folder = test_folder();
+    pare_train_options options = {
+        .epochs = 3, .batch = 16, .learning_rate = 0.05, .insert_norm = true};
+    pare_context *ctx = test_context(), *first = test_context();
+    pare_model *whole = bare_network(ctx), *stopped = bare_network(first);
+    pare_model *resumed = bare_network(ctx), *fresh = bare_network(ctx);
+    pare_data *data = train_images(ctx, IMAGES, 1, true);
+    char path[600];
+
+    (void)state;
+    snprintf(path, sizeof path, "%s/run", folder);
+    test_ok(ctx, pare_train(whole, data, NULL, &options, NULL));
+    options.checkpoint = path;
+    options.resume = true;
+    pare_context_set_progress(first, cancel_at, first);
+    pare_data *same = train_images(first, IMAGES, 1, true);
+    assert_int_equal(pare_train(stopped, same, NULL, &options, NULL), PARE_ERROR_CANCELLED);
+    assert_same_weights(stopped, fresh, true);
+    test_ok(ctx, pare_train(resumed, data, NULL, &options, NULL));
+    assert_same_weights(resumed, whole, true);
+    assert_int_equal(count_nodes(resumed, "BatchNormalization"), 0);
+    pare_model *const models[] = {whole, stopped, resumed, fresh};
+    for (size_t i = 0; i < PRI_COUNT(models); i++)
+        pare_model_free(models[i]);
+    pare_data_free(data);
+    pare_data_free(same);
+    pare_context_free(first);
+    pare_context_free(ctx);
+    test_remove_folder(folder);
+}
+
 /* Memory that runs out at any place is reported and leaks nothing. */
 static void short_memory_is_reported(void **state)
 {
@@ -192,6 +233,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(inserting_and_folding_leave_the_function),
         cmocka_unit_test(training_with_them_gives_a_plain_model),
+        cmocka_unit_test(an_interrupted_training_with_them_goes_on),
         cmocka_unit_test(short_memory_is_reported),
         cmocka_unit_test(a_folded_resnet_stays_what_it_is),
     };
