@@ -232,10 +232,11 @@ pare_status pri_reconstruct(pare_model *model, pare_model *original, const pare_
         if (status == PARE_OK)
             status = forward(&s, s.order, seed, false);
         if (status == PARE_OK)
-            status = pri_twin_measure(&s.twin, s.teacher);
+            status = pri_twin_measure(&s.twin, s.engine, s.teacher);
         if (status == PARE_OK)
             status = run(&s, passes, seed);
     }
+    pri_twin_clear(&s.twin);
     pri_engine_free(s.engine);
     pri_engine_free(s.teacher);
     pri_free(s.weights);

@@ -83,7 +83,7 @@ static pare_status make_buffers(pri_trainer *t)
     return pri_average_open(&t->average, t->ctx, &t->state, t->options.average);
 }
 
-/* The scale of the teacher's inner values, from the first images. */
+/* Which channels of inner values go together, and their scale, from the first images. */
 static pare_status measure_twin(pri_trainer *t)
 {
     if (t->twin.n_pairs == 0)
@@ -91,7 +91,12 @@ static pare_status measure_twin(pri_trainer *t)
     for (int64_t i = 0; i < t->batch; i++)
         t->order[i] = i % t->train->count;
     PRI_TRY(pri_watcher_run(&t->teacher, t->train, t->order, t->batch, NULL, 0));
-    return pri_twin_measure(&t->twin, t->teacher.engine);
+    pri_data_batch(t->train, &t->view.preprocess, t->order, t->batch, NULL, 0,
+                   pri_engine_input(t->engine, 0), NULL, NULL);
+    pri_engine_set_momentum(t->engine, 1); /* a look that leaves running statistics alone */
+    PRI_TRY(pri_engine_forward(t->engine));
+    pri_engine_set_momentum(t->engine, -1);
+    return pri_twin_measure(&t->twin, t->engine, t->teacher.engine);
 }
 
 static pare_status open_trainer(pri_trainer *t, pare_model *model,
@@ -120,6 +125,7 @@ static pare_status open_trainer(pri_trainer *t, pare_model *model,
 
 static void close_trainer(pri_trainer *t)
 {
+    pri_twin_clear(&t->twin);
     pri_watcher_close(&t->teacher);
     pri_view_close(&t->teacher_view);
     pri_engine_free(t->engine);

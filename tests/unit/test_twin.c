@@ -82,11 +82,14 @@ static void open_pair(pair_of_engines *p, pare_context *ctx, bool outputs)
     test_ok(ctx, pri_engine_new(&p->engine, p->own, &options));
     fill(p->teacher);
     test_ok(ctx, pri_engine_forward(p->teacher));
-    test_ok(ctx, pri_twin_measure(&p->twin, p->teacher));
+    fill(p->engine);
+    test_ok(ctx, pri_engine_forward(p->engine));
+    test_ok(ctx, pri_twin_measure(&p->twin, p->engine, p->teacher));
 }
 
 static void close_pair(pair_of_engines *p)
 {
+    pri_twin_clear(&p->twin);
     pri_engine_free(p->engine);
     pri_engine_free(p->teacher);
     pare_model_free(p->own);
@@ -155,6 +158,66 @@ static void gradients_are_those_of_the_loss(void **state)
     close_pair(&p);
 }
 
+/* Rows of the first convolution's weights, which no repair touched, tell which channels are left.
+ */
+static int64_t channel_in(const pare_model *original, const pare_model *pruned, int64_t channel)
+{
+    const pri_tensor *w[2] = {NULL, NULL};
+    const pare_model *const models[] = {original, pruned};
+
+    for (int k = 0; k < 2; k++) {
+        for (int n = models[k]->graph->n_nodes - 1; n >= 0; n--) {
+            if (strcmp(models[k]->graph->nodes[n]->op_type, "Conv") == 0)
+                w[k] = models[k]->graph->nodes[n]->inputs[1]->constant;
+        }
+    }
+    const size_t row = (size_t)pri_shape_span(&w[0]->shape, 1, 4) * sizeof(float);
+    for (int64_t c = 0; c < w[0]->shape.dims[0]; c++) {
+        if (memcmp((const char *)w[0]->data + (size_t)c * row,
+                   (const char *)w[1]->data + (size_t)channel * row, row) == 0)
+            return c;
+    }
+    return -1;
+}
+
+static void channels_that_are_left_find_their_own(void **state)
+{
+    pare_context *ctx = *state;
+    const pare_prune_options options = {.strategy = PARE_RANDOM,
+                                        .target = {PARE_CHANNELS, 0.8, true},
+                                        .no_refit = true,
+                                        .no_fold = true,
+                                        .seed = 4};
+    pair_of_engines p = {.other = resnet(ctx, 1)};
+    pare_prune_result result = {0};
+    pri_value *taps[PRI_TWIN_PAIRS];
+    int n_checked = 0;
+
+    test_ok(ctx, pare_prune(&p.own, p.other, NULL, &options, &result));
+    pare_prune_result_clear(&result);
+    test_ok(ctx, pri_twin_find(&p.twin, p.own, p.other, true));
+    assert_int_equal(p.twin.n_pairs, 1 + SUMS);
+    pri_engine_options engine = {.batch = 8, .taps = taps, .n_taps = p.twin.n_pairs};
+    pri_twin_taps(&p.twin, taps, false);
+    test_ok(ctx, pri_engine_new(&p.teacher, p.other, &engine));
+    pri_twin_taps(&p.twin, taps, true);
+    test_ok(ctx, pri_engine_new(&p.engine, p.own, &engine));
+    fill(p.engine);
+    fill(p.teacher);
+    test_ok(ctx, pri_engine_forward(p.engine));
+    test_ok(ctx, pri_engine_forward(p.teacher));
+    test_ok(ctx, pri_twin_measure(&p.twin, p.engine, p.teacher));
+    const pri_twin_pair *first = &p.twin.pairs[1];
+    pri_tap tap;
+    test_ok(ctx, pri_engine_tap(p.engine, 1, &tap));
+    assert_non_null(first->kept);
+    assert_true(first->weight > 0);
+    for (int64_t c = 0; c < tap.shape.dims[1]; c++, n_checked++)
+        assert_int_equal(first->kept[c], channel_in(p.other, p.own, c));
+    assert_in_range(n_checked, 2, 15);
+    close_pair(&p);
+}
+
 static double distance(pare_context *ctx, pare_model *own, pare_model *other, const pare_data *data)
 {
     pri_value *taps[PRI_TWIN_PAIRS];
@@ -176,8 +239,9 @@ static double distance(pare_context *ctx, pare_model *own, pare_model *other, co
                        NULL, NULL);
         test_ok(ctx, pri_engine_forward(engines[k]));
     }
-    test_ok(ctx, pri_twin_measure(&twin, engines[1]));
+    test_ok(ctx, pri_twin_measure(&twin, engines[0], engines[1]));
     test_ok(ctx, pri_twin_compare(&loss, &twin, engines[0], engines[1], 1, false));
+    pri_twin_clear(&twin);
     pri_engine_free(engines[0]);
     pri_engine_free(engines[1]);
     return loss;
@@ -253,6 +317,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sums_and_outputs_are_paired_by_name_and_shape),
         cmocka_unit_test(gradients_are_those_of_the_loss),
+        cmocka_unit_test(channels_that_are_left_find_their_own),
         cmocka_unit_test(inner_values_teach_and_frozen_statistics_stay)};
 
     return cmocka_run_group_tests(tests, setup, teardown);
