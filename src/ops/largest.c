@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* order.c - which elements of a line are largest: ArgMax, ArgMin, TopK, Hardmax. */
+/* largest.c - which elements of a line are largest: ArgMax, ArgMin, TopK, Hardmax. */
 #include <stdlib.h>
 #include <string.h>
 
