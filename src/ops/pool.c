@@ -117,15 +117,34 @@ static place place_of(const pri_call *call, const pri_window *w, const int64_t i
             for (int64_t w_ = (pl).axis[2].from, index = (d_ * (in)[1] + h_) * (in)[2] + w_;       \
                  w_ < (pl).axis[2].to; w_ += (pl).axis[2].step, index += (pl).axis[2].step)
 
+/* Channels side by side; without branches, so that compilers use vectors. */
+PRI_CLONES static void take_largest(float *restrict y, const float *restrict x, int64_t count)
+{
+    for (int64_t c = 0; c < count; c++)
+        y[c] = x[c] > y[c] ? x[c] : y[c];
+}
+
+PRI_CLONES static void add(float *restrict y, const float *restrict x, int64_t count)
+{
+    for (int64_t c = 0; c < count; c++)
+        y[c] += x[c];
+}
+
 static void pool_channels(const float *x, float *y, const pri_channels *ch, const place *pl,
                           const int64_t in[3], bool is_max, int64_t y_stride)
 {
+    const bool is_dense = ch->channel_stride == 1 && y_stride == 1;
+
     for (int64_t c = 0; c < ch->channels; c++)
         y[c * y_stride] = is_max ? -FLT_MAX : 0;
     FOR_WINDOW(*pl, in, i)
     {
         const float *from = x + i * ch->inner_stride;
-        if (is_max) {
+        if (is_dense && is_max) {
+            take_largest(y, from, ch->channels);
+        } else if (is_dense) {
+            add(y, from, ch->channels);
+        } else if (is_max) {
             for (int64_t c = 0; c < ch->channels; c++) {
                 const float v = from[c * ch->channel_stride];
                 if (v > y[c * y_stride])
