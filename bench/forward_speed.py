@@ -19,7 +19,7 @@ import onnxruntime
 import engines
 from model_table import SHAPES
 
-BATCHES, SECONDS, ROUNDS, LONGEST = (1, 32), 1.5, (7, 60), 0.05
+BATCHES, SECONDS, ROUNDS, LONGEST = (1, 32), 0.8, (7, 40), 0.02
 
 
 def measure(library, path, shapes, threads):
@@ -40,7 +40,7 @@ def measure(library, path, shapes, threads):
 def hot_spots(pare, path, shapes):
     """The operators that take most of pare's time."""
     stated = ",".join(f"{n}:{'x'.join(map(str, d))}" for n, d in shapes.items())
-    text = subprocess.run([pare, "bench", path, "--input", stated, "--rounds", "15", "--json",
+    text = subprocess.run([pare, "bench", path, "--input", stated, "--rounds", "9", "--json",
                            "--quiet", "--threads", "1"], capture_output=True, text=True).stdout
     rows = json.loads(text)["operators"]
     whole = sum(row["forward"] for row in rows)

@@ -160,15 +160,16 @@ int cmd_bench(int argc, char **argv)
         {NULL, 0, NULL, NULL, NULL}};
     const char *const examples[] = {"pare bench model.onnx --rounds 5",
                                     "pare bench model.onnx --train --batch 8 --rounds 3", NULL};
-    const cli_command command = {"bench",
-                                 "MODEL.onnx",
-                                 "Times every step of a model in pare's engine on random inputs "
-                                 "and adds them up by operator.\n"
-                                 "Names joined by + are operators that run as one.",
-                                 options,
-                                 1,
-                                 1,
-                                 examples};
+    const cli_command command = {
+        "bench",
+        "MODEL.onnx",
+        "Times every step of a model in pare's engine on random inputs "
+        "and adds them up by operator.\n"
+        "Names joined by + are operators that run as one. With --threads 1 processor time counts.",
+        options,
+        1,
+        1,
+        examples};
     const char *words[1];
     int code;
 

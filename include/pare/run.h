@@ -117,7 +117,7 @@ typedef struct pare_profile_options {
                       weights; without loss and optimiser */
 } pare_profile_options;
 
-/* Times every step on random inputs. */
+/* Times every step on random inputs: with one thread its processor time, otherwise by the clock. */
 PARE_API PARE_NODISCARD pare_status pare_profile_model(pare_profile *out, const pare_model *model,
                                                        const pare_profile_options *options);
 PARE_API void pare_profile_clear(pare_profile *profile);

@@ -231,11 +231,38 @@ static void find_sources(sources *s, const rows *r, int64_t index)
     }
 }
 
+/* A row of `n` numbers side by side as the sum of rows that lie so: four for images (linear), which
+ * compilers turn into vector instructions. Sums in the order of forward_row. */
+PRI_CLONES static void add_rows(float *restrict y, const float *restrict x, const sources *s,
+                                int64_t n)
+{
+    const float *a = x + s->offset[0];
+
+    if (s->n == 4) {
+        const float *b = x + s->offset[1], *c = x + s->offset[2], *d = x + s->offset[3];
+        for (int64_t i = 0; i < n; i++)
+            y[i] = s->weight[0] * a[i] + s->weight[1] * b[i] + s->weight[2] * c[i] +
+                   s->weight[3] * d[i];
+        return;
+    }
+    for (int64_t i = 0; i < n; i++)
+        y[i] = s->weight[0] * a[i];
+    for (int k = 1; k < s->n; k++) {
+        const float *b = x + s->offset[k];
+        for (int64_t i = 0; i < n; i++)
+            y[i] += s->weight[k] * b[i];
+    }
+}
+
 static void forward_row(const rows *r, const sources *s, const float *x, float *y)
 {
     const int64_t n = r->dims[r->row], sx = r->x[r->row], sy = r->y[r->row];
     const pri_taps *taps = r->taps[r->row];
 
+    if (taps == NULL && sx == 1 && sy == 1) {
+        add_rows(y + s->y, x, s, n);
+        return;
+    }
     for (int64_t i = 0; i < n; i++) {
         float sum = 0;
         if (taps == NULL) {

@@ -1,9 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-<<<<<<<< HEAD:src/ops/ranking.c
-/* ranking.c - which elements of a line are largest: ArgMax, ArgMin, TopK, Hardmax. */
-========
 /* largest.c - which elements of a line are largest: ArgMax, ArgMin, TopK, Hardmax. */
->>>>>>>> wt-ops:src/ops/largest.c
 #include <stdlib.h>
 #include <string.h>
 
