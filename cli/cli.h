@@ -144,8 +144,12 @@ json_t *cli_comparison_json(const pare_comparison *c, const char *const *files,
                             const pare_data *data, const cli_requirements *r,
                             const cli_verdict *v);
 
-/* "flip,crop=4,brightness=0.2,contrast=0.2,noise=0.02"; NULL leaves it; false when unreadable. */
-bool cli_parse_augment(pare_augment *out, const char *text);
+#define CLI_AUGMENT_HELP                                                                           \
+    "random changes: flip, vflip, crop=4, resized_crop=0.3, rotate=10,\n"                          \
+    "brightness, contrast, saturation, hue=0.2, gray=0.1, blur=1,\n"                               \
+    "noise=0.02, cutout=0.5, mixup=0.2, cutmix=1, rand=2:5"
+/* Reads such a list; NULL leaves it; EXIT_USAGE after a message. */
+int cli_parse_augment(const cli_command *command, pare_augment *out, const char *text);
 /* One line about an epoch on stderr, unless --quiet. */
 void cli_print_epoch(const pare_epoch *e);
 

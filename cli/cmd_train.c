@@ -3,8 +3,6 @@
 #include <jansson.h>
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "cli.h"
@@ -30,12 +28,12 @@ static json_t *number(double value)
 
 static json_t *epoch_json(const pare_epoch *e)
 {
-    return json_pack("{s:i, s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:b}", "epoch", e->epoch,
+    return json_pack("{s:i, s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:b, s:o}", "epoch", e->epoch,
                      "epochs", e->epochs, "loss", number(e->loss), "val_nll", number(e->val_nll),
                      "val_accuracy", number(e->val_accuracy), "val_miou", number(e->val_miou),
                      "learning_rate", number(e->learning_rate), "images_per_second",
                      number(e->images_per_second), "seconds", number(e->seconds), "best",
-                     e->is_best);
+                     e->is_best, "data_wait", number(e->data_wait));
 }
 
 void cli_print_epoch(const pare_epoch *e)
@@ -50,8 +48,8 @@ void cli_print_epoch(const pare_epoch *e)
         fprintf(stderr, " accuracy %.2f %%", 100 * e->val_accuracy);
     if (isfinite(e->val_miou))
         fprintf(stderr, " mIoU %.2f %%", 100 * e->val_miou);
-    fprintf(stderr, " lr %.3g %.0f img/s %.1f s%s\n", e->learning_rate, e->images_per_second,
-            e->seconds, e->is_best ? " *" : "");
+    fprintf(stderr, " lr %.3g %.0f img/s data wait %.0f %% %.1f s%s\n", e->learning_rate,
+            e->images_per_second, 100 * e->data_wait, e->seconds, e->is_best ? " *" : "");
 }
 
 static void on_epoch(void *user, const pare_epoch *e)
@@ -65,44 +63,6 @@ static void on_epoch(void *user, const pare_epoch *e)
         json_decref(line);
     }
     cli_print_epoch(e);
-}
-
-/* "flip,crop=4,brightness=0.2,contrast=0.2,noise=0.02" */
-bool cli_parse_augment(pare_augment *out, const char *text)
-{
-    struct {
-        const char *name;
-        float *value;
-    } numbers[] = {{"brightness=", &out->brightness},
-                   {"contrast=", &out->contrast},
-                   {"noise=", &out->noise}};
-
-    while (text != NULL && *text != '\0') {
-        const size_t length = strcspn(text, ",");
-        char *end = NULL;
-        if (length == 4 && strncmp(text, "flip", 4) == 0) {
-            out->flip = true;
-        } else if (strncmp(text, "crop=", 5) == 0) {
-            const long value = strtol(text + 5, &end, 10);
-            if (end != text + length || end == text + 5 || value < 0 || value > 4096)
-                return false;
-            out->crop = (int)value;
-        } else {
-            for (size_t i = 0; i < sizeof numbers / sizeof *numbers && end == NULL; i++) {
-                const size_t n = strlen(numbers[i].name);
-                if (strncmp(text, numbers[i].name, n) != 0)
-                    continue;
-                *numbers[i].value = strtof(text + n, &end);
-                if (end != text + length || end == text + n ||
-                    !(*numbers[i].value >= 0 && *numbers[i].value <= 1))
-                    return false;
-            }
-            if (end == NULL)
-                return false;
-        }
-        text += length + (text[length] == ',');
-    }
-    return true;
 }
 
 static int print(const pare_train_result *r, const arguments *a, const pare_costs *costs)
@@ -120,11 +80,11 @@ static int print(const pare_train_result *r, const arguments *a, const pare_cost
         return 0;
     }
     json_t *root = json_pack(
-        "{s:s, s:s, s:i, s:i, s:o, s:o, s:o, s:o, s:o, s:I, s:o}", "schema", "pare.train/1", "output",
+        "{s:s, s:s, s:i, s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:o}", "schema", "pare.train/1", "output",
         a->out, "epochs", r->epochs, "best_epoch", r->best_epoch, "best_val_nll",
         number(r->best_val_nll), "best_val_accuracy", number(r->best_val_accuracy), "best_val_miou",
         number(r->best_val_miou), "images_per_second", number(r->images_per_second), "seconds",
-        number(r->seconds), "seed", (json_int_t)a->images.seed, "costs", cli_costs_json(costs));
+        number(r->seconds), "data_wait", number(r->data_wait), "seed", (json_int_t)a->images.seed, "costs", cli_costs_json(costs));
     return cli_print_json(root);
 }
 
@@ -239,8 +199,8 @@ static int start(const cli_command *command, const char *in, const arguments *a)
         return unusable;
     if (a->epochs < 1 || a->epochs > 1000000 || a->batch < 1 || !(a->rate > 0))
         return cli_usage(command, "--epochs, --batch and --lr must be above 0");
-    if (!cli_parse_augment(&options.augment, a->augment))
-        return cli_usage(command, "cannot read --augment '%s'", a->augment);
+    if (cli_parse_augment(command, &options.augment, a->augment) != 0)
+        return EXIT_USAGE;
     if (access(a->out, F_OK) == 0 && !a->force) {
         fprintf(stderr, "pare: '%s' exists; use --force to replace it\n", a->out);
         return EXIT_FAILED;
@@ -274,8 +234,7 @@ int cmd_train(int argc, char **argv)
         {"--smoothing", 'f', &a.smoothing, "X", "label smoothing, 0 to 1"},
         {"--mask-weight", 'f', &a.mask_weight, "X", "factor of the mask head's loss"},
         {"--clip", 'f', &a.clip, "X", "gradients are scaled down to this norm"},
-        {"--augment", 's', &a.augment, "LIST",
-         "flip,crop=PIXELS,brightness=X,contrast=X,noise=X"},
+        {"--augment", 's', &a.augment, "LIST", CLI_AUGMENT_HELP},
         {"--teacher", 's', &a.teacher, "BIG.onnx", "learn from this model's outputs too"},
         {"--distill", 'f', &a.distill, "X", "share of the teacher, 0 to 1"},
         {"--temperature", 'f', &a.temperature, "X", "of the distillation"},

@@ -3,7 +3,7 @@
 # Installs the Debian packages that building and testing need, when any is missing.
 set -eu
 packages="cmake ninja-build pkg-config protobuf-c-compiler libprotobuf-c-dev libonnx-dev
-libdnnl-dev libopenblas-openmp-dev liblapacke-dev libjpeg62-turbo-dev libpng-dev zlib1g-dev
+libdnnl-dev libopenblas-openmp-dev liblapacke-dev libjpeg62-turbo-dev libpng-dev libwebp-dev zlib1g-dev
 libjansson-dev libcmocka-dev"
 missing=""
 for package in $packages; do

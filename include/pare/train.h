@@ -23,6 +23,7 @@ typedef struct pare_epoch {
     double learning_rate;  /* of the last step */
     double images_per_second, seconds;
     bool is_best;
+    double data_wait; /* share of the training time spent waiting for images */
 } pare_epoch;
 
 typedef void (*pare_epoch_fn)(void *user, const pare_epoch *epoch);
@@ -54,6 +55,7 @@ typedef struct pare_train_result {
     int epochs, best_epoch;
     double best_val_nll, best_val_accuracy, best_val_miou; /* NAN where there is none */
     double images_per_second, seconds;
+    double data_wait; /* as in pare_epoch, of this call */
 } pare_train_result;
 
 /* Trains `model` in place. The weights kept are those of the epoch with the lowest validation

@@ -176,7 +176,8 @@ static pare_status forward(state *s, const int64_t *order, uint64_t seed)
     const pri_shape shape = pri_engine_input_shape(s->engine, 0);
     float *input = pri_engine_input(s->engine, 0);
 
-    pri_data_batch(s->data, s->preprocess, order, batch, &augment, seed, input, NULL, NULL);
+    PRI_TRY(
+        pri_data_batch(s->data, s->preprocess, order, batch, &augment, seed, input, NULL, NULL));
     memcpy(pri_engine_input(s->teacher, 0), input,
            (size_t)pri_shape_count(&shape) * sizeof *input);
     PRI_TRY(pri_engine_forward(s->teacher));

@@ -15,16 +15,32 @@
 
 enum { BLOCK = 128 };
 
-/* Class of position p of image n, or -1. */
-static int64_t label_of(const pri_loss *loss, int64_t n, int64_t p)
+/* Class of position p of image n, or -1; `masks` or `labels` may be NULL. */
+static int64_t class_at(const pri_loss *loss, const int32_t *labels, const uint8_t *masks,
+                        int64_t n, int64_t p)
 {
     int64_t label = -1;
 
-    if (loss->labels != NULL)
-        label = loss->labels[n];
-    else if (loss->masks != NULL && loss->masks[n * loss->positions + p] != PARE_IGNORE)
-        label = loss->masks[n * loss->positions + p];
+    if (labels != NULL)
+        label = labels[n];
+    else if (masks != NULL && masks[n * loss->positions + p] != PARE_IGNORE)
+        label = masks[n * loss->positions + p];
     return label < loss->classes ? label : -1;
+}
+
+static int64_t label_of(const pri_loss *loss, int64_t n, int64_t p)
+{
+    return class_at(loss, loss->labels, loss->masks, n, p);
+}
+
+/* Share of the first label of a position, and the other label. Where the image that was blended in
+ * has none, the first counts whole. */
+static double share_of(const pri_loss *loss, int64_t n, int64_t p, int64_t *second)
+{
+    const bool is_mixed = loss->weights != NULL && (loss->labels2 != NULL || loss->masks2 != NULL);
+
+    *second = is_mixed ? class_at(loss, loss->labels2, loss->masks2, n, p) : -1;
+    return *second >= 0 ? (double)loss->weights[n] : 1;
 }
 
 static int64_t count_labels(const pri_loss *loss)
@@ -71,17 +87,24 @@ static double add_hard(const pri_loss *loss, int64_t n, int64_t from, int64_t co
         const int64_t label = label_of(loss, n, from + i);
         if (label < 0)
             continue;
+        int64_t second;
+        const double share = share_of(loss, n, from + i, &second);
+        const double first_share = (1 - loss->smoothing) * share;
+        const double second_share = (1 - loss->smoothing) * (1 - share);
         double mean = 0;
         for (int64_t k = 0; k < loss->classes && even > 0; k++)
             mean += z[k * stride + i] - max[i];
-        total += log_sum[i] - even * mean -
-                 (1 - loss->smoothing) * (z[label * stride + i] - max[i]);
+        total += log_sum[i] - even * mean - first_share * (z[label * stride + i] - max[i]);
+        if (second >= 0)
+            total -= second_share * (z[second * stride + i] - max[i]);
         if (loss->gradient == NULL)
             continue;
         float *g = loss->gradient + first + i;
         for (int64_t k = 0; k < loss->classes; k++)
             g[k * stride] += (float)(factor * (expf(z[k * stride + i] - max[i] - log_sum[i]) - even));
-        g[label * stride] -= (float)(factor * (1 - loss->smoothing));
+        g[label * stride] -= (float)(factor * first_share);
+        if (second >= 0)
+            g[second * stride] -= (float)(factor * second_share);
     }
     return total;
 }

@@ -10,6 +10,7 @@
 
 #include "base/file.h"
 #include "base/random.h"
+#include "data/augment.h"
 #include "train/loss.h"
 
 /* --- Setting up --- */
@@ -25,12 +26,12 @@ static pare_status fill_options(pri_trainer *t, const pare_train_options *given)
 
     *o = given != NULL ? *given : (pare_train_options){0};
     const double numbers[] = {o->learning_rate, o->momentum,    o->weight_decay, o->warmup,
-                              o->mask_weight,   o->clip_norm,   o->distill,      o->temperature,
-                              o->augment.noise, o->augment.contrast, o->augment.brightness};
+                              o->mask_weight,   o->clip_norm,   o->distill,      o->temperature};
     for (size_t i = 0; i < PRI_COUNT(numbers); i++) {
         if (!isfinite(numbers[i]))
             return pri_fail(t->ctx, PARE_ERROR_ARGUMENT, "a training option is not a finite number");
     }
+    PRI_TRY(pri_augment_check(t->ctx, &o->augment));
     if (o->epochs < 0 || o->batch < 0 || o->learning_rate < 0 || o->warmup < 0 ||
         o->clip_norm < 0 || o->mask_weight < 0 || o->temperature < 0)
         return pri_fail(t->ctx, PARE_ERROR_ARGUMENT,
@@ -65,6 +66,7 @@ static pare_status open_teacher(pri_trainer *t)
     PRI_TRY(pri_view_open(&t->teacher_view, teacher, t->train,
                           pare_model_metadata(t->model, PRI_PREPROCESS_KEY)));
     PRI_TRY(pri_view_match(t->teacher_head, &t->view, &t->teacher_view));
+    t->shares_images = pri_preprocess_is_same(&t->view.preprocess, &t->teacher_view.preprocess);
     return pri_watcher_open(&t->teacher, &t->teacher_view, t->batch);
 }
 
@@ -75,12 +77,9 @@ static pare_status make_buffers(pri_trainer *t)
     t->velocity = pri_alloc(t->ctx, (size_t)t->state.trained, sizeof *t->velocity);
     t->good = pri_alloc(t->ctx, (size_t)t->state.total, sizeof *t->good);
     t->permutation = pri_alloc(t->ctx, (size_t)t->train->count, sizeof *t->permutation);
-    t->order = pri_alloc(t->ctx, batch, sizeof *t->order);
-    t->labels = pri_alloc(t->ctx, batch, sizeof *t->labels);
-    t->masks = pri_alloc(t->ctx, batch, (size_t)(t->train->height * t->train->width));
     t->partial = pri_alloc(t->ctx, 2 * batch, sizeof *t->partial);
-    if (t->velocity == NULL || t->good == NULL || t->permutation == NULL || t->order == NULL ||
-        t->labels == NULL || t->masks == NULL || t->partial == NULL)
+    if (t->velocity == NULL || t->good == NULL || t->permutation == NULL ||
+        t->partial == NULL)
         return PARE_ERROR_MEMORY;
     pri_state_read(&t->state, t->good);
     return PARE_OK;
@@ -118,9 +117,6 @@ static void close_trainer(pri_trainer *t)
     pri_free(t->velocity);
     pri_free(t->good);
     pri_free(t->permutation);
-    pri_free(t->order);
-    pri_free(t->labels);
-    pri_free(t->masks);
     pri_free(t->partial);
 }
 
@@ -154,8 +150,11 @@ static double compute_loss(pri_trainer *t)
             .positions = head->positions,
             .logits = pri_engine_output(t->engine, k),
             .teacher = teacher,
-            .labels = !head->is_mask && has_truth ? t->labels : NULL,
-            .masks = head->is_mask && has_truth ? t->masks : NULL,
+            .labels = !head->is_mask && has_truth ? t->truth->labels : NULL,
+            .masks = head->is_mask && has_truth ? t->truth->masks : NULL,
+            .labels2 = !head->is_mask && has_truth ? t->truth->labels2 : NULL,
+            .masks2 = head->is_mask && has_truth ? t->truth->masks2 : NULL,
+            .weights = t->truth->weights,
             .smoothing = o->label_smoothing,
             .hard = has_truth ? weight * (teacher != NULL ? 1 - o->distill : 1) : 0,
             .soft = weight * (has_truth ? o->distill : 1),
@@ -200,21 +199,48 @@ static pare_status fail_numeric(const pri_trainer *t, const char *what)
                     what, (long long)t->position.step + 1, (long long)t->position.epoch + 1);
 }
 
+/* Images of a step; their changes are those of the epoch. */
+static uint64_t plan_step(void *user, int64_t step, int64_t *order)
+{
+    const pri_trainer *t = user;
+
+    for (int64_t i = 0; i < t->batch; i++)
+        order[i] = t->permutation[(step * t->batch + i) % t->train->count];
+    return t->epoch_seed;
+}
+
+/* Lets the steps of the epoch that are left be prepared in the background. */
+static pare_status start_loading(pri_trainer *t)
+{
+    const pri_prefetch_options options = {.data = t->train,
+                                          .preprocess = &t->view.preprocess,
+                                          .augment = &t->options.augment,
+                                          .batch = t->batch,
+                                          .first = t->position.step,
+                                          .count = t->steps,
+                                          .plan = plan_step,
+                                          .user = t,
+                                          .wants_truth = true};
+
+    t->epoch_seed =
+        pri_random_bits(t->options.seed, PRI_STREAM_AUGMENT, (uint64_t)t->position.epoch);
+    return pri_prefetch_open(&t->prefetch, t->ctx, &options);
+}
+
 static pare_status run_step(pri_trainer *t)
 {
     const pri_position *at = &t->position;
     const pare_train_options *o = &t->options;
-    const uint64_t seed =
-        pri_random_bits(o->seed, PRI_STREAM_AUGMENT, (uint64_t)at->epoch);
+    const int64_t size = t->train->height * t->train->width * t->train->channels;
+    const int64_t *order;
 
-    for (int64_t i = 0; i < t->batch; i++)
-        t->order[i] = t->permutation[(at->step * t->batch + i) % t->train->count];
-    pri_data_batch(t->train, &t->view.preprocess, t->order, t->batch, &o->augment, seed,
-                   pri_engine_input(t->engine, 0), t->labels,
-                   t->train->masks != NULL ? t->masks : NULL);
+    PRI_TRY(pri_prefetch_next(t->prefetch, &t->truth, &order));
+    const float *images = t->truth->images;
+    memcpy(pri_engine_input(t->engine, 0), images, (size_t)(t->batch * size) * sizeof *images);
     pri_engine_set_step(t->engine, o->seed, (uint64_t)(at->epoch * t->steps + at->step));
     if (o->teacher != NULL)
-        PRI_TRY(pri_watcher_run(&t->teacher, t->train, t->order, t->batch, &o->augment, seed));
+        PRI_TRY(pri_watcher_run(&t->teacher, t->train, order, t->batch, &o->augment,
+                                t->epoch_seed, t->shares_images ? images : NULL));
     PRI_TRY(pri_engine_forward(t->engine));
     const double loss = compute_loss(t);
     if (!isfinite(loss))
@@ -230,8 +256,9 @@ static pare_status run_step(pri_trainer *t)
 
 /* --- Epochs --- */
 
-static void report_step(const pri_trainer *t, double rate, double images_per_second)
+static void report_step(const pri_trainer *t, const pare_epoch *report)
 {
+    const double images_per_second = report->images_per_second;
     const pri_position *at = &t->position;
     const int64_t total = t->options.epochs * t->steps, done = at->epoch * t->steps + at->step;
     const double left = images_per_second > 0
@@ -239,9 +266,11 @@ static void report_step(const pri_trainer *t, double rate, double images_per_sec
                             : 0;
     char text[160];
 
-    snprintf(text, sizeof text, "epoch %lld/%d loss %.3g lr %.2g %.0f img/s ETA %lld:%02lld",
-             (long long)at->epoch + 1, t->options.epochs, at->loss_sum / (double)at->step, rate,
-             images_per_second, (long long)left / 60, (long long)left % 60);
+    snprintf(text, sizeof text,
+             "epoch %lld/%d loss %.3g lr %.2g %.0f img/s data wait %.0f %% ETA %lld:%02lld",
+             (long long)at->epoch + 1, t->options.epochs, at->loss_sum / (double)at->step,
+             report->learning_rate, images_per_second, 100 * report->data_wait,
+             (long long)left / 60, (long long)left % 60);
     pri_progress(t->ctx, &(pare_progress){"train", text, done, total, "steps"});
 }
 
@@ -286,14 +315,12 @@ static pare_status judge(pri_trainer *t, pare_epoch *report)
     return PARE_OK;
 }
 
-static pare_status run_steps(pri_trainer *t, pare_epoch *report)
+static pare_status run_all_steps(pri_trainer *t, pare_epoch *report)
 {
     pri_position *at = &t->position;
-    const uint64_t stream = PRI_STREAM_SHUFFLE + ((uint64_t)at->epoch << 32);
     const double before = at->seconds, start = pri_clock_s();
     const int64_t first = at->step;
 
-    pri_random_permutation(t->permutation, t->train->count, t->options.seed, stream);
     while (at->step < t->steps) {
         PRI_TRY(pri_check_cancel(t->ctx, "training"));
         report->learning_rate = learning_rate(t);
@@ -303,9 +330,25 @@ static pare_status run_steps(pri_trainer *t, pare_epoch *report)
         at->seconds = before + passed;
         at->images += t->batch;
         report->images_per_second = passed > 0 ? images / passed : 0;
-        report_step(t, report->learning_rate, report->images_per_second);
+        report->data_wait = passed > 0 ? pri_prefetch_waited_s(t->prefetch) / passed : 0;
+        report_step(t, report);
     }
+    t->passed_s += pri_clock_s() - start;
+    t->waited_s += pri_prefetch_waited_s(t->prefetch);
     return PARE_OK;
+}
+
+static pare_status run_steps(pri_trainer *t, pare_epoch *report)
+{
+    const uint64_t stream = PRI_STREAM_SHUFFLE + ((uint64_t)t->position.epoch << 32);
+
+    pri_random_permutation(t->permutation, t->train->count, t->options.seed, stream);
+    PRI_TRY(start_loading(t));
+    const pare_status status = run_all_steps(t, report);
+    pri_prefetch_close(t->prefetch);
+    t->prefetch = NULL;
+    t->truth = NULL;
+    return status;
 }
 
 static pare_status run_epoch(pri_trainer *t, const pri_identity *identity)
@@ -372,6 +415,7 @@ pare_status pare_train(pare_model *model, const pare_data *train, const pare_dat
             .best_val_nll = at->best_epoch > 0 ? at->best_nll : NAN,
             .best_val_accuracy = at->best_accuracy,
             .best_val_miou = at->best_miou,
+            .data_wait = t.passed_s > 0 ? t.waited_s / t.passed_s : 0,
             .images_per_second = at->seconds > 0 ? (double)at->images / at->seconds : 0,
             .seconds = at->seconds};
     }

@@ -10,6 +10,7 @@
 
 #include <pare/train.h>
 
+#include "data/prefetch.h"
 #include "train/heads.h"
 #include "train/optimizer.h"
 #include "train/state.h"
@@ -39,9 +40,12 @@ typedef struct pri_trainer {
     float *velocity;      /* state.trained */
     float *good;          /* state.total: best by validation, or of the last epoch */
     int64_t batch, steps; /* steps of an epoch */
-    int64_t *permutation, *order;
-    int32_t *labels;
-    uint8_t *masks;
+    int64_t *permutation; /* of this epoch */
+    uint64_t epoch_seed;  /* of the changes of its images */
+    pri_prefetch *prefetch;
+    const pri_batch *truth; /* the batch of this step */
+    bool shares_images;     /* the teacher sees the same numbers */
+    double waited_s, passed_s;
     double *partial;
     pri_position position;
 } pri_trainer;
