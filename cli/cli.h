@@ -27,8 +27,8 @@ typedef struct cli_option {
     const char *help;     /* one or two lines, without a full stop */
 } cli_option;
 
-/* A command as its help shows it. Every command also takes --threads, --json, --quiet and --help.
- */
+/* A command as its help shows it. Every command also takes --threads, --json, --quiet,
+ * --verbose and --help. */
 typedef struct cli_command {
     const char *name;
     const char *words;         /* "MODEL.onnx" */
@@ -41,7 +41,7 @@ typedef struct cli_command {
 /* What the options common to all commands said. */
 typedef struct cli_settings {
     int64_t threads; /* 0: all processors */
-    bool json, quiet;
+    bool json, quiet, verbose;
 } cli_settings;
 extern cli_settings cli_common;
 
@@ -66,8 +66,11 @@ int cli_set_inputs(pare_context *ctx, pare_model *model, const char *text);
 typedef struct cli_images {
     const char *path, *split, *size, *preprocess, *ignore_class, *class_offset;
     double val_fraction;
-    int64_t limit, crop, seed;
+    int64_t limit, crop, seed, memory;
 } cli_images;
+
+#define CLI_MEMORY_HELP                                                                            \
+    "megabytes of pixels that are held; files beyond are decoded each\ntime they are used; 0: 1024"
 
 /* Their rows in a command's table. */
 #define CLI_IMAGE_OPTIONS(images)                                                                  \
@@ -88,13 +91,15 @@ typedef struct cli_images {
          "says"},                                                                                  \
         {"--class-offset", 's', &(images).class_offset, "N",                                       \
          "output number of label 0; 1 where output 0 is a background\nclass without label"},       \
+        {"--memory", 'i', &(images).memory, "MB", CLI_MEMORY_HELP},                                \
     {                                                                                              \
         "--seed", 'i', &(images).seed, "N", "of everything random, splits that the data lacks included"                \
     }
 
 /* Checks what needs no model; EXIT_USAGE after a message, otherwise 0. */
 int cli_check_images(const cli_command *command, const cli_images *images);
-/* Stores preprocessing and class offset in the models, then opens the images as they want them. */
+/* Stores preprocessing and class offset in the models, then opens the images as they want them (as
+ * the files are without a model). */
 pare_status cli_open_images(pare_data **out, pare_context *ctx, const cli_images *images,
                             pare_model *const *models, int n_models);
 
@@ -161,5 +166,6 @@ int cmd_train(int argc, char **argv);
 int cmd_synth(int argc, char **argv);
 int cmd_new(int argc, char **argv);
 int cmd_list(int argc, char **argv);
+int cmd_data(int argc, char **argv);
 
 #endif

@@ -128,6 +128,80 @@ PARE_API PARE_NODISCARD pare_status pare_augment_parse(pare_augment *out, pare_c
 /* Row k of what pare_augment_parse knows: "crop=PIXELS" and a sentence; false past the end. */
 PARE_API bool pare_augment_describe(int k, const char **word, const char **summary);
 
+/* --- Looking at a set --- */
+
+/* What can be wrong with a set. Those marked (note) may be as they should; the others are faults. */
+typedef enum pare_data_fault {
+    PARE_FAULT_UNREADABLE,     /* a file is absent, damaged, truncated or of no format pare reads */
+    PARE_FAULT_NOT_FINITE,     /* an array's image holds NaN or infinity */
+    PARE_FAULT_LABEL,          /* no label, a class without name where others have one, or a class
+                                  that is tested but never trained */
+    PARE_FAULT_MASK,           /* a value or colour that is no class, or nothing but PARE_IGNORE */
+    PARE_FAULT_CONSTANT,       /* all pixels are alike */
+    PARE_FAULT_DUPLICATE,      /* the pixels of another image of the same split */
+    PARE_FAULT_CONTRADICTION,  /* the same pixels with another label */
+    PARE_FAULT_LEAK,           /* the same pixels in another split, or in the other set */
+    PARE_FAULT_SIZE,           /* (note) another size than at least nine of ten images */
+    PARE_FAULT_NEAR_DUPLICATE, /* (note) looks like another image of the same split */
+    PARE_FAULT_NEAR_LEAK,      /* (note) looks like an image of another split or set */
+    PARE_FAULT_IMBALANCE,      /* (note) the largest class has over ten times the images of the
+                                  smallest */
+    PARE_FAULTS
+} pare_data_fault;
+
+PARE_API const char *pare_data_fault_name(pare_data_fault fault); /* "near duplicate"; static */
+PARE_API bool pare_data_fault_is_note(pare_data_fault fault);
+
+typedef struct pare_data_finding {
+    pare_data_fault fault;
+    char *file;   /* path, or "train image 17" of files that hold many; "" when of the whole set */
+    char *detail; /* a sentence, or the path of the other image */
+} pare_data_finding;
+
+typedef struct pare_data_class_count {
+    char *name;                      /* NULL: none */
+    int64_t train, val, test, other; /* images; other: of sets without splits */
+} pare_data_class_count;
+
+typedef struct pare_data_report {
+    int64_t images;                  /* looked at, those that do not decode included */
+    int64_t train, val, test, other; /* of these */
+    int64_t compared;                /* images of the set given as `against` */
+    int64_t counts[PARE_FAULTS];
+    pare_data_finding *findings; /* n_findings, by fault, then by file */
+    int64_t n_findings;
+    pare_data_class_count *classes; /* n_classes; 0 without labels */
+    int64_t n_classes;
+    int64_t least_height, least_width, most_height, most_width;
+    int64_t comparisons; /* pairs of perceptual hashes whose distance was counted */
+} pare_data_report;
+
+typedef struct pare_data_check_options {
+    const char *against; /* another set that must not share images with this one; NULL: none */
+    int near;            /* bits in which the perceptual hashes of images that look alike differ at
+                            most: 0 .. 7; 0 stands for 3; negative: none are looked for */
+} pare_data_check_options;
+
+/* Decodes every image of all splits and looks for what is wrong. Images look alike by a difference
+ * hash of 64 bits (brightness of neighbours on a 9x8 grid). *out is the caller's:
+ * pare_data_report_clear. */
+PARE_API PARE_NODISCARD pare_status pare_data_check(pare_data_report *out, pare_context *ctx,
+                                                    const char *path,
+                                                    const pare_data_check_options *options);
+PARE_API void pare_data_report_clear(pare_data_report *report);
+
+typedef struct pare_preview_options {
+    int64_t count;      /* images; 0: 48 */
+    pare_augment augment;
+    uint64_t seed;      /* images and changes are those of the first epoch of a training with it */
+} pare_preview_options;
+
+/* Writes a contact sheet: `path` ends with .png (masks as colours beside their images) or .html (also
+ * labels). An existing file is PARE_ERROR_EXISTS unless `replace`. */
+PARE_API PARE_NODISCARD pare_status pare_data_preview(const pare_data *data, const char *path,
+                                                      const pare_preview_options *options,
+                                                      bool replace);
+
 /* --- Made images --- */
 
 typedef struct pare_synth_options {

@@ -44,8 +44,9 @@ typedef struct pri_listing {
     unsigned char **blocks; /* owned */
     int64_t n_blocks;
     pri_names classes, mask_classes;
-    pri_colours colours; /* of colour masks; count 0: none */
-    pri_names problems;  /* why each file (or image of a file) was left out, a sentence each */
+    pri_colours colours;  /* of colour masks; count 0: none */
+    pri_names problems;   /* why each file (or image of a file) was left out, a sentence each */
+    pare_status *reasons; /* of the same */
 } pri_listing;
 
 /* What is to be opened. */
@@ -116,6 +117,8 @@ pare_status pri_text_file_read(pri_bytes *out, pare_context *ctx, const char *pa
 
 /* --- Steps of pare_data_open --- */
 
+/* Finds the format and lists the images of the parts the source wants, with names of classes. */
+pare_status pri_source_list(pri_listing *out, const pri_source *source);
 /* Gives every item its final part (seeded where the data has no split) and fills chosen (count
  * items) with those of the asked split, in their order; returns their number. */
 pare_status pri_choose(int64_t *chosen, int64_t *n_chosen, pri_listing *listing, int wanted,

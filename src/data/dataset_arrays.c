@@ -307,7 +307,7 @@ static pare_status add_part(bundle *b, const entry *images)
     for (int64_t n = 0; n < count; n++) {
         pri_item item = {.pixels = pixels + n * size, .label = -1, .part = images->part};
         if (!is_finite_image(&images->array, n, size)) {
-            PRI_TRY(pri_leave_out(b->out, pri_fail(b->out->ctx, PARE_ERROR_DATA,
+            PRI_TRY(pri_leave_out(b->out, pri_fail(b->out->ctx, PARE_ERROR_NUMERIC,
                                                    "'%s' %s[%lld] holds NaN or infinity", b->path,
                                                    images->name, (long long)n)));
             continue;

@@ -25,6 +25,7 @@ void pri_listing_clear(pri_listing *listing)
     pri_names_clear(&listing->classes);
     pri_names_clear(&listing->mask_classes);
     pri_names_clear(&listing->problems);
+    pri_free(listing->reasons);
     *listing = (pri_listing){0};
 }
 
@@ -64,6 +65,13 @@ pare_status pri_leave_out(pri_listing *listing, pare_status why)
     if (why == PARE_OK || why == PARE_ERROR_MEMORY || why == PARE_ERROR_CANCELLED)
         return why;
     const char *reason = pare_context_message(listing->ctx);
+    pare_status *grown = pri_realloc(listing->ctx, listing->reasons,
+                                     (size_t)listing->problems.count + 1, sizeof *grown);
+
+    if (grown == NULL)
+        return PARE_ERROR_MEMORY;
+    grown[listing->problems.count] = why;
+    listing->reasons = grown;
     pri_log(listing->ctx, PARE_LOG_DEBUG, "left out: %s", reason);
     return pri_names_set(&listing->problems, listing->ctx, listing->problems.count, reason);
 }

@@ -100,17 +100,23 @@ static pare_status fail_empty(pare_context *ctx, const pri_listing *listing, con
                     wants_val ? "; state a fraction of the training images (val_fraction)" : "");
 }
 
+pare_status pri_source_list(pri_listing *out, const pri_source *source)
+{
+    const pri_dataset *dataset = pri_dataset_find(source);
+
+    if (dataset == NULL)
+        return fail_unknown(source->ctx, source->path);
+    PRI_TRY(dataset->list(out, source));
+    return read_names(out, source);
+}
+
 static pare_status read_source(pare_data *data, pri_listing *listing, const pri_source *source,
                                const pare_data_options *options)
 {
     const char *split = options->split != NULL ? options->split : "test";
-    const pri_dataset *dataset = pri_dataset_find(source);
     int64_t n_chosen = 0;
 
-    if (dataset == NULL)
-        return fail_unknown(data->ctx, source->path);
-    PRI_TRY(dataset->list(listing, source));
-    PRI_TRY(read_names(listing, source));
+    PRI_TRY(pri_source_list(listing, source));
     int64_t *chosen = pri_alloc(data->ctx, (size_t)listing->count, sizeof *chosen);
     if (chosen == NULL)
         return PARE_ERROR_MEMORY;
