@@ -2,8 +2,8 @@
 /*
  * data.h - images with class labels, masks or both, and how an image becomes a network's input.
  *
- * A set is held in memory as 8-bit pixels of one size. An image may carry a class (classification), a
- * class for each pixel (segmentation) or both.
+ * A set is 8-bit pixels of one size, held in memory up to a budget. An image may carry a class
+ * (classification), a class for each pixel (segmentation) or both.
  */
 #ifndef PARE_DATA_H
 #define PARE_DATA_H
@@ -149,7 +149,7 @@ typedef enum pare_data_fault {
     PARE_FAULTS
 } pare_data_fault;
 
-PARE_API const char *pare_data_fault_name(pare_data_fault fault); /* "near duplicate"; static */
+PARE_API const char *pare_data_fault_name(pare_data_fault fault); /* "near-duplicate"; static */
 PARE_API bool pare_data_fault_is_note(pare_data_fault fault);
 
 typedef struct pare_data_finding {

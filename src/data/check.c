@@ -21,7 +21,7 @@ static const struct {
     bool is_note;
 } faults[PARE_FAULTS] = {
     [PARE_FAULT_UNREADABLE] = {"unreadable", false},
-    [PARE_FAULT_NOT_FINITE] = {"not finite", false},
+    [PARE_FAULT_NOT_FINITE] = {"not-finite", false},
     [PARE_FAULT_LABEL] = {"label", false},
     [PARE_FAULT_MASK] = {"mask", false},
     [PARE_FAULT_CONSTANT] = {"constant", false},
@@ -29,8 +29,8 @@ static const struct {
     [PARE_FAULT_CONTRADICTION] = {"contradiction", false},
     [PARE_FAULT_LEAK] = {"leak", false},
     [PARE_FAULT_SIZE] = {"size", true},
-    [PARE_FAULT_NEAR_DUPLICATE] = {"near duplicate", true},
-    [PARE_FAULT_NEAR_LEAK] = {"near leak", true},
+    [PARE_FAULT_NEAR_DUPLICATE] = {"near-duplicate", true},
+    [PARE_FAULT_NEAR_LEAK] = {"near-leak", true},
     [PARE_FAULT_IMBALANCE] = {"imbalance", true},
 };
 

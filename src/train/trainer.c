@@ -199,34 +199,6 @@ static pare_status fail_numeric(const pri_trainer *t, const char *what)
                     what, (long long)t->position.step + 1, (long long)t->position.epoch + 1);
 }
 
-/* Images of a step; their changes are those of the epoch. */
-static uint64_t plan_step(void *user, int64_t step, int64_t *order)
-{
-    const pri_trainer *t = user;
-
-    for (int64_t i = 0; i < t->batch; i++)
-        order[i] = t->permutation[(step * t->batch + i) % t->train->count];
-    return t->epoch_seed;
-}
-
-/* Lets the steps of the epoch that are left be prepared in the background. */
-static pare_status start_loading(pri_trainer *t)
-{
-    const pri_prefetch_options options = {.data = t->train,
-                                          .preprocess = &t->view.preprocess,
-                                          .augment = &t->options.augment,
-                                          .batch = t->batch,
-                                          .first = t->position.step,
-                                          .count = t->steps,
-                                          .plan = plan_step,
-                                          .user = t,
-                                          .wants_truth = true};
-
-    t->epoch_seed =
-        pri_random_bits(t->options.seed, PRI_STREAM_AUGMENT, (uint64_t)t->position.epoch);
-    return pri_prefetch_open(&t->prefetch, t->ctx, &options);
-}
-
 static pare_status run_step(pri_trainer *t)
 {
     const pri_position *at = &t->position;
@@ -343,7 +315,7 @@ static pare_status run_steps(pri_trainer *t, pare_epoch *report)
     const uint64_t stream = PRI_STREAM_SHUFFLE + ((uint64_t)t->position.epoch << 32);
 
     pri_random_permutation(t->permutation, t->train->count, t->options.seed, stream);
-    PRI_TRY(start_loading(t));
+    PRI_TRY(pri_trainer_feed(t));
     const pare_status status = run_all_steps(t, report);
     pri_prefetch_close(t->prefetch);
     t->prefetch = NULL;

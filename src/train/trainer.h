@@ -55,6 +55,8 @@ typedef struct pri_identity {
     uint64_t model, options, images, teacher;
 } pri_identity;
 
+/* Lets the steps of the epoch that are left be prepared in the background (trainer->prefetch). */
+pare_status pri_trainer_feed(pri_trainer *trainer);
 void pri_trainer_identify(pri_identity *out, const pri_trainer *trainer);
 pare_status pri_checkpoint_write(const pri_trainer *trainer, const pri_identity *identity);
 /* Restores weights, velocity, best weights and position. PARE_ERROR_FORMAT when the file is damaged,

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* feed.c - which images the steps of an epoch take. */
+#include "base/random.h"
+#include "train/trainer.h"
+
+/* Images of a step; their changes are those of the epoch. */
+static uint64_t plan_step(void *user, int64_t step, int64_t *order)
+{
+    const pri_trainer *t = user;
+
+    for (int64_t i = 0; i < t->batch; i++)
+        order[i] = t->permutation[(step * t->batch + i) % t->train->count];
+    return t->epoch_seed;
+}
+
+pare_status pri_trainer_feed(pri_trainer *t)
+{
+    const pri_prefetch_options options = {.data = t->train,
+                                          .preprocess = &t->view.preprocess,
+                                          .augment = &t->options.augment,
+                                          .batch = t->batch,
+                                          .first = t->position.step,
+                                          .count = t->steps,
+                                          .plan = plan_step,
+                                          .user = t,
+                                          .wants_truth = true};
+
+    t->epoch_seed =
+        pri_random_bits(t->options.seed, PRI_STREAM_AUGMENT, (uint64_t)t->position.epoch);
+    return pri_prefetch_open(&t->prefetch, t->ctx, &options);
+}
