@@ -183,7 +183,7 @@ static int preview(pare_context *ctx, const pare_preview_options *options, const
 /* --- Command line --- */
 
 static const char *const examples[] = {
-    "pare data check data/", "pare data check cifar10/ --against data/ --json",
+    "pare data check data/", "pare data check data/ --against cifar10/ --json",
     "pare data preview data/ -o sheet.png --augment flip,crop=4,rotate=10 --seed 1",
     "pare data preview data/ -o sheet.html --split test --count 12", NULL};
 
