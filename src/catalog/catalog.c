@@ -79,8 +79,9 @@ static const pare_entry formats[] = {
               "folders of Pascal VOC"},
     {"arrays", "FILE.npz, FILE.npy, or a folder of .npy: images, labels, masks, x_train, y_train"},
     {"class folders", "[SPLIT/]CLASS/IMAGE.jpg, .png, .webp, .bmp, .ppm or .pgm"},
-    {"masks", "[SPLIT/]images and [SPLIT/]masks, SPLIT and SPLITannot, or image and label; masks are "
-              "indexed, gray, or coloured by a table in classes.txt"},
+    {"masks",
+     "[SPLIT/]images and [SPLIT/]masks, SPLIT and SPLITannot, or image and label; masks are "
+     "indexed, gray, or coloured by a table in classes.txt"},
     {"labels.tsv", "a folder with labels.tsv: image, class, and optionally class name and mask"},
     {"synth", "what 'pare synth' writes: images, masks and labels.tsv in a folder a split; "
               "'synth:train=400,size=32' draws the same in memory"},

@@ -280,21 +280,17 @@ static void a_teacher_sees_the_images_of_its_student(void **state)
     const char *const scales[] = {"scale=255", "scale=510"}; /* the second: made anew for it */
     pare_context *ctx = test_context();
     train_watch w = {0};
-    pare_train_options options = {.epochs = 1,
-                                  .batch = 16,
-                                  .learning_rate = 1e-9,
-                                  .augment = {.flip = true,
-                                              .crop = 1,
-                                              .noise = 0.1f,
-                                              .rotate = 20,
-                                              .mixup = 1,
-                                              .cutmix = 1},
-                                  .distill = 1,
-                                  .distill_inner = 1,
-                                  .freeze_norm = true,
-                                  .seed = 3,
-                                  .on_epoch = train_on_epoch,
-                                  .user = &w};
+    pare_train_options options = {
+        .epochs = 1,
+        .batch = 16,
+        .learning_rate = 1e-9,
+        .augment = {.flip = true, .crop = 1, .noise = 0.1f, .rotate = 20, .mixup = 1, .cutmix = 1},
+        .distill = 1,
+        .distill_inner = 1,
+        .freeze_norm = true,
+        .seed = 3,
+        .on_epoch = train_on_epoch,
+        .user = &w};
 
     (void)state;
     for (int k = 0; k < 2; k++) {
