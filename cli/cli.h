@@ -27,8 +27,8 @@ typedef struct cli_option {
     const char *help;     /* one or two lines, without a full stop */
 } cli_option;
 
-/* A command as its help shows it. Every command also takes --threads, --json, --quiet and --help.
- */
+/* A command as its help shows it. Every command also takes --threads, --json, --quiet,
+ * --verbose and --help. */
 typedef struct cli_command {
     const char *name;
     const char *words;         /* "MODEL.onnx" */
@@ -41,7 +41,7 @@ typedef struct cli_command {
 /* What the options common to all commands said. */
 typedef struct cli_settings {
     int64_t threads; /* 0: all processors */
-    bool json, quiet;
+    bool json, quiet, verbose;
 } cli_settings;
 extern cli_settings cli_common;
 
@@ -71,8 +71,11 @@ typedef struct cli_images {
     const char *path, *split, *size, *preprocess, *ignore_class, *class_offset;
     const char *input; /* shapes of the models' inputs */
     double val_fraction;
-    int64_t limit, crop, seed;
+    int64_t limit, crop, seed, memory;
 } cli_images;
+
+#define CLI_MEMORY_HELP                                                                            \
+    "megabytes of pixels that are held; files beyond are decoded each\ntime they are used; 0: 1024"
 
 /* Their rows in a command's table. */
 #define CLI_IMAGE_OPTIONS(images)                                                                  \
@@ -96,6 +99,7 @@ typedef struct cli_images {
          "keeps them open"},                                                                       \
         {"--class-offset", 's', &(images).class_offset, "N",                                       \
          "output number of label 0; 1 where output 0 is a background\nclass without label"},       \
+        {"--memory", 'i', &(images).memory, "MB", CLI_MEMORY_HELP},                                \
     {                                                                                              \
         "--seed", 'i', &(images).seed, "N", "of everything random, splits that the data lacks included"                \
     }
@@ -105,7 +109,7 @@ bool cli_read_size(int64_t *height, int64_t *width, const char *text);
 /* Checks what needs no model; EXIT_USAGE after a message, otherwise 0. */
 int cli_check_images(const cli_command *command, const cli_images *images);
 /* Fixes the models' inputs, stores preprocessing and class offset in them, then opens the images as they
- * want them. */
+ * want them (as the files are without a model). */
 pare_status cli_open_images(pare_data **out, pare_context *ctx, const cli_images *images,
                             pare_model *const *models, int n_models);
 
@@ -155,8 +159,12 @@ json_t *cli_comparison_json(const pare_comparison *c, const char *const *files,
                             const pare_data *data, const cli_requirements *r,
                             const cli_verdict *v);
 
-/* "flip,crop=4,brightness=0.2,contrast=0.2,noise=0.02"; NULL leaves it; false when unreadable. */
-bool cli_parse_augment(pare_augment *out, const char *text);
+#define CLI_AUGMENT_HELP                                                                           \
+    "random changes: flip, vflip, crop=4, resized_crop=0.3, rotate=10,\n"                          \
+    "brightness, contrast, saturation, hue=0.2, gray=0.1, blur=1,\n"                               \
+    "noise=0.02, cutout=0.5, mixup=0.2, cutmix=1, rand=2:5"
+/* Reads such a list; NULL leaves it; EXIT_USAGE after a message. */
+int cli_parse_augment(const cli_command *command, pare_augment *out, const char *text);
 /* One line about an epoch on stderr, unless --quiet. */
 void cli_print_epoch(const pare_epoch *e);
 
@@ -170,5 +178,6 @@ int cmd_new(int argc, char **argv);
 int cmd_list(int argc, char **argv);
 int cmd_run(int argc, char **argv);
 int cmd_bench(int argc, char **argv);
+int cmd_data(int argc, char **argv);
 
 #endif

@@ -86,9 +86,8 @@ static int read_words(prune_arguments *a, const cli_command *command, const word
         return cli_usage(command, "a number is out of its range");
     if (!read_align(a, w->align))
         return cli_usage(command, "--align is auto or a number from 1, not '%s'", w->align);
-    if (!cli_parse_augment(&r->train.augment, w->augment))
-        return cli_usage(command, "cannot read --augment '%s'; say flip,crop=4,brightness=0.2,"
-                                  "contrast=0.2,noise=0.02", w->augment);
+    if (cli_parse_augment(command, &r->train.augment, w->augment) != 0)
+        return EXIT_USAGE;
     if (!cli_split_requirements(&a->required, &w->required))
         return cli_usage(command, "there are too many requirements");
     r->prune.per_layer = scope == 1;
@@ -199,8 +198,7 @@ static void list_options(cli_option out[MAX_OPTIONS], prune_arguments *a, words_
         {"--train-batch", 'i', &w->batch, "N", "images a training step (64)"},
         {"--mask-weight", 'f', &a->recipe.train.mask_weight, "X", "of the mask head's loss (1)"},
         {"--schedule", 's', &w->schedule, "NAME", "cosine, step or constant"},
-        {"--augment", 's', &w->augment, "LIST",
-         "flip,crop=4,brightness=0.2,contrast=0.2,noise=0.02"},
+        {"--augment", 's', &w->augment, "LIST", CLI_AUGMENT_HELP},
         {"--calibration", 'i', &p->calibration, "N",
          "images that scores and repairs look at (1024)"},
         {"--no-refit", 'b', &p->no_refit, NULL, "no least-squares re-fit, no reconstruction"},

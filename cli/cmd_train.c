@@ -25,44 +25,6 @@ static json_t *number(double value)
     return isfinite(value) ? json_real(value) : json_null();
 }
 
-/* "flip,crop=4,brightness=0.2,contrast=0.2,noise=0.02" */
-bool cli_parse_augment(pare_augment *out, const char *text)
-{
-    struct {
-        const char *name;
-        float *value;
-    } numbers[] = {{"brightness=", &out->brightness},
-                   {"contrast=", &out->contrast},
-                   {"noise=", &out->noise}};
-
-    while (text != NULL && *text != '\0') {
-        const size_t length = strcspn(text, ",");
-        char *end = NULL;
-        if (length == 4 && strncmp(text, "flip", 4) == 0) {
-            out->flip = true;
-        } else if (strncmp(text, "crop=", 5) == 0) {
-            const long value = strtol(text + 5, &end, 10);
-            if (end != text + length || end == text + 5 || value < 0 || value > 4096)
-                return false;
-            out->crop = (int)value;
-        } else {
-            for (size_t i = 0; i < sizeof numbers / sizeof *numbers && end == NULL; i++) {
-                const size_t n = strlen(numbers[i].name);
-                if (strncmp(text, numbers[i].name, n) != 0)
-                    continue;
-                *numbers[i].value = strtof(text + n, &end);
-                if (end != text + length || end == text + n ||
-                    !(*numbers[i].value >= 0 && *numbers[i].value <= 1))
-                    return false;
-            }
-            if (end == NULL)
-                return false;
-        }
-        text += length + (text[length] == ',');
-    }
-    return true;
-}
-
 static int print(const pare_train_result *r, const arguments *a, const pare_costs *costs)
 {
     if (!cli_common.json) {
@@ -82,11 +44,13 @@ static int print(const pare_train_result *r, const arguments *a, const pare_cost
         return 0;
     }
     json_t *root = json_pack(
-        "{s:s, s:s, s:i, s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:o}", "schema", "pare.train/1", "output",
-        a->out, "epochs", r->epochs, "best_epoch", r->best_epoch, "best_val_loss",
-        number(r->best_val_loss), "best_val_nll", number(r->best_val_nll), "best_val_accuracy", number(r->best_val_accuracy), "best_val_miou",
+        "{s:s, s:s, s:i, s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:o}", "schema",
+        "pare.train/1", "output", a->out, "epochs", r->epochs, "best_epoch", r->best_epoch,
+        "best_val_loss", number(r->best_val_loss), "best_val_nll", number(r->best_val_nll),
+        "best_val_accuracy", number(r->best_val_accuracy), "best_val_miou",
         number(r->best_val_miou), "images_per_second", number(r->images_per_second), "seconds",
-        number(r->seconds), "left_out", (json_int_t)r->left_out, "seed", (json_int_t)a->images.seed, "costs", cli_costs_json(costs));
+        number(r->seconds), "data_wait", number(r->data_wait), "left_out", (json_int_t)r->left_out,
+        "seed", (json_int_t)a->images.seed, "costs", cli_costs_json(costs));
     return cli_print_json(root);
 }
 
@@ -291,8 +255,8 @@ static int start(const cli_command *command, const char *in, const arguments *a)
         return cli_usage(command, "'%s' is no number for --decay", a->decay);
     if (!read_share(&options.trim, a->trim))
         return cli_usage(command, "--trim wants a share such as 2%% or 0.02");
-    if (!cli_parse_augment(&options.augment, a->augment))
-        return cli_usage(command, "cannot read --augment '%s'", a->augment);
+    if (cli_parse_augment(command, &options.augment, a->augment) != 0)
+        return EXIT_USAGE;
     if (access(a->out, F_OK) == 0 && !a->force) {
         fprintf(stderr, "pare: '%s' exists; use --force to replace it\n", a->out);
         return EXIT_FAILED;
@@ -350,8 +314,7 @@ int cmd_train(int argc, char **argv)
         {"--smoothing", 'f', &a.smoothing, "X", "label smoothing, 0 to 1"},
         {"--mask-weight", 'f', &a.mask_weight, "X", "factor of the mask head's loss"},
         {"--grad-clip", 'f', &a.clip, "X", "gradients are scaled down to this norm"},
-        {"--augment", 's', &a.augment, "LIST",
-         "flip,crop=PIXELS,brightness=X,contrast=X,noise=X"},
+        {"--augment", 's', &a.augment, "LIST", CLI_AUGMENT_HELP},
         {"--teacher", 's', &a.teacher, "BIG.onnx", "learn from this model's outputs too"},
         {"--distill", 'f', &a.distill, "X", "share of the teacher, 0 to 1"},
         {"--temperature", 'f', &a.temperature, "X", "of the distillation"},

@@ -37,6 +37,8 @@ int cli_check_images(const cli_command *command, const cli_images *images)
         return cli_usage(command, "--data is missing");
     if (images->size != NULL && !cli_read_size(&number, &other, images->size))
         return cli_usage(command, "'%s' is no size; say 224x224 (height x width)", images->size);
+    if (images->memory < 0 || images->memory > (INT64_C(1) << 24))
+        return cli_usage(command, "--memory wants megabytes");
     if (images->limit < 0 || images->crop < 0 || images->crop > 100)
         return cli_usage(command, "--limit and --crop want 0 or more, --crop at most 100");
     if (images->val_fraction < 0 || !(images->val_fraction < 1))
@@ -73,6 +75,7 @@ pare_status cli_open_images(pare_data **out, pare_context *ctx, const cli_images
                                  .val_fraction = images->val_fraction,
                                  .limit = images->limit,
                                  .crop = images->crop,
+                                 .memory = images->memory << 20,
                                  .seed = (uint64_t)images->seed};
     pare_status status = PARE_OK;
 
@@ -89,7 +92,7 @@ pare_status cli_open_images(pare_data **out, pare_context *ctx, const cli_images
         if (status == PARE_OK && images->class_offset != NULL)
             status = pare_model_set_metadata(models[m], "pare.class_offset", images->class_offset);
     }
-    if (status == PARE_OK)
+    if (status == PARE_OK && n_models > 0)
         status = pare_data_fit_options(&options, models[0]);
     return status == PARE_OK ? pare_data_open(out, ctx, images->path, &options) : status;
 }

@@ -30,7 +30,8 @@ void cli_end_progress(void)
 static void on_log(void *user, pare_log_level level, const char *text)
 {
     (void)user;
-    if (level > PARE_LOG_INFO || (cli_common.quiet && level > PARE_LOG_WARNING))
+    if ((level > PARE_LOG_INFO && !cli_common.verbose) ||
+        (cli_common.quiet && level > PARE_LOG_WARNING))
         return;
     cli_end_progress();
     fprintf(stderr, "%s%s\n", level == PARE_LOG_WARNING ? "warning: " : "", text);
@@ -111,6 +112,7 @@ static const cli_entry commands[] = {
     {"train", "train a model from scratch or onward, with a teacher if wanted", cmd_train},
     {"run", "run a model on images or arrays", cmd_run},
     {"bench", "where the time of a model goes, operator by operator", cmd_bench},
+    {"data", "check a set of images, or show what training sees of it", cmd_data},
     {"synth", "make a labelled set of images of shapes", cmd_synth},
     {"new", "make a fresh network by name", cmd_new},
     {"list", "operators, networks, strategies, formats, commands", cmd_list},

@@ -15,6 +15,7 @@ static const cli_option common[] = {
     {"--threads", 'i', &cli_common.threads, "N", "threads to use (default: all processors)"},
     {"--json", 'b', &cli_common.json, NULL, "print the result as one JSON document"},
     {"--quiet", 'b', &cli_common.quiet, NULL, "no progress and no notes on stderr"},
+    {"--verbose", 'b', &cli_common.verbose, NULL, "details too, such as each file left out"},
     {"--help", 'b', &wants_help, NULL, "show this text"},
     {NULL, 0, NULL, NULL, NULL}};
 

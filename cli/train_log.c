@@ -12,12 +12,13 @@ static json_t *number(double value)
 
 static json_t *epoch_json(const pare_epoch *e)
 {
-    return json_pack("{s:s, s:i, s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:b}", "kind",
+    return json_pack("{s:s, s:i, s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:b, s:o}", "kind",
                      "epoch", "epoch", e->epoch, "epochs", e->epochs, "loss", number(e->loss),
                      "val_loss", number(e->val_loss), "val_nll", number(e->val_nll), "val_accuracy",
                      number(e->val_accuracy), "val_miou", number(e->val_miou), "learning_rate",
                      number(e->learning_rate), "images_per_second", number(e->images_per_second),
-                     "seconds", number(e->seconds), "best", e->is_best);
+                     "seconds", number(e->seconds), "best", e->is_best, "data_wait",
+                     number(e->data_wait));
 }
 
 static json_t *steps_json(const pare_steps *s)
@@ -83,6 +84,6 @@ void cli_print_epoch(const pare_epoch *e)
         fprintf(stderr, " accuracy %.2f %%", 100 * e->val_accuracy);
     if (isfinite(e->val_miou))
         fprintf(stderr, " mIoU %.2f %%", 100 * e->val_miou);
-    fprintf(stderr, " lr %.3g %.0f img/s %.1f s%s\n", e->learning_rate, e->images_per_second,
-            e->seconds, e->is_best ? " *" : "");
+    fprintf(stderr, " lr %.3g %.0f img/s data wait %.0f %% %.1f s%s\n", e->learning_rate,
+            e->images_per_second, 100 * e->data_wait, e->seconds, e->is_best ? " *" : "");
 }

@@ -23,7 +23,7 @@ fence() { # header pattern, folder
     done
 }
 fence 'dnnl' kernels
-fence 'png\.h|jpeglib\.h' data
+fence 'png\.h|jpeglib\.h|webp/.*' data
 for file in $(grep -rlE '#include [<"](onnx/onnx\.pb-c\.h)' src cli); do
     case $file in src/onnx/*) ;; *) complain "$file includes the generated ONNX header" ;; esac
 done

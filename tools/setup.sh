@@ -3,8 +3,8 @@
 # Installs the Debian packages that building and testing need, when any is missing.
 set -eu
 packages="cmake ninja-build pkg-config protobuf-c-compiler libprotobuf-c-dev libonnx-dev
-libdnnl-dev libopenblas-openmp-dev liblapacke-dev libjpeg62-turbo-dev libpng-dev zlib1g-dev
-libjansson-dev libcmocka-dev libonnx-testdata"
+libdnnl-dev libopenblas-openmp-dev liblapacke-dev libjpeg62-turbo-dev libpng-dev libwebp-dev
+zlib1g-dev libjansson-dev libcmocka-dev libonnx-testdata"
 missing=""
 for package in $packages; do
     dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' ||

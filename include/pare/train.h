@@ -27,6 +27,7 @@ typedef struct pare_epoch {
     double learning_rate; /* of the last step */
     double images_per_second, seconds;
     bool is_best;
+    double data_wait; /* share of the training time spent waiting for images */
 } pare_epoch;
 
 typedef void (*pare_epoch_fn)(void *user, const pare_epoch *epoch);
@@ -84,7 +85,8 @@ typedef struct pare_train_options {
     uint64_t seed;
     const char *tensorboard;  /* folder that gets an event file with loss, rate and scores; NULL */
     const char *noise_report; /* file that gets, worst first, the images whose class label training
-                                 did not believe (docs/training.md); NULL */
+                                 did not believe (docs/training.md); NULL; neither this nor
+                                 `trim` goes with images that are blended */
     double trim;      /* at most this share of the images, of those the report would list, is
                          left out from epoch `trim_after` + 1 on; 0: none */
     int trim_after;   /* epochs; 0: a third of them, at least two */
@@ -110,6 +112,7 @@ typedef struct pare_train_result {
     double best_val_loss, best_val_nll, best_val_accuracy, best_val_miou;
     int64_t left_out; /* images, by `trim` */
     double images_per_second, seconds;
+    double data_wait; /* as in pare_epoch, of this call */
 } pare_train_result;
 
 /* Trains `model` in place. The weights kept are those of the epoch with the lowest validation loss

@@ -73,10 +73,18 @@ static const pare_entry formats[] = {
     {"idx", "a folder of *-images-idx3-ubyte[.gz] and *-labels-idx1-ubyte[.gz] (MNIST)"},
     {"strips", "a folder of SPLIT_00.png, ... (square images one below the other) and "
                "SPLIT_labels.u8"},
-    {"class folders", "[SPLIT/]CLASS/IMAGE.jpg or .png"},
-    {"masks", "[SPLIT/]images and [SPLIT/]masks, SPLIT and SPLITannot, or image and label"},
+    {"manifest", "FILE.csv or .tsv, or a folder with manifest.csv, labels.csv or SPLIT.csv: image, "
+                 "label, mask, split, columns by name"},
+    {"lists", "FILE.txt or SPLIT.txt: image and mask, or image and class number, a line; also the "
+              "folders of Pascal VOC"},
+    {"arrays", "FILE.npz, FILE.npy, or a folder of .npy: images, labels, masks, x_train, y_train"},
+    {"class folders", "[SPLIT/]CLASS/IMAGE.jpg, .png, .webp, .bmp, .ppm or .pgm"},
+    {"masks",
+     "[SPLIT/]images and [SPLIT/]masks, SPLIT and SPLITannot, or image and label; masks are "
+     "indexed, gray, or coloured by a table in classes.txt"},
     {"labels.tsv", "a folder with labels.tsv: image, class, and optionally class name and mask"},
-    {"synth", "what 'pare synth' writes: images, masks and labels.tsv in a folder a split"},
+    {"synth", "what 'pare synth' writes: images, masks and labels.tsv in a folder a split; "
+              "'synth:train=400,size=32' draws the same in memory"},
 };
 
 static bool strategy_at(pare_entry *out, int index)

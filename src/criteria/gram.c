@@ -97,10 +97,10 @@ pare_status pri_fill_input(pri_engine *engine, const pare_data *data,
         return PARE_ERROR_MEMORY;
     for (int64_t i = 0; i < batch; i++)
         order[i] = pri_min_i64(from + i, data->count - 1);
-    pri_data_batch(data, preprocess, order, batch, NULL, 0, pri_engine_input(engine, 0), NULL,
-                   NULL);
+    const pare_status status = pri_data_batch(data, preprocess, order, batch, NULL, 0,
+                                              pri_engine_input(engine, 0), NULL, NULL);
     pri_free(order);
-    return PARE_OK;
+    return status;
 }
 
 /* --- Residuals --- */

@@ -10,13 +10,14 @@
 #include <string.h>
 
 #include "base/random.h"
-#include "data/data.h"
+#include "data/batch.h"
+#include "data/store.h"
 
 enum { DRAWS = 8, RANGE = 255 };
 
 typedef struct change {
     int64_t dy, dx; /* source = target (mirrored) + this */
-    bool flip;
+    bool flip, vflip;
     float gain, offset; /* pixel * gain + offset */
     float noise;        /* standard deviation in pixel values */
     uint64_t noise_key;
@@ -51,6 +52,7 @@ static change draw_change(const pare_augment *augment, uint64_t seed, int64_t nu
         c.dy = pri_random_below(span, seed, PRI_STREAM_AUGMENT, at) - augment->crop;
         c.dx = pri_random_below(span, seed, PRI_STREAM_AUGMENT, at + 1) - augment->crop;
     }
+    c.vflip = augment->vflip && pri_dice_unit(&(pri_dice){seed, number}, PRI_DRAW_VFLIP) < 0.5;
     c.flip = augment->flip && (pri_random_bits(seed, PRI_STREAM_AUGMENT, at + 2) & 1) != 0;
     if (augment->brightness > 0) {
         const double u = 2 * pri_random_unit(seed, PRI_STREAM_AUGMENT, at + 3) - 1;
@@ -66,6 +68,12 @@ static change draw_change(const pare_augment *augment, uint64_t seed, int64_t nu
         c.noise_key = pri_random_bits(seed, PRI_STREAM_AUGMENT, at + 5);
     }
     return c;
+}
+
+/* The row of the source a row of the target comes from; outside: < 0 or >= height. */
+static int64_t find_row(const change *c, int64_t y, int64_t height)
+{
+    return (c->vflip ? height - 1 - y : y) + c->dy;
 }
 
 static run find_run(const change *c, int64_t width)
@@ -147,7 +155,7 @@ static void write_plane(const plane *p, const pare_data *data, const uint8_t *im
     const int64_t h = data->height, w = data->width;
 
     for (int64_t y = 0; y < h; y++) {
-        const int64_t sy = y + c->dy;
+        const int64_t sy = find_row(c, y, h);
         float *row = p->out + y * w * p->step;
         if (sy < 0 || sy >= h || r->from == r->to) {
             fill(row, p->step, w, p->b);
@@ -189,31 +197,160 @@ static void write_mask(uint8_t *out, const uint8_t *mask, int64_t h, int64_t w, 
     const run r = find_run(c, w);
 
     memset(out, PARE_IGNORE, (size_t)(h * w));
-    for (int64_t y = pri_max_i64(0, -c->dy); y < pri_min_i64(h, h - c->dy); y++) {
-        const uint8_t *from = mask + (y + c->dy) * w + r.source;
+    for (int64_t y = 0; y < h; y++) {
+        const int64_t sy = find_row(c, y, h);
+        if (sy < 0 || sy >= h)
+            continue;
+        const uint8_t *from = mask + sy * w + r.source;
         uint8_t *row = out + y * w + r.from;
         for (int64_t x = 0; x < r.to - r.from; x++)
             row[x] = from[x * r.step];
     }
 }
 
-void pri_data_batch(const pare_data *data, const pri_preprocess *preprocess, const int64_t *order,
-                    int64_t count, const pare_augment *augment, uint64_t seed, float *out,
-                    int32_t *labels, uint8_t *masks)
-{
-    const int64_t area = data->height * data->width, size = area * data->channels;
+/* --- Rooms --- */
 
-#pragma omp parallel for schedule(static)
-    for (int64_t n = 0; n < count; n++) {
-        const uint8_t *image = data->pixels + order[n] * size;
-        const change c = draw_change(augment, seed, order[n], image, size);
-        write_image(out + n * size, data, preprocess, image, &c);
-        if (labels != NULL)
-            labels[n] = data->labels != NULL ? data->labels[order[n]] : -1;
-        if (masks != NULL && data->masks != NULL)
-            write_mask(masks + n * area, data->masks + order[n] * area, data->height, data->width,
-                       &c);
-        else if (masks != NULL)
-            memset(masks + n * area, PARE_IGNORE, (size_t)area);
+void pri_room_clear(pri_room *room)
+{
+    pri_canvas *c = &room->canvas;
+
+    pri_image_clear(&room->decoded);
+    pri_free(c->pixels);
+    pri_free(c->spare);
+    pri_free(c->mask);
+    pri_free(c->spare_mask);
+    pri_free(c->rows);
+    pri_free(c->column);
+    pri_free(room->other);
+    pri_free(room->other_mask);
+    pare_context_free(room->ctx);
+    *room = (pri_room){0};
+}
+
+static bool does_mix(const pare_augment *augment)
+{
+    return augment != NULL && (augment->mixup > 0 || augment->cutmix > 0);
+}
+
+static pare_status make_canvas(pri_room *room, const pare_data *data)
+{
+    pri_canvas *c = &room->canvas;
+    const size_t area = (size_t)(data->height * data->width), channels = (size_t)data->channels;
+
+    *c =
+        (pri_canvas){.height = data->height, .width = data->width, .channels = (int)data->channels};
+    c->pixels = pri_alloc(room->ctx, area, channels);
+    c->spare = pri_alloc(room->ctx, area, channels);
+    c->rows = pri_alloc(room->ctx, area, channels * sizeof *c->rows);
+    c->column =
+        pri_alloc(room->ctx, (size_t)pri_max_i64(data->height, data->width), sizeof *c->column);
+    if (data->masks != NULL) {
+        c->mask = pri_alloc(room->ctx, area, 1);
+        c->spare_mask = pri_alloc(room->ctx, area, 1);
     }
+    const bool is_whole = c->pixels != NULL && c->spare != NULL && c->rows != NULL &&
+                          c->column != NULL &&
+                          (data->masks == NULL || (c->mask != NULL && c->spare_mask != NULL));
+    return is_whole ? PARE_OK : PARE_ERROR_MEMORY;
+}
+
+pare_status pri_room_open(pri_room *room, const pri_batch_job *job)
+{
+    const pare_data *data = job->data;
+    const size_t area = (size_t)(data->height * data->width);
+
+    if (room->ctx != NULL)
+        return PARE_OK;
+    PRI_TRY(pare_context_new(&room->ctx));
+    if (pri_augment_needs_canvas(job->augment))
+        PRI_TRY(make_canvas(room, data));
+    if (!does_mix(job->augment))
+        return PARE_OK;
+    room->other = pri_alloc(room->ctx, area, (size_t)data->channels * sizeof *room->other);
+    room->other_mask = pri_alloc(room->ctx, area, 1);
+    return room->other != NULL && room->other_mask != NULL ? PARE_OK : PARE_ERROR_MEMORY;
+}
+
+/* --- Batches --- */
+
+pare_status pri_batch_write_one(float *out, uint8_t *mask_out, const pri_batch_job *job,
+                                int64_t number, pri_room *room)
+{
+    const pare_data *data = job->data;
+    const int64_t area = data->height * data->width, size = area * data->channels;
+    const uint8_t *image = pri_data_image(data, number, &room->decoded, room->ctx);
+    const uint8_t *mask = data->masks != NULL ? data->masks + number * area : NULL;
+
+    if (image == NULL)
+        return PARE_ERROR_DATA;
+    if (pri_augment_needs_canvas(job->augment)) {
+        pri_canvas *c = &room->canvas;
+        memcpy(c->pixels, image, (size_t)size);
+        if (mask != NULL)
+            memcpy(c->mask, mask, (size_t)area);
+        pri_augment_apply(c, job->augment, &(pri_dice){job->seed, number});
+        image = c->pixels;
+        mask = c->mask;
+    }
+    const change c = draw_change(job->augment, job->seed, number, image, size);
+    write_image(out, data, job->preprocess, image, &c);
+    if (mask_out != NULL && mask != NULL)
+        write_mask(mask_out, mask, data->height, data->width, &c);
+    else if (mask_out != NULL)
+        memset(mask_out, PARE_IGNORE, (size_t)area);
+    return PARE_OK;
+}
+
+pare_status pri_batch_write(const pri_batch *out, int64_t at, const pri_batch_job *job,
+                            int64_t number, pri_room *room)
+{
+    const pare_data *data = job->data;
+    const int64_t area = data->height * data->width;
+
+    if (pri_augment_needs_canvas(job->augment) || does_mix(job->augment) || data->store != NULL)
+        PRI_TRY(pri_room_open(room, job));
+    PRI_TRY(pri_batch_write_one(out->images + at * area * data->channels,
+                                out->masks != NULL ? out->masks + at * area : NULL, job, number,
+                                room));
+    if (out->labels != NULL)
+        out->labels[at] = data->labels != NULL ? data->labels[number] : -1;
+    if (does_mix(job->augment))
+        return pri_batch_mix(out, at, job, number, room);
+    if (out->labels2 != NULL)
+        out->labels2[at] = -1;
+    if (out->weights != NULL)
+        out->weights[at] = 1;
+    if (out->masks2 != NULL && out->masks != NULL)
+        memcpy(out->masks2 + at * area, out->masks + at * area, (size_t)area);
+    return PARE_OK;
+}
+
+pare_status pri_data_batch(const pare_data *data, const pri_preprocess *preprocess,
+                           const int64_t *order, int64_t count, const pare_augment *augment,
+                           uint64_t seed, float *out, int32_t *labels, uint8_t *masks)
+{
+    const pri_batch batch = {.images = out, .labels = labels, .masks = masks};
+    const pri_batch_job job = {data, preprocess, augment, seed};
+    pare_status status = PARE_OK;
+    int64_t failed = count; /* the first image that failed, whichever thread had it */
+
+#pragma omp parallel
+    {
+        pri_room room = {0};
+#pragma omp for schedule(static)
+        for (int64_t n = 0; n < count; n++) {
+            const pare_status got = pri_batch_write(&batch, n, &job, order[n], &room);
+            if (got == PARE_OK)
+                continue;
+#pragma omp critical(pri_batch_failure)
+            if (n < failed) {
+                failed = n;
+                status = pri_fail(data->ctx, got, "%s",
+                                  room.ctx != NULL ? pare_context_message(room.ctx)
+                                                   : "out of memory: making a batch");
+            }
+        }
+        pri_room_clear(&room);
+    }
+    return status;
 }

@@ -6,6 +6,7 @@
 
 #include "base/file.h"
 #include "base/random.h"
+#include "data/store.h"
 
 int64_t pare_data_count(const pare_data *data)
 {
@@ -66,6 +67,8 @@ void pare_data_free(pare_data *data)
     if (data == NULL)
         return;
     pri_free(data->pixels);
+    pri_store_release(data->store);
+    pri_free(data->where);
     pri_free(data->labels);
     pri_free(data->masks);
     if (data->class_names != NULL)
@@ -139,6 +142,56 @@ static pare_status copy_names(char ***out, pare_context *ctx, char *const *names
     return PARE_OK;
 }
 
+const uint8_t *pri_data_image(const pare_data *data, int64_t index, pri_image *room,
+                              pare_context *ctx)
+{
+    if (data->store == NULL)
+        return data->pixels + index * data->height * data->width * data->channels;
+    return pri_store_image(data->store, data->where != NULL ? data->where[index] : index, room,
+                           ctx);
+}
+
+static uint64_t hash_bytes(uint64_t hash, const void *bytes, int64_t count)
+{
+    const unsigned char *at = bytes;
+
+    for (int64_t i = 0; i < count; i++)
+        hash = (hash ^ at[i]) * UINT64_C(0x100000001b3);
+    return hash;
+}
+
+uint64_t pri_data_hash(uint64_t hash, const pare_data *data)
+{
+    const int64_t area = data->height * data->width, size = area * data->channels;
+    const int64_t shape[] = {data->count, data->channels,       data->height,
+                             data->width, data->labels != NULL, data->masks != NULL};
+
+    hash = hash_bytes(hash ^ UINT64_C(0xcbf29ce484222325), shape, sizeof shape);
+    if (data->pixels != NULL)
+        hash = hash_bytes(hash, data->pixels, data->count * size);
+    for (int64_t i = 0; i < data->count && data->store != NULL; i++) {
+        const int64_t k = data->where != NULL ? data->where[i] : i;
+        const int64_t bytes = pri_file_size(data->store->paths[k]);
+        hash = hash_bytes(hash, data->store->paths[k], (int64_t)strlen(data->store->paths[k]));
+        hash = hash_bytes(hash, &bytes, sizeof bytes);
+    }
+    if (data->labels != NULL)
+        hash = hash_bytes(hash, data->labels, data->count * (int64_t)sizeof *data->labels);
+    return data->masks != NULL ? hash_bytes(hash, data->masks, data->count * area) : hash;
+}
+
+/* A part of a set that is not held shares its store. */
+static pare_status share_store(pare_data *part, const pare_data *data, const int64_t *chosen)
+{
+    part->where = pri_alloc(data->ctx, (size_t)part->count, sizeof *part->where);
+    if (part->where == NULL)
+        return PARE_ERROR_MEMORY;
+    for (int64_t i = 0; i < part->count; i++)
+        part->where[i] = data->where != NULL ? data->where[chosen[i]] : chosen[i];
+    part->store = pri_store_share(data->store);
+    return PARE_OK;
+}
+
 static pare_status copy_part(pare_data *part, const pare_data *data, const int64_t *chosen)
 {
     const int64_t area = data->height * data->width, n = part->count;
@@ -150,6 +203,8 @@ static pare_status copy_part(pare_data *part, const pare_data *data, const int64
     part->masks = copy_items(&ok, ctx, data->masks, chosen, n, area);
     if (!ok)
         return PARE_ERROR_MEMORY;
+    if (data->store != NULL)
+        PRI_TRY(share_store(part, data, chosen));
     PRI_TRY(copy_names(&part->class_names, ctx, data->class_names, data->classes));
     return copy_names(&part->mask_class_names, ctx, data->mask_class_names, data->mask_classes);
 }

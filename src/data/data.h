@@ -10,9 +10,11 @@
 struct pare_data {
     pare_context *ctx;
     int64_t count, channels, height, width, classes, mask_classes;
-    uint8_t *pixels;                        /* count x height x width x channels */
-    int32_t *labels;                        /* count, or NULL */
-    uint8_t *masks;                         /* count x height x width, or NULL */
+    uint8_t *pixels;         /* count x height x width x channels; NULL when there is a store */
+    struct pri_store *store; /* of a set too large to be held; NULL; shared */
+    int64_t *where;          /* image of the store for each of the set; NULL: the same numbers */
+    int32_t *labels;         /* count, or NULL */
+    uint8_t *masks;          /* count x height x width, or NULL */
     char **class_names, **mask_class_names; /* classes, mask_classes; NULL where unknown; owned */
 };
 
@@ -25,6 +27,9 @@ typedef struct pri_preprocess {
     int64_t height, width; /* stated by "size="; 0: not */
 } pri_preprocess;
 
+/* Whether two make the same floats of an image. */
+bool pri_preprocess_is_same(const pri_preprocess *a, const pri_preprocess *b);
+
 #define PRI_PREPROCESS_KEY "pare.preprocess"
 
 /* Reads the text of pare_model_set_preprocess (NULL: unit). */
@@ -33,13 +38,18 @@ pare_status pri_preprocess_parse(pri_preprocess *out, pare_context *ctx, const c
  * input tells whether channels come last. */
 pare_status pri_preprocess_of(pri_preprocess *out, const pare_model *model);
 
+/* A hash of all images, labels and masks; images that are not held count with path and size. */
+uint64_t pri_data_hash(uint64_t hash, const pare_data *data);
+
 /* Writes images order[0 .. count-1] as plain floats (NCHW, or NHWC) and, unless NULL, their labels
  * and masks (-1 and PARE_IGNORE where the set has none). `augment` may be NULL; its randomness is a
  * function of seed (say, of the epoch) and image number alone. Outside of a shifted image pixels
- * are 0 and masks PARE_IGNORE. */
-void pri_data_batch(const pare_data *data, const pri_preprocess *preprocess, const int64_t *order,
-                    int64_t count, const pare_augment *augment, uint64_t seed, float *out,
-                    int32_t *labels, uint8_t *masks);
+ * are 0 and masks PARE_IGNORE. Blended images (mixup, cutmix) have a second label, which only
+ * pri_batch_write (batch.h) gives. Fails only when an image has to be decoded for it, or changed in
+ * more than place and brightness: what it wrote is then incomplete. */
+pare_status pri_data_batch(const pare_data *data, const pri_preprocess *preprocess,
+                           const int64_t *order, int64_t count, const pare_augment *augment,
+                           uint64_t seed, float *out, int32_t *labels, uint8_t *masks);
 /* Appends images to a set without masks; pixels are copied. `labels` may be NULL for a set without
  * labels; `planar` pixels are channel by channel. */
 pare_status pri_data_append(pare_data *data, const uint8_t *pixels, bool planar,

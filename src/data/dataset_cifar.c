@@ -20,7 +20,7 @@ static bool recognises(const pri_source *source)
         if (part_of_batch(source->names[i]) != PRI_PART_NONE)
             return true;
     }
-    return source->is_file;
+    return source->is_file; /* other formats of one file come first */
 }
 
 static pare_status check(const pri_bytes *bytes, pare_context *ctx, const char *path)

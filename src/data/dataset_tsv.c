@@ -39,19 +39,6 @@ static bool recognises(const pri_source *source)
     return false;
 }
 
-/* A list may come from anywhere: it names files inside its folder and no others. */
-static bool is_inside(const char *path)
-{
-    if (path[0] == '\0' || path[0] == '/')
-        return false;
-    for (const char *at = path; at != NULL; at = strchr(at, '/')) {
-        at += at != path;
-        if (strncmp(at, "..", 2) == 0 && (at[2] == '/' || at[2] == '\0'))
-            return false;
-    }
-    return true;
-}
-
 /* Cuts a line at its tabs; returns how many fields it has. */
 static int split_line(char *fields[FIELDS], char *line)
 {
@@ -80,20 +67,13 @@ static pare_status add_line(pri_listing *out, const pri_source *folder, char *li
                         "'%s/%s' line %lld: expected an image and a class number up to %d, "
                         "separated by tabs",
                         folder->path, file_name, (long long)number, PRI_MAX_LABEL);
-    if (!is_inside(fields[0]) || (has_mask && !is_inside(fields[3])))
-        return pri_fail(out->ctx, PARE_ERROR_FORMAT, "'%s/%s' line %lld names a file outside '%s'",
-                        folder->path, file_name, (long long)number, folder->path);
     if (n >= 3 && fields[2][0] != '\0')
         PRI_TRY(pri_names_set(&out->classes, out->ctx, label, fields[2]));
-    pri_item item = {.label = (int32_t)label, .part = part};
-    item.image = pri_path_join(out->ctx, folder->path, fields[0]);
-    if (item.image != NULL && has_mask)
-        item.mask = pri_path_join(out->ctx, folder->path, fields[3]);
-    if (item.image == NULL || (has_mask && item.mask == NULL)) {
-        pri_free(item.image);
-        return PARE_ERROR_MEMORY;
-    }
-    return pri_listing_add(out, &item);
+    const pare_status status = pri_listing_add_files(
+        out, folder->path, fields[0], has_mask ? fields[3] : NULL, (int32_t)label, part);
+    if (status == PARE_ERROR_FORMAT)
+        pri_note(out->ctx, "in line %lld of '%s/%s'", (long long)number, folder->path, file_name);
+    return status;
 }
 
 static pare_status add_lines(pri_listing *out, const pri_source *folder, pri_bytes *bytes, int part)
@@ -101,8 +81,6 @@ static pare_status add_lines(pri_listing *out, const pri_source *folder, pri_byt
     char *line = (char *)bytes->data;
     const char *end = line + bytes->size_bytes;
 
-    if (memchr(line, '\0', bytes->size_bytes) != NULL)
-        return pri_fail(out->ctx, PARE_ERROR_FORMAT, "'%s/%s' is no text", folder->path, file_name);
     for (int64_t number = 1; line < end; number++) {
         const size_t length = strcspn(line, "\n");
         char *next = line + length + (line + length < end);
@@ -122,10 +100,8 @@ static pare_status read_list(pri_listing *out, const pri_source *folder, int par
     char *path = pri_path_join(out->ctx, folder->path, file_name);
     pare_status status = PARE_ERROR_MEMORY;
 
-    if (path != NULL && pri_file_size(path) > MAX_BYTES)
-        status = pri_fail(out->ctx, PARE_ERROR_FORMAT, "'%s' is larger than 256 MB", path);
-    else if (path != NULL)
-        status = pri_file_read(&bytes, out->ctx, path);
+    if (path != NULL)
+        status = pri_text_file_read(&bytes, out->ctx, path, MAX_BYTES);
     if (status == PARE_OK)
         status = add_lines(out, folder, &bytes, part);
     pri_bytes_clear(&bytes);

@@ -5,19 +5,56 @@
 #include <math.h>
 #include <string.h>
 
+#include <pare/data.h>
+
 #include "base/file.h"
+
+/* --- Codecs --- */
+
+typedef enum codec { CODEC_NONE, CODEC_PNG, CODEC_JPEG, CODEC_WEBP, CODEC_BMP, CODEC_PNM } codec;
+
+static codec find_codec(const unsigned char *bytes, size_t size)
+{
+    static const struct {
+        codec is;
+        size_t at, length;
+        const char *magic;
+    } table[] = {{CODEC_PNG, 0, 4, "\x89PNG"}, {CODEC_JPEG, 0, 3, "\xff\xd8\xff"},
+                 {CODEC_WEBP, 8, 4, "WEBP"},   {CODEC_BMP, 0, 2, "BM"},
+                 {CODEC_PNM, 0, 2, "P5"},      {CODEC_PNM, 0, 2, "P6"}};
+
+    for (size_t i = 0; i < PRI_COUNT(table); i++) {
+        if (size >= 8 && size >= table[i].at + table[i].length &&
+            memcmp(bytes + table[i].at, table[i].magic, table[i].length) == 0)
+            return table[i].is;
+    }
+    return CODEC_NONE;
+}
 
 pare_status pri_image_decode(pri_image *out, pare_context *ctx, const unsigned char *bytes,
                              size_t size_bytes, const char *name)
 {
-    static const unsigned char png[4] = {0x89, 'P', 'N', 'G'}, jpeg[3] = {0xff, 0xd8, 0xff};
-
     *out = (pri_image){0};
-    if (size_bytes >= 8 && memcmp(bytes, png, sizeof png) == 0)
-        return pri_png_decode(out, ctx, bytes, size_bytes, false, name);
-    if (size_bytes >= 8 && memcmp(bytes, jpeg, sizeof jpeg) == 0)
-        return pri_jpeg_decode(out, ctx, bytes, size_bytes, name);
-    return pri_fail(ctx, PARE_ERROR_FORMAT, "cannot decode '%s': it is neither PNG nor JPEG", name);
+    switch (find_codec(bytes, size_bytes)) {
+    case CODEC_PNG: return pri_png_decode(out, ctx, bytes, size_bytes, false, name);
+    case CODEC_JPEG: return pri_jpeg_decode(out, ctx, bytes, size_bytes, name);
+    case CODEC_WEBP: return pri_webp_decode(out, ctx, bytes, size_bytes, name);
+    case CODEC_BMP: return pri_bmp_decode(out, ctx, bytes, size_bytes, false, name);
+    case CODEC_PNM: return pri_pnm_decode(out, ctx, bytes, size_bytes, false, name);
+    case CODEC_NONE: break;
+    }
+    return pri_fail(ctx, PARE_ERROR_FORMAT,
+                    "cannot decode '%s': it is neither PNG nor JPEG, WebP, BMP, PGM or PPM", name);
+}
+
+static pare_status decode_mask(pri_image *out, pare_context *ctx, const pri_bytes *bytes,
+                               const char *name)
+{
+    switch (find_codec(bytes->data, bytes->size_bytes)) {
+    case CODEC_BMP: return pri_bmp_decode(out, ctx, bytes->data, bytes->size_bytes, true, name);
+    case CODEC_PNM: return pri_pnm_decode(out, ctx, bytes->data, bytes->size_bytes, true, name);
+    default: return pri_png_decode(out, ctx, bytes->data, bytes->size_bytes, true, name);
+    }
 }
 
 pare_status pri_image_read(pri_image *out, pare_context *ctx, const char *path)
@@ -31,15 +68,58 @@ pare_status pri_image_read(pri_image *out, pare_context *ctx, const char *path)
     return status;
 }
 
-pare_status pri_mask_read(pri_image *out, pare_context *ctx, const char *path)
+/* --- Masks --- */
+
+static int class_of(const pri_colours *colours, const uint8_t *rgb)
+{
+    for (int k = 0; k < colours->count; k++) {
+        if (memcmp(colours->rgb[k], rgb, 3) == 0)
+            return k;
+    }
+    return PARE_IGNORE;
+}
+
+/* Colours to classes, in place; neighbours are mostly alike, so the last one is kept. */
+static void map_colours(pri_image *mask, int64_t *unknown, const pri_colours *colours)
+{
+    uint8_t last[3] = {0};
+    int class = -1;
+
+    for (int64_t p = 0; p < mask->height * mask->width; p++) {
+        const uint8_t *rgb = mask->pixels + 3 * p;
+        if (class < 0 || memcmp(last, rgb, 3) != 0) {
+            memcpy(last, rgb, 3);
+            class = class_of(colours, rgb);
+        }
+        mask->pixels[p] = (uint8_t) class;
+        *unknown += class == PARE_IGNORE;
+    }
+    mask->channels = 1;
+}
+
+pare_status pri_mask_read_coloured(pri_image *out, int64_t *unknown, pare_context *ctx,
+                                   const char *path, const pri_colours *colours)
 {
     pri_bytes bytes;
 
     *out = (pri_image){0};
     PRI_TRY(pri_file_read(&bytes, ctx, path));
-    const pare_status status = pri_png_decode(out, ctx, bytes.data, bytes.size_bytes, true, path);
+    pare_status status = decode_mask(out, ctx, &bytes, path);
+    if (status == PARE_ERROR_FORMAT && colours != NULL && colours->count > 0) {
+        pri_forget(ctx);
+        status = pri_image_decode(out, ctx, bytes.data, bytes.size_bytes, path);
+        if (status == PARE_OK && out->channels == 3)
+            map_colours(out, unknown, colours);
+    }
     pri_bytes_clear(&bytes);
     return status;
+}
+
+pare_status pri_mask_read(pri_image *out, pare_context *ctx, const char *path)
+{
+    int64_t unknown = 0;
+
+    return pri_mask_read_coloured(out, &unknown, ctx, path, NULL);
 }
 
 void pri_image_clear(pri_image *image)

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * image.h - one image: decoding PNG and JPEG, channels, crop and size.
+ * image.h - one image: decoding files, channels, crop and size.
  *
- * Nothing outside image_png.c and image_jpeg.c sees a codec. Files are hostile: neither codec may
- * end the program, and the size a header states is checked against the size of the file before
- * memory is asked for.
+ * Nothing outside the image_*.c files sees a codec. Files are hostile: no codec may end the
+ * program, and the size a header states is checked, against the size of the file where the format
+ * allows it, before memory is asked for.
  */
 #ifndef PRI_IMAGE_H
 #define PRI_IMAGE_H
@@ -24,11 +24,23 @@ typedef struct pri_box {
     int64_t y, x, height, width;
 } pri_box;
 
-/* Reads a PNG or JPEG file, whatever its name says. PARE_ERROR_FORMAT when it does not decode. */
+/* Reads an image file (PNG, JPEG, WebP, BMP, PGM, PPM), whatever its name says. PARE_ERROR_FORMAT
+ * when it does not decode. */
 pare_status pri_image_read(pri_image *out, pare_context *ctx, const char *path);
-/* Reads an indexed or gray PNG as values, one channel: the palette's index or the gray level as it
- * is stored (a 1-bit PNG gives 0 and 1). */
+/* Colours that stand for classes: class k is rgb[k]. */
+enum { PRI_MAX_COLOURS = 256 };
+typedef struct pri_colours {
+    uint8_t rgb[PRI_MAX_COLOURS][3];
+    int count; /* 0: no table */
+} pri_colours;
+
+/* Reads an indexed or gray PNG, BMP or PGM as values, one channel: the palette's index or the gray
+ * level as it is stored (a 1-bit PNG gives 0 and 1). */
 pare_status pri_mask_read(pri_image *out, pare_context *ctx, const char *path);
+/* The same; with a table (not NULL, count > 0) a colour image gives the class of each colour and
+ * PARE_IGNORE for colours that are not in it, whose pixels are added to *unknown. */
+pare_status pri_mask_read_coloured(pri_image *out, int64_t *unknown, pare_context *ctx,
+                                   const char *path, const pri_colours *colours);
 /* The same from memory; `name` is for messages. */
 pare_status pri_image_decode(pri_image *out, pare_context *ctx, const unsigned char *bytes,
                              size_t size_bytes, const char *name);
@@ -39,6 +51,13 @@ pare_status pri_png_decode(pri_image *out, pare_context *ctx, const unsigned cha
                            size_t size_bytes, bool as_values, const char *name);
 pare_status pri_jpeg_decode(pri_image *out, pare_context *ctx, const unsigned char *bytes,
                             size_t size_bytes, const char *name);
+pare_status pri_webp_decode(pri_image *out, pare_context *ctx, const unsigned char *bytes,
+                            size_t size_bytes, const char *name);
+/* These two want at least two bytes, "P5" or "P6", "BM". */
+pare_status pri_pnm_decode(pri_image *out, pare_context *ctx, const unsigned char *bytes,
+                           size_t size_bytes, bool as_values, const char *name);
+pare_status pri_bmp_decode(pri_image *out, pare_context *ctx, const unsigned char *bytes,
+                           size_t size_bytes, bool as_values, const char *name);
 /* Encodes 8-bit RGB, or, with a palette of n_colours x 3 bytes, one index a pixel. *out is the
  * caller's: pri_free. */
 pare_status pri_png_encode(unsigned char **out, size_t *size_bytes, pare_context *ctx,

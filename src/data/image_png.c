@@ -61,7 +61,8 @@ static void set_transforms(png_job *job)
 
     if (job->as_values) {
         if (type != PNG_COLOR_TYPE_PALETTE && (type & PNG_COLOR_MASK_COLOR) != 0)
-            png_error(job->png, "a mask is gray or indexed, this is a colour image");
+            png_error(job->png, "a mask is gray or indexed, this is a colour image; "
+                                "classes.txt can state its colours");
         if (depth == 16)
             png_error(job->png, "a mask has at most 8 bits a pixel, this has 16");
         png_set_packing(job->png);

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* listing.c - the list of a set's images, and the folders it is made from. */
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 #include "base/file.h"
 #include "data/dataset.h"
+#include "data/synth.h"
 
 enum { MAX_NAMES_BYTES = 1 << 22 };
 
@@ -23,6 +24,8 @@ void pri_listing_clear(pri_listing *listing)
     pri_free(listing->blocks);
     pri_names_clear(&listing->classes);
     pri_names_clear(&listing->mask_classes);
+    pri_names_clear(&listing->problems);
+    pri_free(listing->reasons);
     *listing = (pri_listing){0};
 }
 
@@ -61,10 +64,47 @@ pare_status pri_leave_out(pri_listing *listing, pare_status why)
 {
     if (why == PARE_OK || why == PARE_ERROR_MEMORY || why == PARE_ERROR_CANCELLED)
         return why;
-    pri_log(listing->ctx, PARE_LOG_WARNING, "left out: %s", pare_context_message(listing->ctx));
-    snprintf(listing->reason, sizeof listing->reason, "%s", pare_context_message(listing->ctx));
-    listing->left_out++;
-    return PARE_OK;
+    const char *reason = pare_context_message(listing->ctx);
+    pare_status *grown = pri_realloc(listing->ctx, listing->reasons,
+                                     (size_t)listing->problems.count + 1, sizeof *grown);
+
+    if (grown == NULL)
+        return PARE_ERROR_MEMORY;
+    grown[listing->problems.count] = why;
+    listing->reasons = grown;
+    pri_log(listing->ctx, PARE_LOG_DEBUG, "left out: %s", reason);
+    return pri_names_set(&listing->problems, listing->ctx, listing->problems.count, reason);
+}
+
+/* A list may come from anywhere: it names files inside its folder and no others. */
+static bool is_inside(const char *path)
+{
+    if (path[0] == '\0' || path[0] == '/')
+        return false;
+    for (const char *at = path; at != NULL; at = strchr(at, '/')) {
+        at += at != path;
+        if (strncmp(at, "..", 2) == 0 && (at[2] == '/' || at[2] == '\0'))
+            return false;
+    }
+    return true;
+}
+
+pare_status pri_listing_add_files(pri_listing *listing, const char *folder, const char *image,
+                                  const char *mask, int32_t label, int part)
+{
+    pri_item item = {.label = label, .part = part};
+
+    if (!is_inside(image) || (mask != NULL && !is_inside(mask)))
+        return pri_fail(listing->ctx, PARE_ERROR_FORMAT, "'%s' lies outside '%s'",
+                        is_inside(image) ? mask : image, folder);
+    item.image = pri_path_join(listing->ctx, folder, image);
+    if (item.image != NULL && mask != NULL)
+        item.mask = pri_path_join(listing->ctx, folder, mask);
+    if (item.image == NULL || (mask != NULL && item.mask == NULL)) {
+        pri_free(item.image);
+        return PARE_ERROR_MEMORY;
+    }
+    return pri_listing_add(listing, &item);
 }
 
 /* --- Names of classes --- */
@@ -91,34 +131,105 @@ void pri_names_clear(pri_names *names)
     *names = (pri_names){0};
 }
 
-pare_status pri_names_read(pri_names *names, const pri_source *source, const char *file)
+pare_status pri_text_file_read(pri_bytes *out, pare_context *ctx, const char *path,
+                               int64_t max_bytes)
 {
-    pri_bytes bytes;
-    pare_status status = PARE_OK;
+    *out = (pri_bytes){0};
+    if (pri_file_size(path) > max_bytes)
+        return pri_fail(ctx, PARE_ERROR_FORMAT, "'%s' is larger than %lld MB", path,
+                        (long long)(max_bytes >> 20));
+    PRI_TRY(pri_file_read(out, ctx, path));
+    if (memchr(out->data, '\0', out->size_bytes) == NULL)
+        return PARE_OK;
+    pri_bytes_clear(out);
+    return pri_fail(ctx, PARE_ERROR_FORMAT, "'%s' is no text", path);
+}
+
+/* The lines of a file of the folder; nothing when there is no such file. */
+static pare_status read_lines(pri_names *out, const pri_source *source, const char *file)
+{
+    pri_bytes bytes = {0};
+    int64_t k = 0;
 
     if (!pri_source_has(source, file))
         return PARE_OK;
     char *path = pri_path_join(source->ctx, source->path, file);
-    if (path == NULL)
-        return PARE_ERROR_MEMORY;
-    if (pri_file_size(path) <= MAX_NAMES_BYTES)
-        status = pri_file_read(&bytes, source->ctx, path);
-    else
-        status = pri_fail(source->ctx, PARE_ERROR_FORMAT, "'%s' is too long a list", path);
+    pare_status status = PARE_ERROR_MEMORY;
+    if (path != NULL)
+        status = pri_text_file_read(&bytes, source->ctx, path, MAX_NAMES_BYTES);
     pri_free(path);
     PRI_TRY(status);
-    int64_t k = 0;
     for (char *line = (char *)bytes.data;
          *line != '\0' && status == PARE_OK && k <= PRI_MAX_LABEL;) {
         const size_t length = strcspn(line, "\r\n");
         char *next = line + length + strspn(line + length, "\r\n");
         line[length] = '\0';
         if (length > 0)
-            status = pri_names_set(names, source->ctx, k++, line);
+            status = pri_names_set(out, source->ctx, k++, line);
         line = next;
     }
     pri_bytes_clear(&bytes);
     return status;
+}
+
+pare_status pri_names_read(pri_names *names, const pri_source *source, const char *file)
+{
+    return read_lines(names, source, file);
+}
+
+/* Cuts "R G B NAME" or "NAME R G B" to the name; false when the line is neither. */
+static bool take_colour(uint8_t rgb[3], char *line)
+{
+    static const char gaps[] = " \t,;";
+    char *fields[5] = {NULL}, *at = line;
+    int n = 0;
+
+    for (at += strspn(at, gaps); *at != '\0' && n < 5; at += strspn(at, gaps)) {
+        fields[n++] = at;
+        at += strcspn(at, gaps);
+    }
+    if (n != 4)
+        return false;
+    const int first = fields[0][0] >= '0' && fields[0][0] <= '9' ? 0 : 1;
+    for (int c = 0; c < 3; c++) {
+        char *end;
+        const long value = strtol(fields[first + c], &end, 10);
+        if (end == fields[first + c] || strchr(gaps, *end) == NULL || value < 0 || value > 255)
+            return false;
+        rgb[c] = (uint8_t)value;
+    }
+    const char *name = fields[first == 0 ? 3 : 0];
+    const size_t length = strcspn(name, gaps);
+    memmove(line, name, length);
+    line[length] = '\0';
+    return true;
+}
+
+pare_status pri_mask_names_read(pri_listing *listing, const pri_source *source, const char *file)
+{
+    pri_names *names = &listing->mask_classes;
+    const int64_t before = names->count;
+    uint8_t rgb[3];
+    int64_t with_colour = 0;
+
+    PRI_TRY(read_lines(names, source, file));
+    for (int64_t k = before; k < names->count; k++) {
+        if (!take_colour(rgb, names->of[k]))
+            continue;
+        if (k - before < PRI_MAX_COLOURS - 1)
+            memcpy(listing->colours.rgb[k - before], rgb, 3);
+        with_colour++;
+    }
+    if (with_colour == 0)
+        return PARE_OK;
+    if (with_colour != names->count - before || with_colour > PRI_MAX_COLOURS - 1)
+        return pri_fail(source->ctx, PARE_ERROR_FORMAT,
+                        "'%s/%s' states colours for %lld of %lld classes; all lines of at most %d "
+                        "read 'R G B NAME' or 'NAME R G B'",
+                        source->path, file, (long long)with_colour,
+                        (long long)(names->count - before), PRI_MAX_COLOURS - 1);
+    listing->colours.count = (int)with_colour;
+    return PARE_OK;
 }
 
 /* --- Folders --- */
@@ -129,6 +240,9 @@ static pare_status open_path(pri_source *out, pare_context *ctx, char *path, int
     *out = (pri_source){.ctx = ctx, .path = path, .wants = wants};
     if (path == NULL)
         return PARE_ERROR_MEMORY;
+    out->is_file = pri_starts_with(path, PRI_SYNTH_SCHEME); /* drawn, not read */
+    if (out->is_file)
+        return PARE_OK;
     if (!pri_file_exists(path))
         return pri_fail(ctx, PARE_ERROR_FILE, "there is no '%s'", path);
     out->is_file = !pri_is_directory(path);
@@ -227,8 +341,14 @@ bool pri_ends_with(const char *text, const char *end)
     return a >= b && strcasecmp(text + a - b, end) == 0;
 }
 
-bool pri_is_image_name(const char *name)
+bool pri_is_image_name(const char *path)
 {
-    return name[0] != '.' && (pri_ends_with(name, ".png") || pri_ends_with(name, ".jpg") ||
-                              pri_ends_with(name, ".jpeg"));
+    const char *slash = strrchr(path, '/'), *name = slash != NULL ? slash + 1 : path;
+    static const char *const endings[] = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".ppm", ".pgm"};
+
+    for (size_t i = 0; i < PRI_COUNT(endings); i++) {
+        if (name[0] != '.' && pri_ends_with(name, endings[i]))
+            return true;
+    }
+    return false;
 }

@@ -80,35 +80,43 @@ static pare_status read_names(pri_listing *listing, const pri_source *source)
     if (has_labels && listing->classes.count == 0)
         PRI_TRY(pri_names_read(&listing->classes, source, "classes.txt"));
     if (listing->mask_classes.count == 0)
-        PRI_TRY(pri_names_read(&listing->mask_classes, source, "mask_classes.txt"));
+        PRI_TRY(pri_mask_names_read(listing, source, "mask_classes.txt"));
     if (!has_labels && listing->mask_classes.count == 0)
-        PRI_TRY(pri_names_read(&listing->mask_classes, source, "classes.txt"));
+        PRI_TRY(pri_mask_names_read(listing, source, "classes.txt"));
     return PARE_OK;
 }
 
 static pare_status fail_empty(pare_context *ctx, const pri_listing *listing, const char *path,
                               const pare_data_options *options, const char *split)
 {
-    if (listing->left_out > 0)
+    const int64_t left_out = listing->problems.count;
+
+    if (left_out > 0)
         return pri_fail(ctx, PARE_ERROR_DATA,
                         "no %s image of '%s' can be used; files left out: %lld, the last: %s",
-                        split, path, (long long)listing->left_out, listing->reason);
+                        split, path, (long long)left_out, listing->problems.of[left_out - 1]);
     const bool wants_val = strcmp(split, "val") == 0 && options->val_fraction == 0;
     return pri_fail(ctx, PARE_ERROR_DATA, "'%s' has no %s images%s", path, split,
                     wants_val ? "; state a fraction of the training images (val_fraction)" : "");
+}
+
+pare_status pri_source_list(pri_listing *out, const pri_source *source)
+{
+    const pri_dataset *dataset = pri_dataset_find(source);
+
+    if (dataset == NULL)
+        return fail_unknown(source->ctx, source->path);
+    PRI_TRY(dataset->list(out, source));
+    return read_names(out, source);
 }
 
 static pare_status read_source(pare_data *data, pri_listing *listing, const pri_source *source,
                                const pare_data_options *options)
 {
     const char *split = options->split != NULL ? options->split : "test";
-    const pri_dataset *dataset = pri_dataset_find(source);
     int64_t n_chosen = 0;
 
-    if (dataset == NULL)
-        return fail_unknown(data->ctx, source->path);
-    PRI_TRY(dataset->list(listing, source));
-    PRI_TRY(read_names(listing, source));
+    PRI_TRY(pri_source_list(listing, source));
     int64_t *chosen = pri_alloc(data->ctx, (size_t)listing->count, sizeof *chosen);
     if (chosen == NULL)
         return PARE_ERROR_MEMORY;
@@ -119,9 +127,9 @@ static pare_status read_source(pare_data *data, pri_listing *listing, const pri_
     pri_free(chosen);
     if (status == PARE_OK && data->count == 0)
         return fail_empty(data->ctx, listing, source->path, options, split);
-    if (status == PARE_OK && listing->left_out > 0)
-        pri_log(data->ctx, PARE_LOG_WARNING, "files of '%s' left out: %lld", source->path,
-                (long long)listing->left_out);
+    if (status == PARE_OK && listing->problems.count > 0)
+        pri_log(data->ctx, PARE_LOG_WARNING, "files of '%s' left out: %lld, the first: %s",
+                source->path, (long long)listing->problems.count, listing->problems.of[0]);
     return status;
 }
 
@@ -178,8 +186,8 @@ pare_status pare_data_open_images(pare_data **out, pare_context *ctx, const char
     }
     if (status == PARE_OK)
         status = pri_load(data, &listing, chosen, count, options);
-    if (status == PARE_OK && listing.left_out > 0)
-        status = pri_fail(ctx, PARE_ERROR_DATA, "%s", listing.reason);
+    if (status == PARE_OK && listing.problems.count > 0)
+        status = pri_fail(ctx, PARE_ERROR_DATA, "%s", listing.problems.of[0]);
     pri_free(chosen);
     pri_listing_clear(&listing);
     if (status != PARE_OK) {

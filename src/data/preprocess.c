@@ -132,6 +132,13 @@ pare_status pri_preprocess_parse(pri_preprocess *out, pare_context *ctx, const c
     return PARE_OK;
 }
 
+bool pri_preprocess_is_same(const pri_preprocess *a, const pri_preprocess *b)
+{
+    return a->scale == b->scale && a->is_bgr == b->is_bgr && a->is_nhwc == b->is_nhwc &&
+           memcmp(a->mean, b->mean, sizeof a->mean) == 0 &&
+           memcmp(a->std, b->std, sizeof a->std) == 0;
+}
+
 pare_status pare_model_set_preprocess(pare_model *model, const char *text)
 {
     pri_preprocess checked;

@@ -13,6 +13,8 @@
 /* Written first into the folder of a set; the set is complete when every split has its labels.tsv,
  * which are written last. */
 #define PRI_SYNTH_RECIPE "synth.txt"
+/* A path that begins like this is no file: its images are drawn where they are asked for. */
+#define PRI_SYNTH_SCHEME "synth:"
 
 enum { PRI_SYNTH_CLASSES = 10, PRI_SYNTH_BAR = PRI_SYNTH_CLASSES, PRI_SYNTH_BLOB };
 

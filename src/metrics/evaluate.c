@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "metrics/score_heads.h"
+#include "data/prefetch.h"
 #include "metrics/run.h"
 
 enum { BATCH_IMAGES = 100, BATCH_PIXELS = 1 << 20 };
@@ -28,13 +29,13 @@ typedef struct evaluation {
     pri_engine *engine;
     pri_preprocess preprocess;
     int64_t batch;
+    pri_prefetch *prefetch;
     pri_score_head class_head, mask_head;
     int64_t offset;           /* output of label 0 */
     pri_class_counts classes; /* by label */
     pri_class_counts pixels;
     int64_t labelled, in_top5;
     double nll, mask_nll;
-    int64_t *order;      /* batch */
     image_score *images; /* batch, with a mask head */
 } evaluation;
 
@@ -99,9 +100,6 @@ static pare_status allocate(evaluation *e, pare_scores *out)
 {
     const int64_t labels = e->class_head.classes - e->offset;
 
-    e->order = pri_alloc(e->ctx, (size_t)e->batch, sizeof *e->order);
-    if (e->order == NULL)
-        return PARE_ERROR_MEMORY;
     if (e->class_head.output >= 0) {
         PRI_TRY(pri_class_counts_init(&e->classes, e->ctx, labels));
         out->predicted = pri_alloc(e->ctx, (size_t)e->data->count, sizeof *out->predicted);
@@ -208,17 +206,35 @@ static pare_status score_masks(evaluation *e, pare_scores *out, int64_t from, in
     return PARE_OK;
 }
 
+/* The images in order; the last batch is filled up with the last one. */
+static uint64_t plan_batch(void *user, int64_t k, int64_t *order)
+{
+    const evaluation *e = user;
+
+    for (int64_t i = 0; i < e->batch; i++)
+        order[i] = pri_min_i64(k * e->batch + i, e->data->count - 1);
+    return 0;
+}
+
 static pare_status run_all(evaluation *e, pare_scores *out)
 {
     const int64_t count = e->data->count;
+    const int64_t size = e->data->height * e->data->width * e->data->channels;
+    const pri_prefetch_options options = {.data = e->data,
+                                          .preprocess = &e->preprocess,
+                                          .batch = e->batch,
+                                          .count = (count + e->batch - 1) / e->batch,
+                                          .plan = plan_batch,
+                                          .user = e};
 
+    PRI_TRY(pri_prefetch_open(&e->prefetch, e->ctx, &options));
     for (int64_t at = 0; at < count; at += e->batch) {
         const int64_t n = pri_min_i64(e->batch, count - at);
-        for (int64_t i = 0; i < e->batch; i++)
-            e->order[i] = pri_min_i64(at + i, count - 1); /* the last batch is filled up */
+        const pri_batch *batch;
         PRI_TRY(pri_check_cancel(e->ctx, "evaluating"));
-        pri_data_batch(e->data, &e->preprocess, e->order, e->batch, NULL, 0,
-                       pri_engine_input(e->engine, 0), NULL, NULL);
+        PRI_TRY(pri_prefetch_next(e->prefetch, &batch, NULL));
+        memcpy(pri_engine_input(e->engine, 0), batch->images,
+               (size_t)(e->batch * size) * sizeof *batch->images);
         PRI_TRY(pri_engine_forward(e->engine));
         if (e->class_head.output >= 0)
             PRI_TRY(score_classes(e, out, at, n));
@@ -265,7 +281,7 @@ static void clear(evaluation *e)
     for (int64_t i = 0; i < e->batch && e->images != NULL; i++)
         pri_class_counts_clear(&e->images[i].counts);
     pri_free(e->images);
-    pri_free(e->order);
+    pri_prefetch_close(e->prefetch);
     pri_class_counts_clear(&e->classes);
     pri_class_counts_clear(&e->pixels);
     pri_engine_free(e->engine);

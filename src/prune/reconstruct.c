@@ -113,7 +113,8 @@ static pare_status forward(state *s, const int64_t *order, uint64_t seed, bool b
     const int64_t size = pri_shape_count(&shape) / batch;
     float *input = pri_engine_input(s->engine, 0), *other = pri_engine_input(s->teacher, 0);
 
-    pri_data_batch(s->data, s->preprocess, order, batch, &augment, seed, input, NULL, NULL);
+    PRI_TRY(
+        pri_data_batch(s->data, s->preprocess, order, batch, &augment, seed, input, NULL, NULL));
     if (blends)
         blend(input, other, batch, size, seed);
     memcpy(other, input, (size_t)(batch * size) * sizeof *input);

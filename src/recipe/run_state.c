@@ -13,6 +13,7 @@
 
 #include "base/file.h"
 #include "base/text.h"
+#include "data/augment.h"
 #include "data/data.h"
 #include "model/model.h"
 #include "onnx/onnx_io.h"
@@ -30,16 +31,7 @@ static uint64_t hash(uint64_t h, const void *bytes, size_t size)
 
 static uint64_t hash_data(uint64_t h, const pare_data *data)
 {
-    if (data == NULL)
-        return h;
-    const int64_t sizes[] = {data->count,    data->height,         data->width,
-                             data->channels, data->labels != NULL, data->masks != NULL};
-    const size_t area = (size_t)(data->height * data->width), count = (size_t)data->count;
-    h = hash(h, sizes, sizeof sizes);
-    h = hash(h, data->pixels, count * area * (size_t)data->channels);
-    if (data->labels != NULL)
-        h = hash(h, data->labels, count * sizeof *data->labels);
-    return data->masks != NULL ? hash(h, data->masks, count * area) : h;
+    return data != NULL ? pri_data_hash(h, data) : h;
 }
 
 pare_status pri_run_fingerprint(char text[32], const pare_model *model, const pare_recipe *recipe,
@@ -67,9 +59,7 @@ pare_status pri_run_fingerprint(char text[32], const pare_model *model, const pa
                   t->schedule != NULL ? t->schedule : "", t->warmup, t->label_smoothing,
                   t->mask_weight, t->clip_norm, t->distill, t->temperature, t->keep_last,
                   (unsigned long long)t->seed);
-    pri_text_addf(&all, " %d %d %a %a %a", t->augment.flip, t->augment.crop,
-                  (double)t->augment.brightness, (double)t->augment.contrast,
-                  (double)t->augment.noise);
+    pri_text_addf(&all, " %llx", (unsigned long long)pri_augment_hash(1, &t->augment));
     const char *const words[] = {t->optimizer, t->loss,      t->mask_loss, t->class_weights,
                                  t->precision, p->precision};
     for (size_t k = 0; k < PRI_COUNT(words); k++)

@@ -125,10 +125,10 @@ pare_status pare_session_set_images(pare_session *session, const pare_data *imag
         return PARE_ERROR_MEMORY;
     for (int64_t i = 0; i < batch; i++)
         order[i] = pri_min_i64(from + i, images->count - 1);
-    pri_data_batch(images, &preprocess, order, batch, NULL, 0, pri_engine_input(session->engine, 0),
-                   NULL, NULL);
+    const pare_status status = pri_data_batch(images, &preprocess, order, batch, NULL, 0,
+                                              pri_engine_input(session->engine, 0), NULL, NULL);
     pri_free(order);
-    return PARE_OK;
+    return status;
 }
 
 pare_status pare_session_run(pare_session *session)

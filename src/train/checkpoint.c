@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "data/augment.h"
 #include "train/trainer.h"
 
 #define MAGIC "PARETRN"
@@ -47,11 +48,6 @@ static uint64_t hash_bytes(uint64_t hash, const void *data, size_t size)
 static uint64_t hash_text(uint64_t hash, const char *text)
 {
     return hash_bytes(hash, text, strlen(text));
-}
-
-static uint64_t hash_number(uint64_t hash, double number)
-{
-    return hash_bytes(hash, &number, sizeof number);
 }
 
 static uint64_t hash_attributes(uint64_t hash, const pri_node *node)
@@ -96,59 +92,28 @@ static uint64_t hash_model(const pare_model *model)
     return hash;
 }
 
-static uint64_t hash_data(uint64_t hash, const pare_data *data)
-{
-    const size_t area = (size_t)(data->height * data->width), count = (size_t)data->count;
-
-    hash = hash_bytes(hash, data->pixels, count * area * (size_t)data->channels);
-    if (data->labels != NULL)
-        hash = hash_bytes(hash, data->labels, count * sizeof *data->labels);
-    if (data->masks != NULL)
-        hash = hash_bytes(hash, data->masks, count * area);
-    return hash_number(hash, (double)data->height);
-}
-
 void pri_trainer_identify(pri_identity *out, const pri_trainer *trainer)
 {
     const pare_train_options *o = &trainer->options;
-    const double numbers[] = {o->epochs,
-                              (double)o->batch,
-                              o->learning_rate,
-                              o->momentum,
-                              o->weight_decay,
-                              (double)(o->beta2),
-                              o->warmup,
-                              o->label_smoothing,
-                              o->mask_weight,
-                              o->clip_norm,
-                              o->augment.flip,
-                              o->augment.crop,
-                              o->augment.brightness,
-                              o->augment.contrast,
-                              o->augment.noise,
-                              o->distill,
-                              o->temperature,
-                              o->keep_last,
-                              o->distill_inner,
-                              o->freeze_norm,
-                              trainer->is_bf16,
-                              o->average,
-                              o->early_stop,
-                              o->trim,
-                              o->trim_after,
-                              trainer->noise.samples != NULL};
+    const double numbers[] = {o->epochs,        (double)o->batch,   o->learning_rate,
+                              o->momentum,      o->weight_decay,    (double)(o->beta2),
+                              o->warmup,        o->label_smoothing, o->mask_weight,
+                              o->clip_norm,     o->distill,         o->temperature,
+                              o->keep_last,     o->distill_inner,   o->freeze_norm,
+                              trainer->is_bf16, o->average,         o->early_stop,
+                              o->trim,          o->trim_after,      trainer->noise.samples != NULL};
 
     const char *texts[] = {o->loss, o->mask_loss, o->class_weights};
 
     out->model = hash_model(trainer->view.model);
-    out->options = hash_bytes(o->seed, numbers, sizeof numbers);
+    out->options = pri_augment_hash(hash_bytes(o->seed, numbers, sizeof numbers), &o->augment);
     out->options = hash_text(out->options, trainer->optimizer->name);
     out->options = hash_text(out->options, trainer->schedule->name);
     for (size_t k = 0; k < PRI_COUNT(texts); k++)
         out->options = hash_text(out->options, texts[k] != NULL ? texts[k] : "");
-    out->images = hash_data(1, trainer->train);
+    out->images = pri_data_hash(1, trainer->train);
     if (trainer->val != NULL)
-        out->images = hash_data(out->images, trainer->val);
+        out->images = pri_data_hash(out->images, trainer->val);
     out->teacher = o->teacher != NULL ? hash_model(o->teacher) : 0;
 }
 

@@ -202,8 +202,26 @@ void pri_watcher_close(pri_watcher *watcher)
     *watcher = (pri_watcher){0};
 }
 
+/* Images padded[0 .. batch-1] as the engine's input; those made already begin with number `at`. */
+static pare_status fill(pri_watcher *watcher, const pare_data *data, const pare_augment *augment,
+                        uint64_t seed, const float *made, int64_t at, int64_t count)
+{
+    const int64_t batch = pri_engine_batch(watcher->engine);
+    const int64_t size = data->height * data->width * data->channels;
+    float *input = pri_engine_input(watcher->engine, 0);
+
+    if (made == NULL)
+        return pri_data_batch(data, &watcher->view->preprocess, watcher->padded, batch, augment,
+                              seed, input, NULL, NULL);
+    for (int64_t i = 0; i < batch; i++)
+        memcpy(input + i * size, made + pri_min_i64(at + i, count - 1) * size,
+               (size_t)size * sizeof *input);
+    return PARE_OK;
+}
+
 pare_status pri_watcher_run(pri_watcher *watcher, const pare_data *data, const int64_t *order,
-                            int64_t count, const pare_augment *augment, uint64_t seed)
+                            int64_t count, const pare_augment *augment, uint64_t seed,
+                            const float *made)
 {
     const pri_view *view = watcher->view;
     const int64_t batch = pri_engine_batch(watcher->engine);
@@ -212,8 +230,7 @@ pare_status pri_watcher_run(pri_watcher *watcher, const pare_data *data, const i
         const int64_t fresh = pri_min_i64(batch, count - at);
         for (int64_t i = 0; i < batch; i++)
             watcher->padded[i] = order[pri_min_i64(at + i, count - 1)];
-        pri_data_batch(data, &view->preprocess, watcher->padded, batch, augment, seed,
-                       pri_engine_input(watcher->engine, 0), NULL, NULL);
+        PRI_TRY(fill(watcher, data, augment, seed, made, at, count));
         PRI_TRY(pri_engine_forward(watcher->engine));
         for (int k = 0; k < view->n_heads; k++) {
             const int64_t size = view->heads[k].classes * view->heads[k].positions;

@@ -48,8 +48,10 @@ typedef struct pri_watcher {
 pare_status pri_watcher_open(pri_watcher *out, pri_view *view, int64_t batch,
                              pri_value *const *taps, int n_taps, bool bf16);
 void pri_watcher_close(pri_watcher *watcher);
-/* Fills logits for images order[0 .. count-1], count <= batch. */
+/* Fills logits for images order[0 .. count-1], count <= batch. `made` are these images as the
+ * view's preprocessing makes them, so that they are not made again; or NULL. */
 pare_status pri_watcher_run(pri_watcher *watcher, const pare_data *data, const int64_t *order,
-                            int64_t count, const pare_augment *augment, uint64_t seed);
+                            int64_t count, const pare_augment *augment, uint64_t seed,
+                            const float *made);
 
 #endif

@@ -161,8 +161,9 @@ static pare_status measure(places *found, pri_view *view, const pare_data *image
         for (int64_t i = 0; i < batch; i++)
             order[i] = all[(at + i) % images->count];
         PRI_CHECK(pri_check_cancel(ctx, "measuring layers"), status, done);
-        pri_data_batch(images, &view->preprocess, order, batch, NULL, 0,
-                       pri_engine_input(engine, 0), NULL, NULL);
+        PRI_CHECK(pri_data_batch(images, &view->preprocess, order, batch, NULL, 0,
+                                 pri_engine_input(engine, 0), NULL, NULL),
+                  status, done);
         PRI_CHECK(pri_engine_forward(engine), status, done);
         for (int k = 0; k < found->count; k++) {
             pri_tap tap;

@@ -23,7 +23,7 @@ pare_status pri_trainer_watch(pri_trainer *t, double loss)
     for (int k = 0; k < t->view.n_heads && t->noise.samples != NULL && !is_early; k++) {
         if (!t->view.heads[k].is_mask)
             pri_noise_note(&t->noise, pri_engine_output(t->engine, k), t->view.heads[k].classes,
-                           t->labels, t->order, t->batch);
+                           t->truth->labels, t->order, t->batch);
     }
     return PARE_OK;
 }

@@ -50,8 +50,8 @@ static pare_status divergence(double *out, const pri_view *teacher, const pare_m
         for (int64_t i = 0; i < count; i++)
             order[i] = at + i;
         PRI_CHECK(pri_check_cancel(ctx, "recalibrating"), status, done);
-        PRI_CHECK(pri_watcher_run(&own, data, order, count, NULL, 0), status, done);
-        PRI_CHECK(pri_watcher_run(&other, data, order, count, NULL, 0), status, done);
+        PRI_CHECK(pri_watcher_run(&own, data, order, count, NULL, 0, NULL), status, done);
+        PRI_CHECK(pri_watcher_run(&other, data, order, count, NULL, 0, NULL), status, done);
         for (int k = 0; k < own_view.n_heads; k++) {
             if (map[k] < 0)
                 continue;
@@ -106,8 +106,9 @@ static pare_status estimate(pri_engine *engine, const pri_view *view, const pare
             order[i] = all[(k * batch + i) % images->count];
         PRI_CHECK(pri_check_cancel(ctx, "recalibrating"), status, done);
         pri_engine_set_momentum(engine, (float)k / (float)(k + 1));
-        pri_data_batch(images, &view->preprocess, order, batch, NULL, 0,
-                       pri_engine_input(engine, 0), NULL, NULL);
+        PRI_CHECK(pri_data_batch(images, &view->preprocess, order, batch, NULL, 0,
+                                 pri_engine_input(engine, 0), NULL, NULL),
+                  status, done);
         PRI_CHECK(pri_engine_forward(engine), status, done);
         pri_progress(ctx, &(pare_progress){"recalibrate", "", k + 1, steps, "batches"});
     }

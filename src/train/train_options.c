@@ -3,6 +3,7 @@
 #include <math.h>
 
 #include "base/text.h"
+#include "data/augment.h"
 #include "train/loss_terms.h"
 #include "train/trainer.h"
 
@@ -55,6 +56,10 @@ static pare_status check_shares(const pri_trainer *t)
     if (o->early_stop > 0 && t->val == NULL)
         return pri_fail(t->ctx, PARE_ERROR_ARGUMENT,
                         "stopping early needs validation images to judge by");
+    if ((o->trim > 0 || o->noise_report != NULL) && (o->augment.mixup > 0 || o->augment.cutmix > 0))
+        return pri_fail(t->ctx, PARE_ERROR_ARGUMENT,
+                        "doubtful labels cannot be told where images are blended; train without "
+                        "mixup and cutmix");
     return PARE_OK;
 }
 
@@ -63,16 +68,15 @@ pare_status pri_trainer_fill_options(pri_trainer *t, const pare_train_options *g
     pare_train_options *o = &t->options;
 
     *o = given != NULL ? *given : (pare_train_options){0};
-    const double numbers[] = {o->learning_rate, o->momentum,         o->weight_decay,
-                              o->warmup,        o->mask_weight,      o->clip_norm,
-                              o->distill,       o->temperature,      o->distill_inner,
-                              o->augment.noise, o->augment.contrast, o->augment.brightness,
-                              o->beta2,         o->average,          o->trim};
+    const double numbers[] = {o->learning_rate, o->momentum,  o->weight_decay, o->warmup,
+                              o->mask_weight,   o->clip_norm, o->distill,      o->temperature,
+                              o->distill_inner, o->beta2,     o->average,      o->trim};
     for (size_t i = 0; i < PRI_COUNT(numbers); i++) {
         if (!isfinite(numbers[i]))
             return pri_fail(t->ctx, PARE_ERROR_ARGUMENT,
                             "a training option is not a finite number");
     }
+    PRI_TRY(pri_augment_check(t->ctx, &o->augment));
     if (o->epochs < 0 || o->batch < 0 || o->learning_rate < 0 || o->warmup < 0 ||
         o->clip_norm < 0 || o->mask_weight < 0 || o->temperature < 0 || o->distill_inner < 0)
         return pri_fail(

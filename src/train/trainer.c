@@ -20,6 +20,7 @@ static pare_status open_teacher_view(pri_trainer *t)
     PRI_TRY(pri_view_open(&t->teacher_view, t->options.teacher, t->train,
                           pare_model_metadata(t->model, PRI_PREPROCESS_KEY)));
     PRI_TRY(pri_view_match(t->teacher_head, &t->view, &t->teacher_view));
+    t->shares_images = pri_preprocess_is_same(&t->view.preprocess, &t->teacher_view.preprocess);
     if (t->options.distill_inner > 0)
         PRI_TRY(pri_twin_find(&t->twin, t->view.model, t->teacher_view.model, true));
     if (t->options.distill_inner > 0 && t->twin.n_pairs == 0)
@@ -48,7 +49,8 @@ static pare_status open_engines(pri_trainer *t)
     if (t->options.teacher == NULL)
         return PARE_OK;
     pri_twin_taps(&t->twin, taps, false);
-    PRI_TRY(pri_watcher_open(&t->teacher, &t->teacher_view, t->batch, taps, t->twin.n_pairs, t->is_bf16));
+    PRI_TRY(pri_watcher_open(&t->teacher, &t->teacher_view, t->batch, taps, t->twin.n_pairs,
+                             t->is_bf16));
     if (t->twin.n_pairs > 0 && pri_engine_batch(t->teacher.engine) != t->batch)
         return pri_fail(
             t->ctx, PARE_ERROR_SHAPE,
@@ -60,8 +62,6 @@ static pare_status open_engines(pri_trainer *t)
 
 static pare_status make_buffers(pri_trainer *t)
 {
-    const size_t batch = (size_t)t->batch;
-
     int64_t scratch = 1;
 
     for (int k = 0; k < t->view.n_heads; k++)
@@ -70,12 +70,8 @@ static pare_status make_buffers(pri_trainer *t)
         pri_alloc(t->ctx, (size_t)(t->state.trained * t->optimizer->rows), sizeof *t->moments);
     t->good = pri_alloc(t->ctx, (size_t)t->state.total, sizeof *t->good);
     t->permutation = pri_alloc(t->ctx, (size_t)t->train->count, sizeof *t->permutation);
-    t->order = pri_alloc(t->ctx, batch, sizeof *t->order);
-    t->labels = pri_alloc(t->ctx, batch, sizeof *t->labels);
-    t->masks = pri_alloc(t->ctx, batch, (size_t)(t->train->height * t->train->width));
     t->partial = pri_alloc(t->ctx, (size_t)scratch, sizeof *t->partial);
-    if (t->moments == NULL || t->good == NULL || t->permutation == NULL || t->order == NULL ||
-        t->labels == NULL || t->masks == NULL || t->partial == NULL)
+    if (t->moments == NULL || t->good == NULL || t->permutation == NULL || t->partial == NULL)
         return PARE_ERROR_MEMORY;
     pri_state_read(&t->state, t->good);
     if (t->options.noise_report != NULL || t->options.trim > 0)
@@ -88,11 +84,17 @@ static pare_status measure_twin(pri_trainer *t)
 {
     if (t->twin.n_pairs == 0)
         return PARE_OK;
+    int64_t *order = pri_alloc(t->ctx, (size_t)t->batch, sizeof *order);
+    if (order == NULL)
+        return PARE_ERROR_MEMORY;
     for (int64_t i = 0; i < t->batch; i++)
-        t->order[i] = i % t->train->count;
-    PRI_TRY(pri_watcher_run(&t->teacher, t->train, t->order, t->batch, NULL, 0));
-    pri_data_batch(t->train, &t->view.preprocess, t->order, t->batch, NULL, 0,
-                   pri_engine_input(t->engine, 0), NULL, NULL);
+        order[i] = i % t->train->count;
+    pare_status status = pri_watcher_run(&t->teacher, t->train, order, t->batch, NULL, 0, NULL);
+    if (status == PARE_OK)
+        status = pri_data_batch(t->train, &t->view.preprocess, order, t->batch, NULL, 0,
+                                pri_engine_input(t->engine, 0), NULL, NULL);
+    pri_free(order);
+    PRI_TRY(status);
     pri_engine_set_momentum(t->engine, 1); /* a look that leaves running statistics alone */
     PRI_TRY(pri_engine_forward(t->engine));
     pri_engine_set_momentum(t->engine, -1);
@@ -138,9 +140,6 @@ static void close_trainer(pri_trainer *t)
     pri_free(t->moments);
     pri_free(t->good);
     pri_free(t->permutation);
-    pri_free(t->order);
-    pri_free(t->labels);
-    pri_free(t->masks);
     pri_free(t->partial);
 }
 
@@ -173,8 +172,11 @@ static double compute_loss(pri_trainer *t)
                                .positions = head->positions,
                                .logits = pri_engine_output(t->engine, k),
                                .teacher = teacher,
-                               .labels = !head->is_mask && has_truth ? t->labels : NULL,
-                               .masks = head->is_mask && has_truth ? t->masks : NULL,
+                               .labels = !head->is_mask && has_truth ? t->truth->labels : NULL,
+                               .masks = head->is_mask && has_truth ? t->truth->masks : NULL,
+                               .labels2 = !head->is_mask && has_truth ? t->truth->labels2 : NULL,
+                               .masks2 = head->is_mask && has_truth ? t->truth->masks2 : NULL,
+                               .weights = t->truth->weights,
                                .mix = t->objective.mix[head->is_mask],
                                .class_weights = t->objective.weights[head->is_mask],
                                .smoothing = o->label_smoothing,
@@ -228,16 +230,15 @@ static pare_status run_step(pri_trainer *t, double *out)
 {
     const pri_position *at = &t->position;
     const pare_train_options *o = &t->options;
-    const uint64_t seed = pri_random_bits(o->seed, PRI_STREAM_AUGMENT, (uint64_t)at->epoch);
+    const int64_t size = t->train->height * t->train->width * t->train->channels;
 
-    for (int64_t i = 0; i < t->batch; i++)
-        t->order[i] = t->permutation[(at->step * t->batch + i) % t->in_use];
-    pri_data_batch(t->train, &t->view.preprocess, t->order, t->batch, &o->augment, seed,
-                   pri_engine_input(t->engine, 0), t->labels,
-                   t->train->masks != NULL ? t->masks : NULL);
+    PRI_TRY(pri_prefetch_next(t->prefetch, &t->truth, &t->order));
+    const float *images = t->truth->images;
+    memcpy(pri_engine_input(t->engine, 0), images, (size_t)(t->batch * size) * sizeof *images);
     pri_engine_set_step(t->engine, o->seed, (uint64_t)(at->epoch * t->steps + at->step));
     if (o->teacher != NULL)
-        PRI_TRY(pri_watcher_run(&t->teacher, t->train, t->order, t->batch, &o->augment, seed));
+        PRI_TRY(pri_watcher_run(&t->teacher, t->train, t->order, t->batch, &o->augment,
+                                t->epoch_seed, t->shares_images ? images : NULL));
     PRI_TRY(pri_engine_forward(t->engine));
     double loss = compute_loss(t);
     if (t->twin.n_pairs > 0) {
@@ -259,33 +260,29 @@ static pare_status run_step(pri_trainer *t, double *out)
 
 /* --- Epochs --- */
 
-static void report_step(const pri_trainer *t, double rate, double images_per_second)
+static void report_step(const pri_trainer *t, const pare_epoch *report)
 {
+    const double images_per_second = report->images_per_second;
     const pri_position *at = &t->position;
     const int64_t total = t->options.epochs * t->steps, done = at->epoch * t->steps + at->step;
     const double left =
         images_per_second > 0 ? (double)((total - done) * t->batch) / images_per_second : 0;
     char text[160];
 
-    snprintf(text, sizeof text, "epoch %lld/%d loss %.3g lr %.2g %.0f img/s ETA %lld:%02lld",
-             (long long)at->epoch + 1, t->options.epochs, at->loss_sum / (double)at->step, rate,
-             images_per_second, (long long)left / 60, (long long)left % 60);
+    snprintf(text, sizeof text,
+             "epoch %lld/%d loss %.3g lr %.2g %.0f img/s data wait %.0f %% ETA %lld:%02lld",
+             (long long)at->epoch + 1, t->options.epochs, at->loss_sum / (double)at->step,
+             report->learning_rate, images_per_second, 100 * report->data_wait,
+             (long long)left / 60, (long long)left % 60);
     pri_progress(t->ctx, &(pare_progress){"train", text, done, total, "steps"});
 }
 
-static pare_status run_steps(pri_trainer *t, pare_epoch *report)
+static pare_status run_all_steps(pri_trainer *t, pare_epoch *report)
 {
     pri_position *at = &t->position;
-    const uint64_t stream = PRI_STREAM_SHUFFLE + ((uint64_t)at->epoch << 32);
     const double before = at->seconds, start = pri_clock_s();
     const int64_t first = at->step;
 
-    pri_random_permutation(t->permutation, t->train->count, t->options.seed, stream);
-    t->in_use = t->train->count;
-    if (t->options.trim > 0 && at->epoch == t->options.trim_after && t->noise.dropped == 0)
-        PRI_TRY(pri_noise_trim(&t->noise, t->ctx, t->options.trim));
-    if (t->noise.dropped > 0)
-        t->in_use = pri_noise_filter(&t->noise, t->permutation, t->in_use);
     while (at->step < t->steps) {
         PRI_TRY(pri_check_cancel(t->ctx, "training"));
         report->learning_rate = learning_rate(t);
@@ -296,10 +293,23 @@ static pare_status run_steps(pri_trainer *t, pare_epoch *report)
         at->seconds = before + passed;
         at->images += t->batch;
         report->images_per_second = passed > 0 ? images / passed : 0;
-        report_step(t, report->learning_rate, report->images_per_second);
+        report->data_wait = passed > 0 ? pri_prefetch_waited_s(t->prefetch) / passed : 0;
+        report_step(t, report);
         PRI_TRY(pri_trainer_tell_step(t, loss, report->learning_rate, report->images_per_second));
     }
+    t->passed_s += pri_clock_s() - start;
+    t->waited_s += pri_prefetch_waited_s(t->prefetch);
     return PARE_OK;
+}
+
+static pare_status run_steps(pri_trainer *t, pare_epoch *report)
+{
+    PRI_TRY(pri_trainer_feed(t));
+    const pare_status status = run_all_steps(t, report);
+    pri_prefetch_close(t->prefetch);
+    t->prefetch = NULL;
+    t->truth = NULL;
+    return status;
 }
 
 static pare_status run_epoch(pri_trainer *t, const pri_identity *identity)
@@ -384,6 +394,7 @@ pare_status pare_train(pare_model *model, const pare_data *train, const pare_dat
             .best_val_nll = at->best_nll,
             .best_val_accuracy = at->best_accuracy,
             .best_val_miou = at->best_miou,
+            .data_wait = t.passed_s > 0 ? t.waited_s / t.passed_s : 0,
             .images_per_second = at->seconds > 0 ? (double)at->images / at->seconds : 0,
             .seconds = at->seconds,
             .left_out = t.noise.dropped};

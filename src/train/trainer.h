@@ -11,6 +11,7 @@
 
 #include <pare/train.h>
 
+#include "data/prefetch.h"
 #include "engine/twin.h"
 #include "train/average.h"
 #include "train/events.h"
@@ -55,10 +56,14 @@ typedef struct pri_trainer {
     int64_t group_steps;  /* ... and their number */
     float *good;          /* state.total: best by validation, or of the last epoch */
     int64_t batch, steps; /* steps of an epoch */
-    int64_t *permutation, *order;
-    int64_t in_use; /* images of this epoch's permutation */
-    int32_t *labels;
-    uint8_t *masks;
+    int64_t *permutation; /* of this epoch */
+    int64_t in_use;       /* images of it that steps take */
+    uint64_t epoch_seed;  /* of the changes of its images */
+    pri_prefetch *prefetch;
+    const pri_batch *truth; /* the batch of this step ... */
+    const int64_t *order;   /* ... and its images; the loader's */
+    bool shares_images;     /* the teacher sees the same numbers */
+    double waited_s, passed_s;
     double *partial;
     pri_position position;
 } pri_trainer;
@@ -84,6 +89,9 @@ pare_status pri_trainer_tell_step(pri_trainer *trainer, double loss, double rate
                                   double images_per_second);
 pare_status pri_trainer_tell_epoch(pri_trainer *trainer, const pare_epoch *epoch);
 
+/* Shuffles the images of the epoch, without those that are left out, and lets the steps that are
+ * left of it be prepared in the background (trainer->prefetch). */
+pare_status pri_trainer_feed(pri_trainer *trainer);
 void pri_trainer_identify(pri_identity *out, const pri_trainer *trainer);
 pare_status pri_checkpoint_write(const pri_trainer *trainer, const pri_identity *identity);
 /* Removes what a process that died while it wrote the checkpoint left beside it. */

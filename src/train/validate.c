@@ -84,7 +84,7 @@ static pare_status run_batch(job *j, double *loss, int64_t at, int64_t n, double
 
     for (int64_t i = 0; i < n; i++)
         j->order[i] = at + i;
-    PRI_TRY(pri_watcher_run(&j->watcher, j->data, j->order, n, NULL, 0));
+    PRI_TRY(pri_watcher_run(&j->watcher, j->data, j->order, n, NULL, 0, NULL));
     for (int k = 0; k < j->view->n_heads; k++) {
         const pri_head *head = &j->view->heads[k];
         if (head->is_mask ? j->data->masks == NULL : j->data->labels == NULL)

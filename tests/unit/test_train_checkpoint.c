@@ -16,19 +16,18 @@ static void cancel_at(void *user, const pare_progress *progress)
         pare_context_cancel(user);
 }
 
-static void an_interrupted_run_ends_like_an_undisturbed_one(void **state)
+/* Ends a run by a cancel within an epoch and by a kill after one, and goes on. */
+static void interrupt(pare_context *ctx, const pare_train_options *basic)
 {
     char path[600], killed[640];
     const char *folder = test_folder();
-    pare_train_options options = train_basic;
+    pare_train_options options = *basic;
     pare_status status;
     train_watch w = {.copy_from = path, .copy_to = killed};
 
-    (void)state;
     snprintf(path, sizeof path, "%s/run", folder);
     snprintf(killed, sizeof killed, "%s.killed", path);
-    pare_context *ctx = test_context();
-    pare_model *whole = train_small_run(ctx, &train_basic, NULL);
+    pare_model *whole = train_small_run(ctx, basic, NULL);
     options.checkpoint = path;
     options.resume = true; /* nothing there yet: starts */
 
@@ -50,14 +49,37 @@ static void an_interrupted_run_ends_like_an_undisturbed_one(void **state)
     options.resume = true;
     w = (train_watch){0};
     pare_model *revived = train_small_run(ctx, &options, NULL);
-    assert_int_equal(w.epochs, train_basic.epochs - 1);
+    assert_int_equal(w.epochs, basic->epochs - 1);
     assert_same_weights(whole, revived, true);
     pare_model *const models[] = {whole, resumed, kept, revived, stopped};
     for (size_t i = 0; i < PRI_COUNT(models); i++)
         pare_model_free(models[i]);
     pare_context_free(first);
-    pare_context_free(ctx);
     test_remove_folder(folder);
+}
+
+static void an_interrupted_run_ends_like_an_undisturbed_one(void **state)
+{
+    pare_context *ctx = test_context();
+
+    (void)state;
+    interrupt(ctx, &train_basic);
+    pare_context_free(ctx);
+}
+
+static void an_interrupted_run_with_blends_and_a_teacher_does_too(void **state)
+{
+    pare_context *ctx = test_context();
+    pare_model *teacher = train_network(ctx, 8, false, false);
+    pare_train_options options = train_basic;
+
+    (void)state;
+    options.augment = (pare_augment){.crop = 1, .rotate = 10, .mixup = 0.5f, .cutmix = 1};
+    options.teacher = teacher;
+    options.distill_inner = 0.5;
+    interrupt(ctx, &options);
+    pare_model_free(teacher);
+    pare_context_free(ctx);
 }
 
 static void checkpoints_of_other_runs_and_damaged_ones_are_refused(void **state)
@@ -77,6 +99,9 @@ static void checkpoints_of_other_runs_and_damaged_ones_are_refused(void **state)
     options.learning_rate = 0.06;
     train_assert_refused(ctx, &options, PARE_ERROR_ARGUMENT, "other options");
     options.learning_rate = train_basic.learning_rate;
+    options.augment.cutmix = 0.5f;
+    train_assert_refused(ctx, &options, PARE_ERROR_ARGUMENT, "other options");
+    options.augment = train_basic.augment;
     pare_model *teacher = train_network(ctx, 6, false, false);
     options.teacher = teacher;
     options.distill = 1e-300; /* the options differ as well, and are looked at first */
@@ -106,6 +131,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_interrupted_run_ends_like_an_undisturbed_one),
+        cmocka_unit_test(an_interrupted_run_with_blends_and_a_teacher_does_too),
         cmocka_unit_test(checkpoints_of_other_runs_and_damaged_ones_are_refused),
     };
 

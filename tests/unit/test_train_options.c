@@ -274,6 +274,52 @@ static void a_loss_that_explodes_stops_with_the_best_weights(void **state)
     pare_context_free(ctx);
 }
 
+/* A student that is its teacher's equal differs from it on no image, however it is changed. */
+static void a_teacher_sees_the_images_of_its_student(void **state)
+{
+    const char *const scales[] = {"scale=255", "scale=510"}; /* the second: made anew for it */
+    pare_context *ctx = test_context();
+    train_watch w = {0};
+    pare_train_options options = {
+        .epochs = 1,
+        .batch = 16,
+        .learning_rate = 1e-9,
+        .augment = {.flip = true, .crop = 1, .noise = 0.1f, .rotate = 20, .mixup = 1, .cutmix = 1},
+        .distill = 1,
+        .distill_inner = 1,
+        .freeze_norm = true,
+        .seed = 3,
+        .on_epoch = train_on_epoch,
+        .user = &w};
+
+    (void)state;
+    for (int k = 0; k < 2; k++) {
+        pare_model *teacher = train_network(ctx, 6, false, false);
+        pri_tensor *first = pri_graph_find_value(teacher->graph, "conv1")->constant;
+        for (int64_t i = 0; i < pri_tensor_count(first) && k > 0; i++)
+            ((float *)first->data)[i] *= 2;
+        test_ok(ctx, pare_model_set_preprocess(teacher, scales[k]));
+        options.teacher = teacher;
+        w.epochs = 0;
+        pare_model_free(train_small_run(ctx, &options, NULL));
+        assert_true(fabs(w.first_loss) < 1e-6); /* the divergence rounds to either side */
+        pare_model_free(teacher);
+    }
+    pare_context_free(ctx);
+}
+
+static void doubtful_labels_are_not_looked_for_in_blends(void **state)
+{
+    pare_context *ctx = test_context();
+    pare_train_options options = {.epochs = 3, .trim = 0.1, .augment = {.mixup = 0.2f}};
+
+    (void)state;
+    train_assert_refused(ctx, &options, PARE_ERROR_ARGUMENT, "blended");
+    options = (pare_train_options){.epochs = 3, .noise_report = "x", .augment = {.cutmix = 1}};
+    train_assert_refused(ctx, &options, PARE_ERROR_ARGUMENT, "blended");
+    pare_context_free(ctx);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -284,6 +330,8 @@ int main(void)
         cmocka_unit_test(a_head_of_one_output_learns_masks),
         cmocka_unit_test(weights_of_classes_are_counted_or_read),
         cmocka_unit_test(a_loss_that_explodes_stops_with_the_best_weights),
+        cmocka_unit_test(a_teacher_sees_the_images_of_its_student),
+        cmocka_unit_test(doubtful_labels_are_not_looked_for_in_blends),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
