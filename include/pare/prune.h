@@ -26,8 +26,8 @@ typedef enum pare_strategy {
                        downdates */
     PARE_LOCAL_ML   /* local maximum likelihood: the same for each layer's own outputs, Gaussian about
                        what they were as the next layer sees them (behind the normalisation, relative
-                       to the energy of the residual sum they go into); one inverse a layer (Frantar,
-                       Alistarh 2022, algorithm 1, in blocks) */
+                       to how much the residual sum varies they go into), class scores as a softmax sees
+                       them; one inverse a layer (Frantar, Alistarh 2022, algorithm 1, in blocks) */
 } pare_strategy;
 
 /* "random", "magnitude", ... ; false when unknown. */
