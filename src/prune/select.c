@@ -186,8 +186,8 @@ static void make_bundles(selection *s)
     qsort(s->bundles, (size_t)s->n_bundles, sizeof *s->bundles, by_bundle_score);
 }
 
-/* Where steps are chosen, what the wide ones leave of the way is gone in finer ones; single units
- * only where nothing else reaches the goal. */
+/* Where steps are chosen, what the wide ones leave of the way is gone in finer ones, the last of it in
+ * single units, so that a goal is met as closely as without alignment. */
 static pare_status descend(selection *s, const double *scores, bool is_order)
 {
     const pri_goal *goal = s->goal;
@@ -199,7 +199,7 @@ static pare_status descend(selection *s, const double *scores, bool is_order)
         PRI_TRY(list_candidates(s, scores, is_order));
         make_bundles(s);
         now = walk(s);
-        if (now > goal->keep && pass + 2 >= n_passes)
+        if (now > goal->keep && pass + 1 == n_passes)
             now = overshoot(s);
     }
     if (now <= goal->keep)

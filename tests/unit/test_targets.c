@@ -44,10 +44,11 @@ static void targets_are_met_within_a_percent(void **state)
 
     (void)state;
     for (int q = 0; q < 3; q++) {
-        for (int layer = 0; layer < 2; layer++) {
+        for (int way = 0; way < 3; way++) {
             const pare_prune_options options = {.strategy = PARE_MAGNITUDE,
                                                 .target = {(pare_quantity)q, 0.45, true},
-                                                .per_layer = layer == 1};
+                                                .align = way == 2 ? PARE_ALIGN_AUTO : 1,
+                                                .per_layer = way == 1};
             pare_prune_result result;
             pare_model *pruned = NULL;
             test_ok(ctx, pare_prune(&pruned, model, NULL, &options, &result));
