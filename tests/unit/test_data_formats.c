@@ -328,6 +328,25 @@ static size_t make_zip(uint8_t *zip, const char *name, const uint8_t *bytes, siz
     return at + 46 + length + 22;
 }
 
+/* All arrays of a zip, as far as they can be read. */
+static void read_members(pare_context *ctx, const uint8_t *zip, size_t size)
+{
+    pri_member *members = NULL;
+    int64_t count = 0;
+
+    (void)pri_members_list(&members, &count, ctx, zip, size, "zip");
+    for (int64_t i = 0; i < count; i++) {
+        unsigned char *bytes = NULL;
+        pri_array array;
+        if (pri_member_read(&bytes, ctx, zip, size, &members[i]) == PARE_OK &&
+            pri_array_parse(&array, ctx, bytes, (size_t)members[i].size, "array") == PARE_OK &&
+            array.count > 0)
+            (void)pri_array_at(&array, array.count - 1);
+        pri_free(bytes);
+    }
+    pri_members_free(members, count);
+}
+
 static void reads_npz_and_survives_damage(void **state)
 {
     const uint8_t pixels[24] = {1, 2, 3};
@@ -344,14 +363,11 @@ static void reads_npz_and_survives_damage(void **state)
     assert_int_equal(pare_data_height(data), 3);
     assert_memory_equal(data->pixels, pixels, 24);
     pare_data_free(data);
-    for (size_t i = 0; i < 600; i++) { /* nothing but a refusal or a set may come of it */
-        memcpy(damaged, zip, size);
+    for (size_t i = 0; i < 5000; i++) { /* nothing but a refusal or an array may come of it */
         const size_t at = (size_t)pri_random_below((int64_t)size, 1, PRI_STREAM_TEST, i);
+        memcpy(damaged, zip, size);
         damaged[at] = (uint8_t)pri_random_below(256, 2, PRI_STREAM_TEST, i);
-        test_write(&files, "b.npz", damaged, i % 2 == 0 ? size : at);
-        if (pare_data_open(&data, files.ctx, test_path(&files, "b.npz"),
-                           &(pare_data_options){.split = "train"}) == PARE_OK)
-            pare_data_free(data);
+        read_members(files.ctx, damaged, i % 2 == 0 ? size : at);
     }
     test_files_clear(&files);
 }
