@@ -23,8 +23,7 @@ enum pri_stream {
     PRI_STREAM_PROJECTION,
     PRI_STREAM_LABEL,
     PRI_STREAM_ORACLE,
-    PRI_STREAM_TEST,
-    PRI_STREAM_BLEND
+    PRI_STREAM_TEST
 };
 
 uint64_t pri_random_bits(uint64_t seed, uint64_t stream, uint64_t index);

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Runs a fuzzer of build/fuzz over a working copy of the corpus and further seeds.
 #   tests/fuzz/run.sh fuzz_onnx|fuzz_images SECONDS [FOLDER WITH SEEDS]...
-# Seeds are files up to 64 KB below the folders; what is found stays in build/fuzz/work.
+# Seeds are files up to 64 KB below the folders; what is found stays in build/fuzz/found.
 # FUZZ_MEMORY: MB (2048); FUZZ_TIMEOUT: seconds for one input (20).
 set -eu
 if [ $# -lt 2 ]; then
@@ -20,15 +20,15 @@ fuzz_onnx) pattern='*.onnx' corpus=$here/corpus ;;
 esac
 cmake -S "$root" --preset fuzz > /dev/null
 cmake --build "$root/build/fuzz" --target "$name"
-work=$root/build/fuzz/work/$name
-mkdir -p "$work/corpus" "$work/found"
+found=$root/build/fuzz/found/$name
+mkdir -p "$found/corpus" "$found/artifacts"
 for folder in "$@"; do
     # names repeat (model.onnx), contents do not
     find "$folder" -name "$pattern" -type f -size -64k | while read -r file; do
-        cp "$file" "$work/corpus/seed-$(sha1sum < "$file" | cut -c1-16)"
+        cp "$file" "$found/corpus/seed-$(sha1sum < "$file" | cut -c1-16)"
     done
 done
-cd "$work"
+cd "$found"
 OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive exec "$root/build/fuzz/tests/fuzz/$name" -max_total_time="$seconds" \
     -rss_limit_mb="${FUZZ_MEMORY:-2048}" -timeout="${FUZZ_TIMEOUT:-20}" -max_len=65536 \
-    -print_final_stats=1 -artifact_prefix="$work/found/" "$work/corpus" ${corpus:+"$corpus"}
+    -print_final_stats=1 -artifact_prefix="$found/artifacts/" "$found/corpus" ${corpus:+"$corpus"}
