@@ -134,6 +134,9 @@ pare_status pri_file_write(pare_context *ctx, const char *path, const void *data
     return pri_file_write_parts(ctx, path, &part, 1, replace);
 }
 
+/* Of a file that is not complete; mkstemp replaces the last six letters. */
+static const char ending[] = ".tmp-XXXXXX";
+
 pare_status pri_file_write_parts(pare_context *ctx, const char *path, const pri_file_part *parts,
                                  int n_parts, bool replace)
 {
@@ -141,7 +144,7 @@ pare_status pri_file_write_parts(pare_context *ctx, const char *path, const pri_
 
     if (!replace && pri_file_exists(path))
         return pri_fail(ctx, PARE_ERROR_EXISTS, "'%s' exists; use --force to replace it", path);
-    if (snprintf(temporary, sizeof temporary, "%s.tmp-XXXXXX", path) >= (int)sizeof temporary)
+    if (snprintf(temporary, sizeof temporary, "%s%s", path, ending) >= (int)sizeof temporary)
         return pri_fail(ctx, PARE_ERROR_FILE, "path '%s' is too long", path);
     const int fd = mkstemp(temporary);
     if (fd < 0)
@@ -163,6 +166,29 @@ pare_status pri_file_write_parts(pare_context *ctx, const char *path, const pri_
 void pri_file_remove(const char *path)
 {
     (void)unlink(path);
+}
+
+void pri_file_remove_rests(pare_context *ctx, const char *path)
+{
+    const char *slash = strrchr(path, '/'), *name = slash != NULL ? slash + 1 : path;
+    const size_t length = strlen(name), fixed = strcspn(ending, "X");
+    char *folder = pri_folder_of(ctx, path);
+    char **names = NULL;
+    int64_t count = 0;
+
+    if (folder == NULL || pri_list_directory(&names, &count, ctx, folder) != PARE_OK)
+        pri_forget(ctx);
+    for (int64_t i = 0; i < count; i++) {
+        if (strncmp(names[i], name, length) != 0 || strlen(names[i]) != length + strlen(ending) ||
+            strncmp(names[i] + length, ending, fixed) != 0)
+            continue;
+        char *rest = pri_path_join(ctx, folder, names[i]);
+        if (rest != NULL)
+            pri_file_remove(rest);
+        pri_free(rest);
+    }
+    pri_names_free(names, count);
+    pri_free(folder);
 }
 
 bool pri_file_exists(const char *path)

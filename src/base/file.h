@@ -35,6 +35,8 @@ pare_status pri_file_write(pare_context *ctx, const char *path, const void *data
 pare_status pri_file_write_parts(pare_context *ctx, const char *path, const pri_file_part *parts,
                                  int n_parts, bool replace);
 void pri_file_remove(const char *path); /* a file that is not there is fine */
+/* Removes what killed processes left of writing this file; failures are of no account. */
+void pri_file_remove_rests(pare_context *ctx, const char *path);
 bool pri_file_exists(const char *path);
 int64_t pri_file_size(const char *path); /* -1 when there is none */
 bool pri_is_directory(const char *path);

@@ -249,8 +249,10 @@ void pri_run_remove(pare_context *ctx, const char *prefix)
 {
     char *path = pri_run_path(ctx, prefix, ".round");
 
-    if (path != NULL)
+    if (path != NULL) {
         pri_onnx_remove(ctx, path);
+        pri_file_remove_rests(ctx, path);
+    }
     pri_free(path);
     pri_run_remove_training(ctx, prefix);
 }

@@ -249,33 +249,6 @@ static void restore(pri_trainer *trainer, const float *row, int64_t samples)
         trainer->noise.dropped += trainer->noise.samples[i].is_dropped != 0;
 }
 
-void pri_checkpoint_clear_rests(const pri_trainer *trainer)
-{
-    const char *path = trainer->options.checkpoint, *slash = strrchr(path, '/');
-    const char *name = slash != NULL ? slash + 1 : path;
-    const size_t length = strlen(name);
-    char folder[4096] = ".";
-    char **names = NULL;
-    int64_t count = 0;
-
-    if (slash != NULL)
-        snprintf(folder, sizeof folder, "%.*s", (int)(slash - path + 1), path);
-    if (pri_list_directory(&names, &count, trainer->ctx, folder) != PARE_OK) {
-        pri_forget(trainer->ctx);
-        return;
-    }
-    for (int64_t i = 0; i < count; i++) {
-        const char *end = names[i] + length;
-        char whole[8192];
-        if (strncmp(names[i], name, length) != 0 || strncmp(end, ".tmp-", 5) != 0 ||
-            strlen(end) != strlen(".tmp-XXXXXX"))
-            continue;
-        snprintf(whole, sizeof whole, "%s/%s", folder, names[i]);
-        unlink(whole);
-    }
-    pri_names_free(names, count);
-}
-
 pare_status pri_checkpoint_read(pri_trainer *trainer, const pri_identity *identity)
 {
     const pri_state *state = &trainer->state;

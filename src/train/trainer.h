@@ -94,8 +94,6 @@ pare_status pri_trainer_tell_epoch(pri_trainer *trainer, const pare_epoch *epoch
 pare_status pri_trainer_feed(pri_trainer *trainer);
 void pri_trainer_identify(pri_identity *out, const pri_trainer *trainer);
 pare_status pri_checkpoint_write(const pri_trainer *trainer, const pri_identity *identity);
-/* Removes what a process that died while it wrote the checkpoint left beside it. */
-void pri_checkpoint_clear_rests(const pri_trainer *trainer);
 /* Restores weights, moments, best weights, what is known of labels, and position. PARE_ERROR_FORMAT
  * when the file is damaged, PARE_ERROR_ARGUMENT when it belongs to another run; the trainer is then
  * unchanged. */
