@@ -294,7 +294,7 @@ int cmd_train(int argc, char **argv)
         {"--batch", 'i', &a.batch, "N", "images of a step"},
         {"--optimizer", 's', &a.optimizer, "NAME", "sgd (Nesterov momentum) or adamw"},
         {"--precision", 's', &a.precision, "f32|bf16|auto",
-         "what convolutions multiply in; auto tries which is faster"},
+         "what convolutions multiply in; auto: bf16 where that\nis faster"},
         {"--lr", 'f', &a.rate, "X", "peak learning rate; default: 0.05, with adamw 0.001"},
         {"--momentum", 'f', &a.momentum, "X", "Nesterov momentum; with adamw beta1"},
         {"--beta2", 'f', &a.beta2, "X", "of adamw"},

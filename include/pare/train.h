@@ -55,7 +55,8 @@ typedef struct pare_train_options {
                               "one-cycle" (rises over 3/10 of the run, then falls) */
     double warmup;         /* epochs of linear warm-up; of one-cycle the rise */
     const char *precision; /* "f32" (default), "bf16": convolutions round what they multiply to
-                              bfloat16 and sum in float32, weights stay float32; "auto" */
+                              bfloat16 and sum in float32, weights stay float32; "auto": bf16
+                              on processors that gain by it */
     const char *loss;      /* sum of terms such as "ce+0.5*dice" or "focal=2": ce, focal=GAMMA, bce,
                               mse, dice (formulas in docs/training.md); NULL: ce, and bce for heads
                               of one output */

@@ -58,14 +58,6 @@ static void likelihood(const head *h, float *g, const float *logits, int64_t lab
     g[label * stride] -= weight;
 }
 
-/* Metadata of models whose output 0 is a class the data does not have. */
-static int64_t class_offset(const pare_model *model)
-{
-    const char *text = pri_graph_metadata(model->graph, "pare.class_offset");
-
-    return text != NULL ? strtoll(text, NULL, 10) : 0;
-}
-
 static void seed_image(const head *h, pare_fisher kind, int64_t n, int64_t image)
 {
     const float *logits = h->logits + n * h->classes * h->positions;
@@ -100,8 +92,7 @@ pare_status pri_seed_gradients(pri_engine *engine, const pare_model *model, pare
     for (int k = 0; k < model->graph->n_outputs; k++) {
         const pri_shape shape = pri_engine_output_shape(engine, k);
         head h = {.gradient = pri_engine_output_gradient(engine, k),
-                  .seed = seed + draw * 1000003 + (uint64_t)k * 7919,
-                  .offset = class_offset(model)};
+                  .seed = seed + draw * 1000003 + (uint64_t)k * 7919};
         if (h.gradient == NULL || shape.rank < 1 || pri_engine_output_dtype(engine, k) != PRI_F32)
             continue;
         memset(h.gradient, 0, (size_t)pri_shape_count(&shape) * sizeof(float));
@@ -114,6 +105,8 @@ pare_status pri_seed_gradients(pri_engine *engine, const pare_model *model, pare
         h.positions = shape.rank > 2 ? pri_shape_span(&shape, 2, shape.rank) : 1;
         h.labels = h.positions == 1 ? data->labels : NULL;
         h.masks = h.positions == data->height * data->width ? data->masks : NULL;
+        if (h.labels != NULL && kind == PARE_FISHER_EMPIRICAL)
+            PRI_TRY(pri_class_offset(&h.offset, model, h.classes));
         with_truth += h.labels != NULL || (h.positions > 1 && h.masks != NULL);
 #pragma omp parallel for schedule(static)
         for (int64_t n = 0; n < count; n++)

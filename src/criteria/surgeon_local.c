@@ -18,12 +18,13 @@ static pare_status set_scale(pri_surgeon *s, pri_surgeon_site *at)
 
     if (scale == NULL)
         return PARE_ERROR_MEMORY;
+    bool failed = false;
     if (pri_passage_scale(scale, scale + all, s->asked->masked, &passage, s->groups->facts)) {
         at->curvature = pri_alloc(s->groups->ctx, (size_t)all, (size_t)o * sizeof(double));
         for (int64_t c = 0; c < all && at->curvature != NULL; c++)
             at->curvature[c * o + c % o] = fabs(scale[c]);
+        failed = at->curvature == NULL;
     }
-    const bool failed = passage.affine != NULL && at->curvature == NULL;
     pri_free(scale);
     return failed ? PARE_ERROR_MEMORY : PARE_OK;
 }

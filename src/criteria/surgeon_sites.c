@@ -17,7 +17,7 @@ static const double CURVATURE_DAMPING =
 
 void pri_surgeon_close(pri_surgeon *s)
 {
-    for (int i = 0; i < s->n_layers; i++)
+    for (int i = 0; i < s->n_layers && s->layers != NULL; i++)
         pri_surgeon_layer_clear(&s->layers[i]);
     for (int i = 0; i < s->n_sites; i++)
         pri_free(s->sites[i].curvature);

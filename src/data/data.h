@@ -31,12 +31,18 @@ typedef struct pri_preprocess {
 bool pri_preprocess_is_same(const pri_preprocess *a, const pri_preprocess *b);
 
 #define PRI_PREPROCESS_KEY "pare.preprocess"
+/* Metadata: the label of output k of a class head is k minus this number (1 for networks whose output 0 is a
+ * background class the data does not have). */
+#define PRI_CLASS_OFFSET_KEY "pare.class_offset"
 
 /* Reads the text of pare_model_set_preprocess (NULL: unit). */
 pare_status pri_preprocess_parse(pri_preprocess *out, pare_context *ctx, const char *text);
 /* The preprocessing in a model's metadata; where it does not state a layout, the shape of the first
  * input tells whether channels come last. */
 pare_status pri_preprocess_of(pri_preprocess *out, const pare_model *model);
+
+/* 0 without metadata; PARE_ERROR_ARGUMENT when it is no number from 0 to classes - 1. */
+pare_status pri_class_offset(int64_t *out, const pare_model *model, int64_t classes);
 
 /* A hash of all images, labels and masks; images that are not held count with path and size. */
 uint64_t pri_data_hash(uint64_t hash, const pare_data *data);

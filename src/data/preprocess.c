@@ -5,6 +5,7 @@
  * A number a channel (mean, std) is in the order of the network's channels.
  */
 #include <math.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -194,5 +195,23 @@ pare_status pare_data_fit_options(pare_data_options *options, const pare_model *
     PRI_TRY(fit_side(&options->width, width, preprocess.width, model));
     if (options->channels == 0 && is_image_channels(channels))
         options->channels = channels;
+    return PARE_OK;
+}
+
+pare_status pri_class_offset(int64_t *out, const pare_model *model, int64_t classes)
+{
+    const char *text = pare_model_metadata(model, PRI_CLASS_OFFSET_KEY);
+    char *end = NULL;
+
+    *out = 0;
+    if (text == NULL)
+        return PARE_OK;
+    errno = 0;
+    *out = strtoll(text, &end, 10);
+    if (end == text || *end != '\0' || errno != 0 || *out < 0 || *out >= classes)
+        return pri_fail(model->ctx, PARE_ERROR_ARGUMENT,
+                        "the class offset '%.40s' is no number from 0 to %lld, the last of the "
+                        "model's outputs",
+                        text, (long long)classes - 1);
     return PARE_OK;
 }

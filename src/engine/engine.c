@@ -33,7 +33,7 @@ static pare_status build(pri_engine *engine)
     PRI_TRY(pri_plan_steps(engine));
     PRI_TRY(pri_plan_memory(engine));
     engine->version = 1;
-    if (engine->options.weight_gradients)
+    if (engine->options.weight_gradients && !engine->options.plan_only)
         pri_engine_zero_gradients(engine);
     return PARE_OK;
 }

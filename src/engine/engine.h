@@ -30,8 +30,8 @@ typedef struct pri_engine_options {
     bool plan_only;           /* takes no memory to run in: only what it would need can be asked */
 } pri_engine_options;
 
-/* "f32" (or NULL), "bf16", "auto": bfloat16 where the processor has it and a convolution tried once is faster for
- * it. PARE_ERROR_UNSUPPORTED for "bf16" on a processor without, PARE_ERROR_ARGUMENT for other words. */
+/* "f32" (or NULL), "bf16", "auto": bfloat16 on processors that gain by it, so that a run goes on in what it began
+ * in. PARE_ERROR_UNSUPPORTED for "bf16" on a processor without, PARE_ERROR_ARGUMENT for other words. */
 pare_status pri_precision_parse(bool *bf16, pare_context *ctx, const char *text);
 
 pare_status pri_engine_new(pri_engine **out, pare_model *model, const pri_engine_options *options);

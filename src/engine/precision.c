@@ -11,7 +11,7 @@ pare_status pri_precision_parse(bool *bf16, pare_context *ctx, const char *text)
     if (text == NULL || strcmp(text, "f32") == 0)
         return PARE_OK;
     if (strcmp(text, "auto") == 0) {
-        *bf16 = pri_dnn_gains_by_bf16(ctx);
+        *bf16 = pri_dnn_gains_by_bf16();
         return PARE_OK;
     }
     if (strcmp(text, "bf16") != 0)

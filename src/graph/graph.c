@@ -233,6 +233,22 @@ pare_status pri_graph_grow_inputs(pri_graph *graph, pri_node *node, int count)
     return PARE_OK;
 }
 
+pare_status pri_graph_need_bias(pri_graph *graph, pri_node *node, int slot, int64_t channels)
+{
+    const pri_shape shape = pri_shape_of(1, &channels);
+    pri_tensor *tensor = NULL;
+
+    if (slot < node->n_inputs && node->inputs[slot] != NULL)
+        return PARE_OK;
+    PRI_TRY(pri_tensor_new(&tensor, graph->ctx, PRI_F32, &shape));
+    memset(tensor->data, 0, (size_t)channels * sizeof(float));
+    pri_value *value = pri_graph_add_constant(graph, "", tensor);
+    if (value == NULL)
+        return PARE_ERROR_MEMORY;
+    PRI_TRY(pri_graph_grow_inputs(graph, node, slot + 1));
+    return pri_graph_set_input(graph, node, slot, value);
+}
+
 pare_status pri_graph_set_implicit(pri_graph *graph, pri_node *node, pri_value *const *values,
                                    int count)
 {

@@ -150,6 +150,8 @@ pare_status pri_graph_set_constant(pri_value *value, pri_tensor *tensor);
 pare_status pri_graph_set_input(pri_graph *graph, pri_node *node, int slot, pri_value *value);
 /* Grows the node to have at least `count` inputs (absent ones NULL). */
 pare_status pri_graph_grow_inputs(pri_graph *graph, pri_node *node, int count);
+/* Gives a node without input `slot` a new constant of `channels` float zeros there. */
+pare_status pri_graph_need_bias(pri_graph *graph, pri_node *node, int slot, int64_t channels);
 /* Says which values of the graph the node's sub-graphs read. */
 pare_status pri_graph_set_implicit(pri_graph *graph, pri_node *node, pri_value *const *values,
                                    int count);

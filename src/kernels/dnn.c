@@ -19,10 +19,25 @@ static void make_shared(void)
         (void)dnnl_stream_create(&shared_stream, shared_engine, dnnl_stream_default_flags);
 }
 
+static bool has_isa(dnnl_cpu_isa_t isa)
+{
+    return (dnnl_get_effective_cpu_isa() & isa) == (unsigned)isa;
+}
+
 bool pri_dnn_has_bf16(void)
 {
-    return (dnnl_get_effective_cpu_isa() & dnnl_cpu_isa_avx512_core_bf16) ==
-           dnnl_cpu_isa_avx512_core_bf16;
+    return has_isa(dnnl_cpu_isa_avx512_core_bf16);
+}
+
+bool pri_dnn_gains_by_bf16(void)
+{
+#if defined(__x86_64__)
+    __builtin_cpu_init();
+    return has_isa(dnnl_cpu_isa_avx512_core_amx) ||
+           (pri_dnn_has_bf16() && __builtin_cpu_is("amd"));
+#else
+    return false;
+#endif
 }
 
 const char *pri_dnn_version(void)

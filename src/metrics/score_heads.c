@@ -51,24 +51,6 @@ void pri_find_heads(pri_score_head *class_head, pri_score_head *mask_head, const
     }
 }
 
-pare_status pri_class_offset(int64_t *out, const pare_model *model, int64_t classes)
-{
-    const char *text = pare_model_metadata(model, PRI_CLASS_OFFSET_KEY);
-    char *end = NULL;
-
-    *out = 0;
-    if (text == NULL)
-        return PARE_OK;
-    errno = 0;
-    *out = strtoll(text, &end, 10);
-    if (end == text || *end != '\0' || errno != 0 || *out < 0 || *out >= classes)
-        return pri_fail(model->ctx, PARE_ERROR_ARGUMENT,
-                        "the class offset '%.40s' is no number from 0 to %lld, the last of the "
-                        "model's outputs",
-                        text, (long long)classes - 1);
-    return PARE_OK;
-}
-
 /* -ln p; p rounds to 0 in float where a network is sure and wrong. */
 static double nll_of_probability(float p)
 {

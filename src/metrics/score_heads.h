@@ -7,10 +7,6 @@
 #include "engine/engine.h"
 #include "metrics/classes.h"
 
-/* Metadata: the label of output k is k minus this number (1 for networks whose output 0 is a
- * background class the data does not have). */
-#define PRI_CLASS_OFFSET_KEY "pare.class_offset"
-
 typedef struct pri_score_head {
     int output;            /* of the model; -1: there is none */
     int64_t classes;       /* outputs */
@@ -22,8 +18,6 @@ typedef struct pri_score_head {
 /* The first class head and the first mask head among the outputs of an engine. */
 void pri_find_heads(pri_score_head *class_head, pri_score_head *mask_head, const pare_model *model,
                     const pri_engine *engine, bool is_nhwc);
-/* 0 without metadata; PARE_ERROR_ARGUMENT when it is no number from 0 to classes - 1. */
-pare_status pri_class_offset(int64_t *out, const pare_model *model, int64_t classes);
 
 /* One row of a class head against output number `truth`. */
 typedef struct pri_row_score {

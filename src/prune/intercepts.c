@@ -51,21 +51,6 @@ static int64_t channels_lacking(const pare_model *model, const pri_node *node,
                : 0;
 }
 
-static pare_status add_bias(pri_graph *graph, pri_node *node, int64_t channels)
-{
-    const pri_shape shape = pri_shape_of(1, &channels);
-    const int slot = node->op->bias_slot;
-    pri_tensor *tensor = NULL;
-
-    PRI_TRY(pri_tensor_new(&tensor, graph->ctx, PRI_F32, &shape));
-    memset(tensor->data, 0, (size_t)channels * sizeof(float));
-    pri_value *value = pri_graph_add_constant(graph, "", tensor);
-    if (value == NULL)
-        return PARE_ERROR_MEMORY;
-    PRI_TRY(pri_graph_grow_inputs(graph, node, slot + 1));
-    return pri_graph_set_input(graph, node, slot, value);
-}
-
 pare_status pri_add_intercepts(pare_model *model)
 {
     pri_graph *graph = model->graph;
@@ -76,7 +61,8 @@ pare_status pri_add_intercepts(pare_model *model)
     for (int i = 0; i < graph->n_nodes && status == PARE_OK; i++) {
         const int64_t channels = channels_lacking(model, graph->nodes[i], facts);
         if (channels > 0)
-            status = add_bias(graph, graph->nodes[i], channels);
+            status = pri_graph_need_bias(graph, graph->nodes[i],
+                                         graph->nodes[i]->op->bias_slot, channels);
     }
     pri_facts_free(facts);
     return status == PARE_OK ? pri_model_bind(model) : status;

@@ -197,7 +197,24 @@ pare_status pri_run_load(pri_run_state *out, pare_context *ctx, const char *pref
     return status;
 }
 
-pare_status pri_run_save(const pri_run_state *state, const char *prefix, const char *fingerprint,
+/* Takes the model as it was written: order of its values and rounding to the file's types are then those a run
+ * that goes on from the file has. */
+static pare_status read_back(pri_run_state *state, pare_context *ctx, const char *path)
+{
+    pare_model *model = NULL;
+
+    PRI_TRY(pare_model_load(&model, ctx, path));
+    const pare_status status = pare_model_set_metadata(model, KEY, NULL);
+    if (status != PARE_OK) {
+        pare_model_free(model);
+        return status;
+    }
+    pare_model_free(state->model);
+    state->model = model;
+    return PARE_OK;
+}
+
+pare_status pri_run_save(pri_run_state *state, const char *prefix, const char *fingerprint,
                          const pare_recipe_result *result)
 {
     const pare_prune_result *pruning = &result->pruning;
@@ -231,6 +248,8 @@ pare_status pri_run_save(const pri_run_state *state, const char *prefix, const c
     if (status == PARE_OK)
         status = pare_model_save(copy, path, true);
     pare_model_free(copy);
+    if (status == PARE_OK)
+        status = read_back(state, ctx, path);
     pri_text_clear(&text);
     pri_free(path);
     return status;

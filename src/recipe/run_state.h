@@ -24,7 +24,8 @@ pare_status pri_run_fingerprint(char text[32], const pare_model *model, const pa
  * and whether statistics were re-estimated. */
 pare_status pri_run_load(pri_run_state *out, pare_context *ctx, const char *prefix,
                          const char *fingerprint, pare_recipe_result *result, int rounds);
-pare_status pri_run_save(const pri_run_state *state, const char *prefix, const char *fingerprint,
+/* Writes PREFIX.round and takes the model as it reads back. */
+pare_status pri_run_save(pri_run_state *state, const char *prefix, const char *fingerprint,
                          const pare_recipe_result *result);
 /* Removes PREFIX.train. */
 void pri_run_remove_training(pare_context *ctx, const char *prefix);

@@ -20,7 +20,7 @@ static pare_status order_images(pri_trainer *t)
 
     pri_random_permutation(t->permutation, t->train->count, t->options.seed, stream);
     t->in_use = t->train->count;
-    if (t->options.trim > 0 && epoch == t->options.trim_after && t->noise.dropped == 0)
+    if (t->options.trim > 0 && epoch == t->options.trim_after && t->position.step == 0)
         PRI_TRY(pri_noise_trim(&t->noise, t->ctx, t->options.trim));
     if (t->noise.dropped > 0)
         t->in_use = pri_noise_filter(&t->noise, t->permutation, t->in_use);

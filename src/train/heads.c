@@ -83,6 +83,11 @@ pare_status pri_view_open(pri_view *out, const pare_model *model, const pare_dat
     PRI_CHECK(pri_facts_infer(&facts, out->model, 0, true), status, failed);
     trim_outputs(out, facts);
     pri_facts_free(facts);
+    for (int k = 0; k < out->n_heads; k++) {
+        pri_head *head = &out->heads[k];
+        if (!head->is_mask)
+            PRI_CHECK(pri_class_offset(&head->offset, model, head->classes), status, failed);
+    }
     if (out->n_heads > 0)
         return PARE_OK;
     status = pri_fail(model->ctx, PARE_ERROR_UNSUPPORTED,
@@ -98,14 +103,15 @@ void pri_view_close(pri_view *view)
     *view = (pri_view){0};
 }
 
-static pare_status check_classes(const pri_view *view, const pri_head *head, const pare_data *data)
+pare_status pri_view_check(const pri_view *view, const pri_head *head, const pare_data *data)
 {
-    const int64_t classes = head->is_mask ? data->mask_classes : data->classes;
+    const int64_t classes = (head->is_mask ? data->mask_classes : data->classes) + head->offset;
 
     if (classes > head->labels)
         return pri_fail(
             view->model->ctx, PARE_ERROR_DATA, "%s go up to %lld, the head takes those below %lld",
-            head->is_mask ? "masks" : "labels", (long long)classes - 1, (long long)head->labels);
+            head->is_mask ? "masks" : "labels", (long long)(classes - head->offset) - 1,
+            (long long)(head->labels - head->offset));
     if (head->is_mask && head->positions != data->height * data->width)
         return pri_fail(view->model->ctx, PARE_ERROR_SHAPE,
                         "masks are %lldx%lld, the mask head gives %lld positions",
@@ -123,7 +129,7 @@ pare_status pri_view_select(pri_view *view, const pare_data *data, bool keep_all
         const pri_head head = view->heads[k];
         const bool has_truth = head.is_mask ? data->masks != NULL : data->labels != NULL;
         if (has_truth)
-            PRI_TRY(check_classes(view, &head, data));
+            PRI_TRY(pri_view_check(view, &head, data));
         graph->outputs[k]->is_output = false;
         if (!has_truth && !keep_all)
             continue;

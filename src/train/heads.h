@@ -14,7 +14,8 @@
 typedef struct pri_head {
     bool is_mask;
     int64_t classes, positions;
-    int64_t labels; /* are below: the classes unless the loss says otherwise */
+    int64_t offset; /* of outputs to labels: label 0 is output `offset` (class heads) */
+    int64_t labels; /* labels and their offset are below: the classes unless the loss says otherwise */
 } pri_head;
 
 typedef struct pri_view {
@@ -31,6 +32,8 @@ void pri_view_close(pri_view *view);
 /* Leaves only heads that `data` has labels or masks for, or all with `keep_all`; PARE_ERROR_DATA
  * when none is left or labels go past a head's classes. */
 pare_status pri_view_select(pri_view *view, const pare_data *data, bool keep_all);
+/* Labels or masks of `data` fit a head of the view. */
+pare_status pri_view_check(const pri_view *view, const pri_head *head, const pare_data *data);
 /* map[k]: the teacher's head for head k of the view, or -1. PARE_ERROR_SHAPE when there is none for
  * any, or sizes differ. */
 pare_status pri_view_match(int map[2], const pri_view *view, const pri_view *teacher);

@@ -271,19 +271,6 @@ static pare_status own_copy(float **out, pri_value *value)
     return pri_graph_set_constant(value, tensor);
 }
 
-static pare_status need_bias(pri_graph *graph, pri_node *layer, int slot, int64_t channels)
-{
-    if (slot < layer->n_inputs && layer->inputs[slot] != NULL)
-        return PARE_OK;
-    float *zeros = pri_alloc(graph->ctx, (size_t)channels, sizeof *zeros);
-    pri_value *value = zeros != NULL ? add_row(graph, zeros, channels) : NULL;
-    pri_free(zeros);
-    if (value == NULL)
-        return PARE_ERROR_MEMORY;
-    PRI_TRY(pri_graph_grow_inputs(graph, layer, slot + 1));
-    return pri_graph_set_input(graph, layer, slot, value);
-}
-
 /* W' and b' of the layer before a normalisation, whose product is p. */
 static pare_status fold(pri_graph *graph, pri_node *norm, const pri_product *p)
 {
@@ -295,7 +282,7 @@ static pare_status fold(pri_graph *graph, pri_node *norm, const pri_product *p)
 
     for (int k = 1; k < 5; k++)
         row[k] = norm->inputs[k]->constant->data;
-    PRI_TRY(need_bias(graph, layer, slot, channels));
+    PRI_TRY(pri_graph_need_bias(graph, layer, slot, channels));
     PRI_TRY(own_copy(&w, layer->inputs[p->weight_slot]));
     PRI_TRY(own_copy(&b, layer->inputs[slot]));
     for (int64_t c = 0; c < channels; c++) {

@@ -36,8 +36,10 @@ static pare_status score(pri_trainer *t, pare_epoch *report)
     if (!has_single) {
         pare_scores scores = {0};
         PRI_TRY(pare_evaluate(&scores, t->view.model, t->val));
-        report->val_loss = report->val_nll =
-            (scores.classes > 0 ? scores.nll : 0) + (scores.mask_classes > 0 ? scores.mask_nll : 0);
+        const double nll = scores.classes > 0 ? scores.nll : 0;
+        const double mask_nll = scores.mask_classes > 0 ? scores.mask_nll : 0;
+        report->val_nll = nll + mask_nll;
+        report->val_loss = nll + t->options.mask_weight * mask_nll;
         report->val_accuracy = scores.classes > 0 ? scores.accuracy : NAN;
         report->val_miou = scores.mask_classes > 0 ? scores.miou : NAN;
         pare_scores_clear(&scores);

@@ -26,6 +26,7 @@ typedef struct pri_loss {
     const float *logits;
     const float *teacher;       /* logits of the teacher, or NULL */
     const int32_t *labels;      /* class of each image, negative: none; NULL without */
+    int64_t label_offset;       /* output number of label 0 */
     const uint8_t *masks;       /* class of each position, PARE_IGNORE: none; NULL without */
     const int32_t *labels2;     /* of blended images the other class of each, as labels; or NULL */
     const uint8_t *masks2;      /* the same of positions */

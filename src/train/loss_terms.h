@@ -38,7 +38,7 @@ static inline int64_t pri_loss_class(const pri_loss *loss, const int32_t *labels
                                      const uint8_t *masks, int64_t n, int64_t p)
 {
     if (labels != NULL)
-        return labels[n];
+        return labels[n] >= 0 ? labels[n] + loss->label_offset : -1;
     const uint8_t class = masks != NULL ? masks[n * loss->positions + p] : PARE_IGNORE;
     return class != PARE_IGNORE ? class : -1;
 }

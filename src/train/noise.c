@@ -13,8 +13,12 @@ pare_status pri_noise_open(pri_noise *out, const pri_view *view, const pare_data
     bool has_classes = false;
 
     *out = (pri_noise){.count = data->count, .labels = data->labels};
-    for (int k = 0; k < view->n_heads; k++)
-        has_classes = has_classes || (!view->heads[k].is_mask && view->heads[k].classes > 1);
+    for (int k = 0; k < view->n_heads; k++) {
+        if (view->heads[k].is_mask || view->heads[k].classes < 2)
+            continue;
+        has_classes = true;
+        out->offset = view->heads[k].offset;
+    }
     if (data->labels == NULL || !has_classes)
         return pri_fail(data->ctx, PARE_ERROR_DATA,
                         "doubtful labels are looked for where images have class labels and the "
@@ -34,12 +38,12 @@ void pri_noise_note(pri_noise *noise, const float *logits, int64_t classes, cons
 {
     for (int64_t i = 0; i < count; i++) {
         const float *z = logits + i * classes;
-        const int32_t label = labels[i];
+        const int64_t label = labels[i] < 0 ? -1 : labels[i] + noise->offset;
         double other = -INFINITY, sum = 0;
-        int32_t said = 0;
+        int64_t said = 0;
         if (label < 0 || label >= classes)
             continue;
-        for (int32_t k = 0; k < classes; k++) {
+        for (int64_t k = 0; k < classes; k++) {
             said = z[k] > z[said] ? k : said;
             other = k != label ? fmax(other, z[k]) : other;
         }
@@ -48,7 +52,7 @@ void pri_noise_note(pri_noise *noise, const float *logits, int64_t classes, cons
         pri_sample *sample = &noise->samples[order[i]];
         sample->margin += classes > 1 ? z[label] - other : 0;
         sample->loss[sample->seen % PRI_NOISE_LAST] = (float)(log(sum) + z[said] - z[label]);
-        sample->said = said;
+        sample->said = (int32_t)(said - noise->offset);
         sample->seen++;
     }
 }

@@ -20,13 +20,14 @@ enum { PRI_NOISE_LAST = 4 };
 typedef struct pri_sample {
     double margin;              /* sum over the times it was seen */
     float loss[PRI_NOISE_LAST]; /* the last cross-entropies, a ring */
-    int32_t seen, said;         /* times; class with the largest logit, at the last */
+    int32_t seen, said;         /* times; label with the largest logit, at the last */
     int32_t is_dropped, padding;
 } pri_sample;
 
 typedef struct pri_noise {
     pri_sample *samples;   /* an image of the training set each; NULL: nothing is watched */
     const int32_t *labels; /* of the training set */
+    int64_t offset;        /* output of label 0 */
     int64_t count, dropped;
 } pri_noise;
 

@@ -61,26 +61,40 @@ void pri_objective_close(pri_objective *objective)
 
 /* n / (K n_k): every class weighs the same in all, and the mean weight of a sample is 1. Classes
  * that do not occur weigh 1. */
-static void balance(float *weights, int64_t classes, bool is_mask, const pare_data *data)
+static pare_status balance(float *weights, int64_t classes, const pri_head *head,
+                           const pare_data *data)
 {
+    const bool is_mask = head->is_mask;
     const int64_t count = data->count * (is_mask ? data->height * data->width : 1);
     double *counts = pri_alloc(data->ctx, (size_t)classes, sizeof *counts);
     double all = 0, occurring = 0;
 
-    for (int64_t i = 0; i < count && counts != NULL; i++) {
+    if (counts == NULL)
+        return PARE_ERROR_MEMORY;
+    for (int64_t i = 0; i < count; i++) {
         const int64_t label = !is_mask                        ? data->labels[i]
                               : data->masks[i] == PARE_IGNORE ? -1
                                                               : data->masks[i];
-        if (label < 0 || label >= classes)
+        if (label < 0 || label + head->offset >= classes)
             continue;
-        counts[label]++;
+        counts[label + head->offset]++;
         all++;
     }
-    for (int64_t k = 0; k < classes && counts != NULL; k++)
+    for (int64_t k = 0; k < classes; k++)
         occurring += counts[k] > 0;
-    for (int64_t k = 0; k < classes && counts != NULL; k++)
+    for (int64_t k = 0; k < classes; k++)
         weights[k] = counts[k] > 0 ? (float)(all / (occurring * counts[k])) : 1;
     pri_free(counts);
+    return PARE_OK;
+}
+
+static bool are_zero(const float *weights, int64_t classes)
+{
+    for (int64_t k = 0; k < classes; k++) {
+        if (weights[k] > 0)
+            return false;
+    }
+    return true;
 }
 
 /* Numbers between commas and white space; their count, or -1. */
@@ -118,12 +132,14 @@ pare_status pri_objective_weigh(pri_objective *objective, const pri_view *view,
         if (row == NULL)
             return PARE_ERROR_MEMORY;
         if (strcmp(weights, "auto") == 0) {
-            balance(row, classes, head->is_mask, data);
+            PRI_TRY(balance(row, classes, head, data));
         } else if (read_numbers(row, classes + 1, weights) != classes) {
             pri_free(row); /* they may be another head's */
             objective->weights[head->is_mask] = NULL;
             continue;
         }
+        if (are_zero(row, classes))
+            return pri_fail(ctx, PARE_ERROR_ARGUMENT, "class weights are all 0");
         is_used = true;
         objective->is_plain = false;
     }

@@ -97,6 +97,10 @@ pare_status pri_trainer_fill_options(pri_trainer *t, const pare_train_options *g
     o->weight_decay = or_default(o->weight_decay, t->optimizer->decay);
     o->beta2 = or_default(o->beta2, 0.999);
     o->trim_after = o->trim_after > 0 ? o->trim_after : o->epochs / 3 > 2 ? o->epochs / 3 : 2;
+    if (o->trim > 0 && o->epochs <= o->trim_after)
+        return pri_fail(t->ctx, PARE_ERROR_ARGUMENT,
+                        "doubtful images would be left out after epoch %d, but there are only %d",
+                        o->trim_after, o->epochs);
     o->mask_weight = or_default(o->mask_weight, 1);
     o->distill = o->teacher != NULL ? or_default(o->distill, 0.7) : 0;
     o->distill_inner = o->teacher != NULL ? o->distill_inner : 0;

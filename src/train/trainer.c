@@ -101,6 +101,32 @@ static pare_status measure_twin(pri_trainer *t)
     return pri_twin_measure(&t->twin, t->engine, t->teacher.engine);
 }
 
+/* Validation images go through the engines of the training images and judge the same heads. */
+static pare_status check_validation(const pri_trainer *t)
+{
+    const pare_data *train = t->train, *val = t->val;
+    bool is_judged = false;
+
+    if (val->height != train->height || val->width != train->width ||
+        val->channels != train->channels)
+        return pri_fail(t->ctx, PARE_ERROR_SHAPE,
+                        "validation images are %lldx%lldx%lld, training images %lldx%lldx%lld",
+                        (long long)val->channels, (long long)val->height, (long long)val->width,
+                        (long long)train->channels, (long long)train->height,
+                        (long long)train->width);
+    for (int k = 0; k < t->view.n_heads; k++) {
+        const pri_head *head = &t->view.heads[k];
+        const bool has_truth = head->is_mask ? val->masks != NULL : val->labels != NULL;
+        is_judged = is_judged || has_truth;
+        if (has_truth)
+            PRI_TRY(pri_view_check(&t->view, head, val));
+    }
+    return is_judged ? PARE_OK
+                     : pri_fail(t->ctx, PARE_ERROR_DATA,
+                                "the validation images have neither the labels nor the masks this "
+                                "model's outputs need");
+}
+
 static pare_status open_trainer(pri_trainer *t, pare_model *model,
                                 const pare_train_options *options)
 {
@@ -111,6 +137,8 @@ static pare_status open_trainer(pri_trainer *t, pare_model *model,
     PRI_TRY(pri_view_open(&t->view, model, t->train, NULL));
     PRI_TRY(pri_objective_open(&t->objective, &t->view, &t->options));
     PRI_TRY(pri_view_select(&t->view, t->train, t->options.teacher != NULL));
+    if (t->val != NULL)
+        PRI_TRY(check_validation(t));
     PRI_TRY(pri_objective_weigh(&t->objective, &t->view, t->train, t->options.class_weights));
     PRI_TRY(open_teacher_view(t));
     PRI_TRY(open_engines(t));
@@ -173,6 +201,7 @@ static double compute_loss(pri_trainer *t)
                                .logits = pri_engine_output(t->engine, k),
                                .teacher = teacher,
                                .labels = !head->is_mask && has_truth ? t->truth->labels : NULL,
+                               .label_offset = head->offset,
                                .masks = head->is_mask && has_truth ? t->truth->masks : NULL,
                                .labels2 = !head->is_mask && has_truth ? t->truth->labels2 : NULL,
                                .masks2 = head->is_mask && has_truth ? t->truth->masks2 : NULL,

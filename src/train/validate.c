@@ -66,9 +66,10 @@ static void count(job *j, int k, int64_t at, int64_t n)
 
     for (int64_t i = 0; i < n * head->positions; i++) {
         const int64_t image = i / head->positions, p = i % head->positions;
-        const int64_t truth =
+        const int64_t label =
             head->is_mask ? j->data->masks[at * head->positions + i] : j->data->labels[at + image];
-        if (truth < 0 || truth >= counts->classes || (head->is_mask && truth == PARE_IGNORE))
+        const int64_t truth = label + head->offset;
+        if (label < 0 || truth >= counts->classes || (head->is_mask && label == PARE_IGNORE))
             continue;
         const int64_t said =
             said_at(head, j->watcher.logits[k] + image * head->classes * head->positions + p);
@@ -94,6 +95,7 @@ static pare_status run_batch(job *j, double *loss, int64_t at, int64_t n, double
                               .positions = head->positions,
                               .logits = j->watcher.logits[k],
                               .labels = head->is_mask ? NULL : j->data->labels + at,
+                              .label_offset = head->offset,
                               .masks = head->is_mask ? j->data->masks + at * area : NULL,
                               .mix = j->objective->mix[head->is_mask],
                               .class_weights = j->objective->weights[head->is_mask],
