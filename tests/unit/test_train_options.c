@@ -320,6 +320,18 @@ static void doubtful_labels_are_not_looked_for_in_blends(void **state)
     pare_context_free(ctx);
 }
 
+static void trimming_needs_epochs_after_it(void **state)
+{
+    pare_context *ctx = test_context();
+    pare_train_options options = {.epochs = 2, .trim = 0.1};
+
+    (void)state;
+    train_assert_refused(ctx, &options, PARE_ERROR_ARGUMENT, "left out after epoch 2");
+    options.trim_after = 1;
+    pare_model_free(train_small_run(ctx, &options, NULL));
+    pare_context_free(ctx);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -332,6 +344,7 @@ int main(void)
         cmocka_unit_test(a_loss_that_explodes_stops_with_the_best_weights),
         cmocka_unit_test(a_teacher_sees_the_images_of_its_student),
         cmocka_unit_test(doubtful_labels_are_not_looked_for_in_blends),
+        cmocka_unit_test(trimming_needs_epochs_after_it),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
