@@ -125,7 +125,9 @@ static double target(const pri_loss *loss, int64_t label, int64_t k)
     return loss->classes == 1 ? (double)label : label == k;
 }
 
-double pri_loss_add_bce(const pri_loss *loss, const pri_loss_block *block)
+/* Mean over outputs of a term of logit and target; `term` also gives its derivative by the logit. */
+static double add_each(const pri_loss *loss, const pri_loss_block *block,
+                       double (*term)(double *slope, double z, double t))
 {
     const double share = 1 / (double)loss->classes;
     double total = 0;
@@ -138,34 +140,35 @@ double pri_loss_add_bce(const pri_loss *loss, const pri_loss_block *block)
         weight *= share;
         for (int64_t k = 0; k < loss->classes; k++) {
             const int64_t at = block->first + k * loss->positions + i;
-            const double z = loss->logits[at], t = target(loss, label, k), small = exp(-fabs(z));
-            total += weight * (fmax(z, 0) + log1p(small) - t * z);
+            double slope;
+            total += weight * term(&slope, loss->logits[at], target(loss, label, k));
             if (loss->gradient != NULL)
-                loss->gradient[at] +=
-                    (float)(block->factor * weight * ((z >= 0 ? 1 : small) / (1 + small) - t));
+                loss->gradient[at] += (float)(block->factor * weight * slope);
         }
     }
     return total;
 }
 
+static double bce(double *slope, double z, double t)
+{
+    const double small = exp(-fabs(z));
+
+    *slope = (z >= 0 ? 1 : small) / (1 + small) - t;
+    return fmax(z, 0) + log1p(small) - t * z;
+}
+
+static double squared(double *slope, double z, double t)
+{
+    *slope = 2 * (z - t);
+    return (z - t) * (z - t);
+}
+
+double pri_loss_add_bce(const pri_loss *loss, const pri_loss_block *block)
+{
+    return add_each(loss, block, bce);
+}
+
 double pri_loss_add_mse(const pri_loss *loss, const pri_loss_block *block)
 {
-    const double share = 1 / (double)loss->classes;
-    double total = 0;
-
-    for (int64_t i = 0; i < block->count; i++) {
-        double weight;
-        const int64_t label = pri_loss_label(loss, block, block->from + i, &weight);
-        if (label < 0)
-            continue;
-        weight *= share;
-        for (int64_t k = 0; k < loss->classes; k++) {
-            const int64_t at = block->first + k * loss->positions + i;
-            const double difference = loss->logits[at] - target(loss, label, k);
-            total += weight * difference * difference;
-            if (loss->gradient != NULL)
-                loss->gradient[at] += (float)(2 * block->factor * weight * difference);
-        }
-    }
-    return total;
+    return add_each(loss, block, squared);
 }
