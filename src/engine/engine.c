@@ -335,7 +335,7 @@ const pri_node *pri_engine_step_node(const pri_engine *engine, int step)
 
 const pri_node *pri_engine_step_fused(const pri_engine *engine, int step, int k)
 {
-    return k >= 0 && k < 3 ? engine->steps[step].fused[k] : NULL;
+    return k >= 0 && k < PRI_MAX_FUSED ? engine->steps[step].fused[k] : NULL;
 }
 
 pare_status pri_engine_operand(const pri_engine *engine, int step, int slot, pri_operand *out)

@@ -1,17 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * fuse.c - finds what a convolution can take over in inference:
- * conv -> [affine per channel] -> [residual sum] -> [activation].
+ * conv -> [affine per channel] -> [residual sum] -> [activation], where the activation may be
+ * spelled as x * Sigmoid(x).
  *
  * In training, normalisation -> [Relu], where the operator does both ways at once.
  * Each link needs the value between to have no other reader. The operators say
- * themselves what they are (as_affine, is_sum, as_activation).
+ * themselves what they are (as_affine, is_sum, is_product, as_activation).
  */
 #include "engine/plan.h"
 
-static bool is_private(const pri_engine *engine, const pri_value *value)
+/* Read by `readers` operands of nodes and by nothing else. */
+static bool is_private(const pri_engine *engine, const pri_value *value, int readers)
 {
-    if (value->is_output || value->n_uses != 1)
+    if (value->is_output || value->n_uses != readers)
         return false;
     for (int t = 0; t < engine->options.n_taps; t++) {
         if (engine->options.taps[t] == value)
@@ -26,7 +28,7 @@ static const pri_node *next_node(const pri_engine *engine, const pri_node *node,
 {
     const pri_value *value = node->outputs[0];
 
-    if (!is_private(engine, value) || value->uses[0].slot < 0)
+    if (!is_private(engine, value, 1) || value->uses[0].slot < 0)
         return NULL;
     const pri_node *next = value->uses[0].node;
     if (!needed[next->id] || next->op == NULL || next->n_outputs < 1)
@@ -56,23 +58,48 @@ static bool takes_sum(const pri_engine *engine, const pri_node *node, const pri_
            engine->facts->of[other->id].dtype == PRI_F32;
 }
 
-static bool takes_activation(const pri_engine *engine, const pri_node *node, const pri_value *from)
+static bool takes_activation(const pri_engine *engine, const pri_node *node, const pri_value *from,
+                             pri_activation *activation)
 {
     pri_operand in[PRI_MAX_OPERANDS], out[PRI_MAX_OPERANDS];
-    pri_activation activation;
     pri_call call;
 
     if (node->op->as_activation == NULL || node->inputs[0] != from)
         return false;
     pri_call_of(&call, in, out, engine->model, node, engine->facts);
-    return node->op->as_activation(&call, &activation);
+    return node->op->as_activation(&call, activation);
+}
+
+/* The product in x * Sigmoid(x), where nothing else reads x or the Sigmoid, which goes to *gate;
+ * NULL if there is none. */
+static const pri_node *find_swish(const pri_engine *engine, const pri_value *x, const bool *needed,
+                                  const pri_node **gate)
+{
+    pri_activation activation;
+
+    if (!is_private(engine, x, 2))
+        return NULL;
+    for (int k = 0; k < 2; k++) {
+        const pri_use *use = &x->uses[k], *other = &x->uses[1 - k];
+        if (use->slot < 0 || other->slot < 0 || !needed[use->node->id] || use->node->op == NULL ||
+            use->node->n_outputs < 1 || !takes_activation(engine, use->node, x, &activation) ||
+            activation.kind != PRI_ACT_SIGMOID)
+            continue;
+        const pri_node *product = next_node(engine, use->node, needed);
+        if (product != NULL && product == other->node && product->op->is_product) {
+            *gate = use->node;
+            return product;
+        }
+    }
+    return NULL;
 }
 
 static void fuse_behind(pri_fusion *fusion, const pri_engine *engine, const pri_node *conv,
                         const bool *needed)
 {
-    const pri_node *last = conv;
+    const pri_node *last = conv, *gate = NULL;
     const pri_node *next = next_node(engine, last, needed);
+    pri_activation activation;
 
     if (next != NULL && takes_affine(engine, next, last->outputs[0])) {
         fusion->affine[conv->id] = next;
@@ -86,10 +113,18 @@ static void fuse_behind(pri_fusion *fusion, const pri_engine *engine, const pri_
         last = next;
         next = next_node(engine, last, needed);
     }
-    if (next != NULL && takes_activation(engine, next, last->outputs[0])) {
+    const pri_node *product = find_swish(engine, last->outputs[0], needed, &gate);
+    if (product != NULL)
+        next = gate;
+    if (next != NULL && takes_activation(engine, next, last->outputs[0], &activation)) {
         fusion->activation[conv->id] = next;
         fusion->head[next->id] = conv->id;
         last = next;
+    }
+    if (product != NULL) {
+        fusion->product[conv->id] = product;
+        fusion->head[product->id] = conv->id;
+        last = product;
     }
     fusion->tail[conv->id] = last->id;
 }
@@ -98,16 +133,11 @@ static void fuse_behind(pri_fusion *fusion, const pri_engine *engine, const pri_
 static void fuse_relu(pri_fusion *fusion, const pri_engine *engine, const pri_node *node,
                       const bool *needed)
 {
-    pri_operand in[PRI_MAX_OPERANDS], out[PRI_MAX_OPERANDS];
     pri_activation activation;
-    pri_call call;
     const pri_node *next = next_node(engine, node, needed);
 
-    if (next == NULL || !takes_activation(engine, next, node->outputs[0]))
-        return;
-    pri_call_of(&call, in, out, engine->model, next, engine->facts);
-    if (!next->op->as_activation(&call, &activation) || activation.kind != PRI_ACT_RELU ||
-        activation.alpha != 0)
+    if (next == NULL || !takes_activation(engine, next, node->outputs[0], &activation) ||
+        activation.kind != PRI_ACT_RELU || activation.alpha != 0)
         return;
     fusion->activation[node->id] = next;
     fusion->head[next->id] = node->id;
@@ -123,9 +153,10 @@ pare_status pri_fuse(pri_fusion *fusion, pri_engine *engine, const bool *needed)
     fusion->tail = pri_arena_alloc(engine->arena, n, sizeof(int));
     fusion->affine = pri_arena_alloc(engine->arena, n, sizeof(pri_node *));
     fusion->activation = pri_arena_alloc(engine->arena, n, sizeof(pri_node *));
+    fusion->product = pri_arena_alloc(engine->arena, n, sizeof(pri_node *));
     fusion->sum = pri_arena_alloc(engine->arena, n, sizeof(pri_node *));
     if (fusion->head == NULL || fusion->tail == NULL || fusion->affine == NULL ||
-        fusion->activation == NULL || fusion->sum == NULL)
+        fusion->activation == NULL || fusion->product == NULL || fusion->sum == NULL)
         return PARE_ERROR_MEMORY;
     for (int i = 0; i < graph->n_nodes; i++) {
         fusion->head[i] = -1;

@@ -153,11 +153,13 @@ static pare_status set_epilogue(pri_engine *engine, pri_step *step, const pri_fu
     pri_operand in[PRI_MAX_OPERANDS], out[PRI_MAX_OPERANDS];
     pri_call call;
     const pri_node *activation = fusion->activation[node->id];
+    const pri_node *product = fusion->product[node->id];
 
     step->has_epilogue = true;
     step->affine = fusion->affine[node->id];
-    const pri_node *const fused[3] = {step->affine, fusion->sum[node->id], activation};
-    for (int k = 0, n = 0; k < 3; k++) {
+    const pri_node *const fused[PRI_MAX_FUSED] = {step->affine, fusion->sum[node->id], activation,
+                                                  product};
+    for (int k = 0, n = 0; k < PRI_MAX_FUSED; k++) {
         if (fused[k] != NULL)
             step->fused[n++] = fused[k];
     }
@@ -185,6 +187,8 @@ static pare_status set_epilogue(pri_engine *engine, pri_step *step, const pri_fu
         pri_call_of(&call, in, out, engine->model, activation, engine->facts);
         (void)activation->op->as_activation(&call, &step->epilogue.activation);
     }
+    if (product != NULL)
+        step->epilogue.activation.kind = PRI_ACT_SWISH;
     step->call.epilogue = &step->epilogue;
     return PARE_OK;
 }

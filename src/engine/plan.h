@@ -13,6 +13,8 @@
 
 #include "engine/engine.h"
 
+enum { PRI_MAX_FUSED = 4 }; /* nodes folded into one step */
+
 typedef struct pri_block {
     size_t bytes;
     int first, last;     /* lifetime in plan time, inclusive */
@@ -50,7 +52,8 @@ typedef struct pri_step {
     pri_epilogue epilogue;
     bool has_epilogue;
     const pri_node *affine; /* node folded into scale and shift, or NULL */
-    const pri_node *fused[3]; /* all nodes folded into this step, in running order; NULL after them */
+    /* all nodes folded into this step, in running order; NULL after them */
+    const pri_node *fused[PRI_MAX_FUSED];
     float *scale_shift;     /* 2 * channels */
     int residual;           /* instance, or -1; its block is out's when it can be overwritten */
     bool copies_residual;
@@ -90,7 +93,8 @@ pare_status pri_plan_steps(pri_engine *engine);
 typedef struct pri_fusion {
     int *head;              /* by node id: the convolution that swallowed it, or -1 */
     int *tail;              /* by node id of a convolution: last node it swallowed, or itself */
-    const pri_node **affine, **activation, **sum; /* by node id of the convolution */
+    /* by node id of the convolution; product: of the activation and what it was taken of */
+    const pri_node **affine, **sum, **activation, **product;
 } pri_fusion;
 pare_status pri_fuse(pri_fusion *fusion, pri_engine *engine, const bool *needed);
 /* memory.c: blocks and instances, lifetimes, in-place aliases, offsets, the slab itself, pointers of all steps. */

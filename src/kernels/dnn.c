@@ -214,6 +214,7 @@ static void append_post_ops(dnnl_post_ops_t ops, const pri_conv_problem *p)
     case PRI_POST_SIGMOID: append_post(ops, dnnl_eltwise_logistic, 0, 0); break;
     case PRI_POST_TANH: append_post(ops, dnnl_eltwise_tanh, 0, 0); break;
     case PRI_POST_HARDSWISH: append_post(ops, dnnl_eltwise_hardswish, 1.0f / 6, 0.5f); break;
+    case PRI_POST_SWISH: append_post(ops, dnnl_eltwise_swish, 1, 0); break;
     case PRI_POST_NONE: break;
     }
 }

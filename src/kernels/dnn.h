@@ -19,7 +19,8 @@ typedef enum pri_post_kind {
     PRI_POST_CLIP,
     PRI_POST_SIGMOID,
     PRI_POST_TANH,
-    PRI_POST_HARDSWISH
+    PRI_POST_HARDSWISH,
+    PRI_POST_SWISH
 } pri_post_kind;
 
 /* dst[n][o][p] = post(sum_k W[o][k] src(n, k, p) + bias[o] (+ dst before)). */

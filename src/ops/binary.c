@@ -301,7 +301,7 @@ static pare_status couple(const pri_call *call, pri_rules *rules)
     return pri_couple_broadcast(call, rules, 1);
 }
 
-#define BINARY(symbol, text, words, first, sum)                                                    \
+#define BINARY(symbol, text, words, first, sum, product)                                           \
     const pri_op symbol = {.name = text,                                                           \
                            .summary = words,                                                       \
                            .min_opset = first,                                                     \
@@ -312,6 +312,7 @@ static pare_status couple(const pri_call *call, pri_rules *rules)
                            .params_size = sizeof(binary_params),                                   \
                            .layouts = PRI_LAYOUTS_PREPARE,                                         \
                            .is_sum = sum,                                                          \
+                           .is_product = product,                                                  \
                            .is_in_place = true,                                                    \
                            .writes_gradients = true,                                               \
                            .is_in_place_back = sum,                                                \
@@ -323,10 +324,10 @@ static pare_status couple(const pri_call *call, pri_rules *rules)
                            .backward = backward,                                                   \
                            .couple = couple}
 
-BINARY(pri_op_add, "Add", "sum with broadcasting", 7, true);
-BINARY(pri_op_sub, "Sub", "difference with broadcasting", 7, false);
-BINARY(pri_op_mul, "Mul", "product with broadcasting", 7, false);
-BINARY(pri_op_div, "Div", "quotient with broadcasting", 7, false);
-BINARY(pri_op_mod, "Mod", "rest of a division", 10, false);
-BINARY(pri_op_pow, "Pow", "power with broadcasting", 7, false);
-BINARY(pri_op_prelu, "PRelu", "x, or slope times x below zero", 7, false);
+BINARY(pri_op_add, "Add", "sum with broadcasting", 7, true, false);
+BINARY(pri_op_sub, "Sub", "difference with broadcasting", 7, false, false);
+BINARY(pri_op_mul, "Mul", "product with broadcasting", 7, false, true);
+BINARY(pri_op_div, "Div", "quotient with broadcasting", 7, false, false);
+BINARY(pri_op_mod, "Mod", "rest of a division", 10, false, false);
+BINARY(pri_op_pow, "Pow", "power with broadcasting", 7, false, false);
+BINARY(pri_op_prelu, "PRelu", "x, or slope times x below zero", 7, false, false);

@@ -83,7 +83,8 @@ static pri_post_kind post_of(pri_activation_kind kind)
     static const pri_post_kind kinds[] = {
         [PRI_ACT_NONE] = PRI_POST_NONE,       [PRI_ACT_RELU] = PRI_POST_RELU,
         [PRI_ACT_CLIP] = PRI_POST_CLIP,       [PRI_ACT_SIGMOID] = PRI_POST_SIGMOID,
-        [PRI_ACT_TANH] = PRI_POST_TANH,       [PRI_ACT_HARDSWISH] = PRI_POST_HARDSWISH};
+        [PRI_ACT_TANH] = PRI_POST_TANH,       [PRI_ACT_HARDSWISH] = PRI_POST_HARDSWISH,
+        [PRI_ACT_SWISH] = PRI_POST_SWISH};
 
     return kinds[kind];
 }

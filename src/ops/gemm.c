@@ -85,11 +85,8 @@ static pare_status gemm_forward(pri_call *call)
         pri_nest_copy(&nest, call->out[0].data, call->in[2].data, sizeof(float));
         beta = p->beta;
     }
-    cblas_sgemm(CblasRowMajor, p->trans_a ? CblasTrans : CblasNoTrans,
-                p->trans_b ? CblasTrans : CblasNoTrans, (int)m, (int)n, (int)k, p->alpha,
-                call->in[0].data, (int)pri_max_i64(1, p->trans_a ? m : k), call->in[1].data,
-                (int)pri_max_i64(1, p->trans_b ? k : n), beta, call->out[0].data,
-                (int)pri_max_i64(1, n));
+    pri_multiply(p->trans_a, p->trans_b, m, n, k, p->alpha, call->in[0].data, call->in[1].data,
+                 beta, call->out[0].data);
     return PARE_OK;
 }
 

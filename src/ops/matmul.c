@@ -97,10 +97,8 @@ static pare_status forward(pri_call *call)
     PRI_TRY(measure(call, &s));
     const int64_t batches = merge_batches(&s);
     for (int64_t i = 0; i < batches; i++)
-        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)s.m, (int)s.n, (int)s.k, 1.0f,
-                    a + batch_offset(&s.a, &s.out, i), (int)pri_max_i64(1, s.k),
-                    b + batch_offset(&s.b, &s.out, i), (int)pri_max_i64(1, s.n), 0.0f,
-                    y + i * s.m * s.n, (int)pri_max_i64(1, s.n));
+        pri_multiply(false, false, s.m, s.n, s.k, 1, a + batch_offset(&s.a, &s.out, i),
+                     b + batch_offset(&s.b, &s.out, i), 0, y + i * s.m * s.n);
     return PARE_OK;
 }
 

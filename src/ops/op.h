@@ -41,7 +41,8 @@ typedef enum pri_activation_kind {
     PRI_ACT_CLIP,       /* min(max(x, alpha), beta) */
     PRI_ACT_SIGMOID,
     PRI_ACT_TANH,
-    PRI_ACT_HARDSWISH
+    PRI_ACT_HARDSWISH,
+    PRI_ACT_SWISH       /* x * sigmoid(x) */
 } pri_activation_kind;
 
 typedef struct pri_activation {
@@ -156,6 +157,7 @@ struct pri_op {
     bool reads_shapes_only; /* forward looks at in[].shape only (Shape, Size) */
     bool takes_epilogue;  /* honours call->epilogue */
     bool is_sum;          /* adds its two inputs (a residual connection when shapes are equal) */
+    bool is_product;      /* multiplies its two inputs */
     bool is_in_place;     /* forward may run with out[0].data == in[0].data (same layout, shape) */
     bool writes_gradients; /* backward honours grad_is_fresh */
     bool is_in_place_back; /* backward may run with grad_in[k] == grad_out[0] for one fresh k of the

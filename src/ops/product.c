@@ -2,6 +2,7 @@
 /* product.c - see product.h. */
 #include "ops/product.h"
 
+#include <cblas.h>
 #include <string.h>
 
 pare_status pri_couple_sum(const pri_call *call, pri_rules *rules, int axis_a, int axis_b,
@@ -14,6 +15,20 @@ pare_status pri_couple_sum(const pri_call *call, pri_rules *rules, int axis_a, i
         PRI_TRY(pri_rules_pin(rules, 1, axis_b, reason));
     }
     return pri_rules_tie(rules, 0, axis_a, 0, 1, axis_b, 0, count);
+}
+
+void pri_multiply(bool trans_a, bool trans_b, int64_t m, int64_t n, int64_t k, float alpha,
+                  const float *a, const float *b, float beta, float *c)
+{
+    if (m == 1 && k > 0)
+        cblas_sgemv(CblasRowMajor, trans_b ? CblasNoTrans : CblasTrans, (int)(trans_b ? n : k),
+                    (int)(trans_b ? k : n), alpha, b, (int)pri_max_i64(1, trans_b ? k : n), a, 1,
+                    beta, c, 1);
+    else
+        cblas_sgemm(CblasRowMajor, trans_a ? CblasTrans : CblasNoTrans,
+                    trans_b ? CblasTrans : CblasNoTrans, (int)m, (int)n, (int)k, alpha, a,
+                    (int)pri_max_i64(1, trans_a ? m : k), b, (int)pri_max_i64(1, trans_b ? k : n),
+                    beta, c, (int)pri_max_i64(1, n));
 }
 
 void pri_product_columns(const pri_call *call, int group, int64_t from, int64_t to, float *rows)

@@ -5,8 +5,11 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/vector_math.h"
 #include "ops/elements.h"
 #include "ops/op_support.h"
+
+enum { PIECE = 16384 }; /* elements for one thread at a time */
 
 /* Bounds of Clip come as inputs since opset 11. */
 void pri_unary_bounds(const pri_call *call, float *low, float *high)
@@ -22,11 +25,6 @@ void pri_unary_bounds(const pri_call *call, float *low, float *high)
         *high = (float)pri_get_number(max, 0);
     if (p->kind == PRI_UNARY_CLIP && *low > *high) /* the upper bound counts */
         *low = *high;
-}
-
-static inline float sigmoid(float x)
-{
-    return 1.0f / (1.0f + expf(-x));
 }
 
 static inline float softplus(float x)
@@ -49,7 +47,7 @@ static inline float mish_slope(float x)
 {
     const float t = tanhf(softplus(x));
 
-    return t + x * (1 - t * t) * sigmoid(x);
+    return t + x * (1 - t * t) * pri_sigmoid(x);
 }
 
 static inline float gelu_tanh_slope(float x)
@@ -60,26 +58,27 @@ static inline float gelu_tanh_slope(float x)
 }
 
 #define EACH(expression)                                                                           \
-    _Pragma("omp parallel for schedule(static) if (n > 16384)") for (int64_t i = 0; i < n; i++)    \
+    _Pragma("omp simd") for (int64_t i = 0; i < n; i++)                                            \
     {                                                                                              \
         const float v = x[i];                                                                      \
         y[i] = (expression);                                                                       \
     }                                                                                              \
     break
 
-static void run_floats(pri_unary_kind kind, int64_t n, const float *x, float *y, float a, float b)
+PRI_CLONES static void run_piece(pri_unary_kind kind, int64_t n, const float *x, float *y, float a,
+                                 float b)
 {
     switch (kind) {
     case PRI_UNARY_RELU: EACH(v < 0 ? 0 : v);
     case PRI_UNARY_LEAKY_RELU: EACH(v < 0 ? a * v : v);
     case PRI_UNARY_CLIP: EACH(v < a ? a : v > b ? b : v);
-    case PRI_UNARY_SIGMOID: EACH(sigmoid(v));
+    case PRI_UNARY_SIGMOID: EACH(pri_sigmoid(v));
     case PRI_UNARY_HARD_SIGMOID: EACH(fminf(1, fmaxf(0, a * v + b)));
     case PRI_UNARY_HARD_SWISH: EACH(v * fminf(1, fmaxf(0, v / 6 + 0.5f)));
-    case PRI_UNARY_TANH: EACH(tanhf(v));
+    case PRI_UNARY_TANH: EACH(pri_tanh(v));
     case PRI_UNARY_ELU: EACH(v < 0 ? a * expm1f(v) : v);
     case PRI_UNARY_SOFTPLUS: EACH(softplus(v));
-    case PRI_UNARY_EXP: EACH(expf(v));
+    case PRI_UNARY_EXP: EACH(pri_exp(v));
     case PRI_UNARY_SQRT: EACH(sqrtf(v));
     case PRI_UNARY_ABS: EACH(fabsf(v));
     case PRI_UNARY_NEG: EACH(-v);
@@ -90,9 +89,9 @@ static void run_floats(pri_unary_kind kind, int64_t n, const float *x, float *y,
     case PRI_UNARY_SELU: EACH(b * (v < 0 ? a * expm1f(v) : v));
     case PRI_UNARY_CELU: EACH(v < 0 ? a * expm1f(v / a) : v);
     case PRI_UNARY_SOFTSIGN: EACH(v / (1 + fabsf(v)));
-    case PRI_UNARY_MISH: EACH(v * tanhf(softplus(v)));
+    case PRI_UNARY_MISH: EACH(v * pri_tanh(softplus(v)));
     case PRI_UNARY_GELU: EACH(v * normal_below(v));
-    case PRI_UNARY_GELU_TANH: EACH(0.5f * v * (1 + tanhf(gelu_inner(v))));
+    case PRI_UNARY_GELU_TANH: EACH(0.5f * v * (1 + pri_tanh(gelu_inner(v))));
     case PRI_UNARY_ERF: EACH(erff(v));
     case PRI_UNARY_LOG: EACH(logf(v));
     case PRI_UNARY_RECIPROCAL: EACH(1 / v);
@@ -100,6 +99,13 @@ static void run_floats(pri_unary_kind kind, int64_t n, const float *x, float *y,
     case PRI_UNARY_COS: EACH(cosf(v));
     case PRI_UNARY_SIGN: EACH(v < 0 ? -1.0f : v > 0 ? 1.0f : 0.0f);
     }
+}
+
+static void run_floats(pri_unary_kind kind, int64_t n, const float *x, float *y, float a, float b)
+{
+#pragma omp parallel for schedule(static) if (n > PIECE)
+    for (int64_t at = 0; at < n; at += PIECE)
+        run_piece(kind, pri_min_i64(PIECE, n - at), x + at, y + at, a, b);
 }
 
 /* --- Other types --- */
@@ -186,8 +192,6 @@ PRI_CLONES static void relu_back(const float *y, const float *g, float *d, int64
 /* The commonest of all, and the one that compilers do not vectorise as a product. */
 static void run_relu_back(const float *y, const float *g, float *d, int64_t n, bool is_fresh)
 {
-    enum { PIECE = 16384 };
-
 #pragma omp parallel for schedule(static) if (n > PIECE)
     for (int64_t at = 0; at < n; at += PIECE)
         relu_back(y + at, g + at, d + at, pri_min_i64(PIECE, n - at), is_fresh);
@@ -221,7 +225,7 @@ pare_status pri_unary_backward(pri_call *call)
     case PRI_UNARY_HARD_SWISH: BACK(v <= -3 ? 0.0f : v >= 3 ? 1.0f : v / 3 + 0.5f);
     case PRI_UNARY_TANH: BACK(1 - v * v);
     case PRI_UNARY_ELU: BACK(v < 0 ? a * expf(v) : 1.0f);
-    case PRI_UNARY_SOFTPLUS: BACK(sigmoid(v));
+    case PRI_UNARY_SOFTPLUS: BACK(pri_sigmoid(v));
     case PRI_UNARY_EXP: BACK(v);
     case PRI_UNARY_SQRT: BACK(0.5f / sqrtf(v));
     case PRI_UNARY_ABS: BACK(v < 0 ? -1.0f : 1.0f);
