@@ -1,10 +1,12 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Makes a private Python environment with ONNX Runtime for the programs of this folder, once, and
-# prints the path of its interpreter. usage: environment.sh FOLDER
+# Makes a private Python environment with ONNX Runtime and further packages for the programs of this
+# folder, once, and prints the path of its interpreter. usage: environment.sh FOLDER [PACKAGE ...]
 set -eu
-if [ ! -x "$1/bin/python" ]; then
-    python3 -m venv "$1" >&2
-    "$1/bin/python" -m pip install --quiet onnx onnxruntime numpy >&2
+folder=$1
+shift
+if [ ! -x "$folder/bin/python" ]; then
+    python3 -m venv "$folder" >&2
+    "$folder/bin/python" -m pip install --quiet onnx onnxruntime numpy "$@" >&2
 fi
-echo "$1/bin/python"
+echo "$folder/bin/python"
