@@ -119,7 +119,8 @@ static pare_status run_labels(pri_tensor **outputs, const pri_groups *groups, co
 
     for (int k = 0; k < node->n_inputs && status == PARE_OK; k++) {
         const pri_operand *operand = &call->in[k];
-        if (!operand->present)
+        const bool is_fill = k > 0 && k == node->op->fill_slot; /* numbers that are no labels */
+        if (!operand->present || is_fill)
             continue;
         if (!pri_is_movement_parameter(operand, k))
             status = make_label(&inputs[k], groups->ctx, &operand->shape, k == slot ? axis : -1);
@@ -147,19 +148,21 @@ static int64_t find(int64_t *parent, int64_t i)
  * the same over most of them. */
 typedef struct label_walk {
     const int32_t *data;
+    int64_t n_labels;           /* larger numbers are none */
     int64_t inner, size, outer; /* of the axis */
     int64_t block, at;          /* block: one slab of one outer index */
 } label_walk;
 
-static label_walk walk_axis(const pri_tensor *labels, int axis)
+static label_walk walk_axis(const pri_tensor *labels, int64_t n_labels, int axis)
 {
     return (label_walk){.data = labels->data,
+                        .n_labels = n_labels,
                         .inner = pri_shape_span(&labels->shape, axis + 1, labels->shape.rank),
                         .size = labels->shape.dims[axis],
                         .outer = pri_shape_span(&labels->shape, 0, axis)};
 }
 
-/* The next positive label and its slab; false at the end. */
+/* The next label and its slab; false at the end. */
 static bool next_label(label_walk *w, int32_t *label, int64_t *slab)
 {
     while (w->block < w->outer * w->size) {
@@ -172,7 +175,7 @@ static bool next_label(label_walk *w, int32_t *label, int64_t *slab)
         }
         while (w->at < w->inner && run[w->at] == run[from])
             w->at++;
-        if (run[from] <= 0)
+        if (run[from] <= 0 || run[from] > w->n_labels)
             continue;
         *label = run[from];
         *slab = w->block % w->size;
@@ -186,7 +189,7 @@ static bool next_label(label_walk *w, int32_t *label, int64_t *slab)
 static int64_t join_slabs(const pri_tensor *labels, int axis, int64_t n_labels, int64_t *parent,
                           int64_t *seen)
 {
-    label_walk walk = walk_axis(labels, axis);
+    label_walk walk = walk_axis(labels, n_labels, axis);
     int64_t classes = n_labels, c;
     int32_t label;
 
@@ -238,9 +241,10 @@ static int choose_axis(const pri_rules *rules, const pri_tensor *labels, int out
 }
 
 /* The number of different labels (1 stands for one, 2 for more), and one of them. */
-static int count_labels(const pri_tensor *labels, int64_t *only)
+static int count_labels(const pri_tensor *labels, int64_t n_labels, int64_t *only)
 {
     label_walk walk = {.data = labels->data,
+                       .n_labels = n_labels,
                        .inner = pri_tensor_count(labels),
                        .size = 1,
                        .outer = 1};
@@ -283,7 +287,7 @@ static pare_status tie_output(pri_rules *rules, const pri_tensor *labels, int ou
 {
     const int64_t n = rules->call->in[slot].shape.dims[axis];
     int64_t longest = 1, only;
-    const int different = count_labels(labels, &only);
+    const int different = count_labels(labels, n, &only);
 
     if (different == 0) /* nothing of this input arrives here */
         return PARE_OK;
@@ -302,10 +306,10 @@ static pare_status tie_output(pri_rules *rules, const pri_tensor *labels, int ou
     return tie_to_axis(rules, labels, output, slot, axis, best, parent, seen);
 }
 
-/* The only slab of an output axis that holds labels, -1 when there is none or there are several. */
+/* The only slab of an output axis that holds the one label, -1 when there is none or several. */
 static int64_t find_only_slab(const pri_tensor *labels, int axis)
 {
-    label_walk walk = walk_axis(labels, axis);
+    label_walk walk = walk_axis(labels, 1, axis);
     int64_t found = -1, slab;
     int32_t label;
 

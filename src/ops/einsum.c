@@ -35,21 +35,23 @@ static int letter_of(reader *r, char name)
     return r->e->n_letters++;
 }
 
-/* One term as names of axes, the ellipsis filled for `rank` axes; their number, -1 when it is
- * wrong. */
+/* One term as names of axes, its ellipsis (at most one) filled for `rank` axes; their number, -1
+ * when it is wrong. */
 static int expand(char out[TERM], const char *term, size_t length, int rank)
 {
+    bool has_ellipsis = false;
     int letters = 0, n = 0;
 
     for (size_t i = 0; i < length; i++)
         letters += isalpha((unsigned char)term[i]) != 0;
     for (size_t i = 0; i < length; i++) {
-        if (isalpha((unsigned char)term[i]) && n < TERM - PRI_MAX_RANK) {
+        if (isalpha((unsigned char)term[i]) && n < TERM) {
             out[n++] = term[i];
-        } else if (term[i] == '.' && i + 2 < length && term[i + 1] == '.' && term[i + 2] == '.' &&
-                   rank - letters <= PRI_MAX_RANK) {
+        } else if (!has_ellipsis && length - i >= 3 && memcmp(term + i, "...", 3) == 0 &&
+                   rank - letters <= PRI_MAX_RANK && n + rank - letters <= TERM) {
             for (int k = rank - letters; k > 0; k--)
                 out[n++] = (char)('0' + k);
+            has_ellipsis = true;
             i += 2;
         } else {
             return -1;
@@ -154,9 +156,13 @@ pare_status pri_einsum_read(pri_einsum *e, const pri_call *call)
 
     memset(e, 0, sizeof *e);
     e->n_in = call->n_in;
-    for (const char *at = equation; *at != '\0' && n + 1 < sizeof text; at++) {
-        if (!isspace((unsigned char)*at))
-            text[n++] = *at;
+    for (const char *at = equation; *at != '\0'; at++) {
+        if (isspace((unsigned char)*at))
+            continue;
+        if (n + 1 == sizeof text)
+            return pri_op_fail(call, PARE_ERROR_UNSUPPORTED, "the equation is longer than %zu",
+                               sizeof text - 1);
+        text[n++] = *at;
     }
     text[n] = '\0';
     bool fits = read_equation(&r, text);
@@ -168,13 +174,18 @@ pare_status pri_einsum_read(pri_einsum *e, const pri_call *call)
                               equation);
 }
 
-bool pri_einsum_reads(const pri_einsum *e, const pri_call *call, int k, int letter)
+static int axis_with(const pri_einsum *e, const pri_call *call, int k, int letter)
 {
     for (int a = 0; a < call->in[k].shape.rank; a++) {
         if (e->of_in[k][a] == letter)
-            return true;
+            return a;
     }
-    return false;
+    return -1;
+}
+
+bool pri_einsum_reads(const pri_einsum *e, const pri_call *call, int k, int letter)
+{
+    return axis_with(e, call, k, letter) >= 0;
 }
 
 bool pri_einsum_gives(const pri_einsum *e, int letter)
@@ -231,15 +242,6 @@ static int summed_letter(const pri_einsum *e, const pri_call *call, int slot)
             best = letter;
     }
     return best;
-}
-
-static int axis_with(const pri_einsum *e, const pri_call *call, int k, int letter)
-{
-    for (int a = 0; a < call->in[k].shape.rank; a++) {
-        if (e->of_in[k][a] == letter)
-            return a;
-    }
-    return -1;
 }
 
 static int consumed_axis(const pri_call *call, int slot)

@@ -154,6 +154,8 @@ struct pri_op {
     pri_layout_rule layouts;
     bool is_movement;     /* only moves data (any type); ties are then derived by labels, couple may
                              add pins */
+    int fill_slot;        /* of a movement: optional input that stands where nothing is moved to
+                             (Pad: 2); 0 = none */
     bool reads_shapes_only; /* forward looks at in[].shape only (Shape, Size) */
     bool takes_epilogue;  /* honours call->epilogue */
     bool is_sum;          /* adds its two inputs (a residual connection when shapes are equal) */

@@ -80,6 +80,20 @@ static pare_status read_amounts(const pri_call *call, amounts *a)
     return PARE_OK;
 }
 
+static pare_status check_types(const pri_call *call)
+{
+    const pri_operand *x = &call->in[0], *value = pri_in(call, 2);
+
+    if (pri_dtype_bytes(x->dtype) == 0)
+        return pri_op_fail(call, PARE_ERROR_UNSUPPORTED, "the input is %s",
+                           pri_dtype_name(x->dtype));
+    if (value == NULL || (value->dtype == x->dtype && pri_shape_count(&value->shape) == 1))
+        return PARE_OK;
+    return pri_op_fail(call, PARE_ERROR_UNSUPPORTED, "the value is %lld of %s, not one of %s",
+                       (long long)pri_shape_count(&value->shape), pri_dtype_name(value->dtype),
+                       pri_dtype_name(x->dtype));
+}
+
 static pare_status infer(pri_call *call)
 {
     const pad_params *p = call->params;
@@ -87,9 +101,7 @@ static pare_status infer(pri_call *call)
     const int64_t most = INT64_C(1) << 20;
     amounts a;
 
-    if (pri_dtype_bytes(call->in[0].dtype) == 0)
-        return pri_op_fail(call, PARE_ERROR_UNSUPPORTED, "the input is %s",
-                           pri_dtype_name(call->in[0].dtype));
+    PRI_TRY(check_types(call));
     PRI_TRY(read_amounts(call, &a));
     call->out[0].dtype = call->in[0].dtype;
     call->out[0].shape = *x;
@@ -193,16 +205,14 @@ static pare_status forward(pri_call *call)
 {
     const pri_shape *y = &call->out[0].shape;
     const pri_operand *value = pri_in(call, 2);
-    const float stated = pri_node_attr_float(call->node, "value", 0);
     int64_t *maps[PRI_MAX_RANK], number = 0;
     const pri_operand fill = {.dtype = call->out[0].dtype, .data = &number};
 
     PRI_TRY(fill_maps(call, maps));
-    if (value != NULL && value->data != NULL && value->dtype == fill.dtype &&
-        pri_shape_count(&value->shape) == 1)
+    if (value != NULL)
         memcpy(&number, value->data, pri_dtype_bytes(fill.dtype));
-    else if (value == NULL)
-        pri_set_number(&fill, 0, stated);
+    else if (pri_is_float(fill.dtype)) /* the attribute belongs to opsets that pad floats alone */
+        pri_set_number(&fill, 0, pri_node_attr_float(call->node, "value", 0));
     if (y->rank == 0) {
         memcpy(call->out[0].data, call->in[0].data, pri_dtype_bytes(fill.dtype));
         return PARE_OK;
@@ -255,24 +265,32 @@ static pare_status couple(const pri_call *call, pri_rules *rules)
     return PARE_OK;
 }
 
-/* Padding elements are channels too: as many stay as the readers keep. */
+/* `amount` at one end: padding elements are channels too, as many stay as the readers keep; of a
+ * crop, as many as are still there. */
+static int64_t restated(int64_t amount, const bool *keep_in, int64_t size_in, const bool *keep_out,
+                        int64_t size_out, bool is_end)
+{
+    const bool *keep = amount < 0 ? keep_in : keep_out;
+    const int64_t size = amount < 0 ? size_in : size_out, count = amount < 0 ? -amount : amount;
+    const int64_t kept =
+        is_end ? pri_count_kept(keep, size - count, size) : pri_count_kept(keep, 0, count);
+
+    return amount < 0 ? -kept : kept;
+}
+
 static pare_status resize(const pri_call *call, const pri_cut *cut, pri_graph *graph,
                           pri_node *node)
 {
-    const pri_shape *y = &call->out[0].shape;
+    const pri_shape *x = &call->in[0].shape, *y = &call->out[0].shape;
     int64_t pads[2 * PRI_MAX_RANK] = {0};
     amounts a;
 
     PRI_TRY(read_amounts(call, &a));
     for (int k = 0; k < a.count; k++) {
         const int i = a.axes[k];
-        const bool *keep = pri_cut_keep(cut, PRI_OUT(0), i);
-        pads[k] = a.begin[i];
-        pads[k + a.count] = a.end[i];
-        if (keep == NULL || a.begin[i] < 0 || a.end[i] < 0)
-            continue;
-        pads[k] = pri_count_kept(keep, 0, a.begin[i]);
-        pads[k + a.count] = pri_count_kept(keep, y->dims[i] - a.end[i], y->dims[i]);
+        const bool *keep_in = pri_cut_keep(cut, 0, i), *keep_out = pri_cut_keep(cut, PRI_OUT(0), i);
+        pads[k] = restated(a.begin[i], keep_in, x->dims[i], keep_out, y->dims[i], false);
+        pads[k + a.count] = restated(a.end[i], keep_in, x->dims[i], keep_out, y->dims[i], true);
     }
     return pri_op_restate(graph, node, "pads", 1, pads, 2 * a.count);
 }
@@ -280,13 +298,14 @@ static pare_status resize(const pri_call *call, const pri_cut *cut, pri_graph *g
 const pri_op pri_op_pad = {
     .name = "Pad",
     .summary = "padding: constant, reflected, edge or wrapped",
-    .min_opset = 1,
+    .min_opset = 2, /* the first called its attribute paddings */
     .max_opset = 21,
     .min_in = 1,
     .max_in = 4,
     .n_out = 1,
     .params_size = sizeof(pad_params),
     .is_movement = true,
+    .fill_slot = 2,
     .parse = parse,
     .infer = infer,
     .prepare = prepare,
