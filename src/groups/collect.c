@@ -196,6 +196,20 @@ int64_t pri_groups_parameters(const pri_groups *groups, const int64_t *kept)
     return count;
 }
 
+int64_t pri_groups_saved_bytes(const pri_groups *groups, const int64_t *kept)
+{
+    int64_t bytes = 0;
+
+    for (int w = 0; w < groups->n_weights; w++) {
+        const pri_value *value = groups->weights[w].value;
+        const pri_dtype dtype =
+            value->dtype != PRI_UNDEFINED ? value->dtype : value->constant->dtype;
+        bytes += (int64_t)pri_dtype_bytes(dtype) *
+                 (pri_tensor_count(value->constant) - kept_of_weight(&groups->weights[w], kept));
+    }
+    return bytes;
+}
+
 const char *pri_groups_reason(const pri_groups *groups, const pri_pin *pin)
 {
     char text[PRI_NODE_TEXT];

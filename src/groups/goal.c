@@ -10,9 +10,7 @@ double pri_goal_measure(const pri_goal *goal, const pri_groups *groups, const bo
     switch (goal->quantity) {
     case PARE_MACS: return (double)pri_groups_macs(groups, kept);
     case PARE_PARAMETERS: return (double)pri_groups_parameters(groups, kept);
-    case PARE_BYTES:
-        return goal->bytes -
-               4 * (goal->parameters - (double)pri_groups_parameters(groups, kept));
+    case PARE_BYTES: return goal->bytes - (double)pri_groups_saved_bytes(groups, kept);
     case PARE_CHANNELS: break;
     }
     for (int u = 0; u < groups->n_units; u++)

@@ -115,6 +115,8 @@ void pri_groups_count(const pri_groups *groups, const bool *removed, int64_t *ke
 /* Costs of what is kept. */
 int64_t pri_groups_macs(const pri_groups *groups, const int64_t *kept);
 int64_t pri_groups_parameters(const pri_groups *groups, const int64_t *kept);
+/* Bytes of the weights' elements that are not kept, in the file's types. */
+int64_t pri_groups_saved_bytes(const pri_groups *groups, const int64_t *kept);
 /* MACs of one weight's readers when axes are cut to `kept`. */
 int64_t pri_groups_weight_macs(const pri_groups *groups, int weight, const int64_t *kept);
 
@@ -123,13 +125,13 @@ typedef struct pri_goal {
     pare_quantity quantity;
     double keep;             /* of the quantity, absolute */
     double whole;            /* the quantity before anything goes */
-    double bytes, parameters; /* of the uncut model, for PARE_BYTES */
+    double bytes, parameters; /* of the uncut model; bytes for PARE_BYTES */
     bool per_layer, ignore_cost;
     int64_t align;           /* >= 1; 0: chosen for each group */
 } pri_goal;
 
 /* The goal's quantity when `removed` units are gone (kept: from pri_groups_count). File bytes are
- * estimated from the parameters, 4 bytes each. */
+ * estimated from what is saved of the weights. */
 double pri_goal_measure(const pri_goal *goal, const pri_groups *groups, const bool *removed,
                         const int64_t *kept);
 /* What each unit still there would save of the quantity if it alone went next. */
@@ -152,7 +154,9 @@ pare_status pri_groups_scale_producers(const pri_groups *groups, pare_model *mod
  * shape constants and declared shapes, binds anew and checks every followed shape. */
 pare_status pri_groups_cut(const pri_groups *groups, pare_model *model, const bool *removed);
 /* The oracle: runs the masked and the cut model on random inputs; PARE_ERROR_VERIFY when an output
- * differs by more than `tolerance` of its range. The largest difference goes to *worst. */
+ * differs by more than `tolerance` of its range. The largest difference goes to *worst. Outputs that are
+ * not float are compared as they are and by the float value they come from; PARE_ERROR_VERIFY also when
+ * there was nothing to compare. */
 pare_status pri_groups_verify(pare_model *masked, pare_model *cut, uint64_t seed, double tolerance,
                               double *worst);
 

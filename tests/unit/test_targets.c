@@ -5,6 +5,9 @@
 #include <math.h>
 #include <string.h>
 
+#include "model/model.h"
+#include "onnx/onnx_io.h"
+
 static void targets_are_read(void **state)
 {
     static const struct {
@@ -60,6 +63,38 @@ static void targets_are_met_within_a_percent(void **state)
         }
     }
     pare_model_free(model);
+    pare_context_free(ctx);
+}
+
+/* Half of the bytes is half of the file also where a number takes two. */
+static void bytes_of_half_floats_are_met(void **state)
+{
+    pare_context *ctx = test_context();
+    pare_model *whole = test_network(ctx, "resnet56"), *model = NULL, *pruned = NULL;
+    const pare_prune_options options = {.strategy = PARE_MAGNITUDE,
+                                        .target = {PARE_BYTES, 0.5, true}};
+    unsigned char *bytes = NULL;
+    size_t size = 0;
+    pare_prune_result result;
+
+    (void)state;
+    for (int i = 0; i < whole->graph->n_values; i++) {
+        pri_value *value = whole->graph->values[i];
+        if (value->dtype != PRI_F32 && (value->constant == NULL || value->dtype != PRI_UNDEFINED))
+            continue;
+        if (value->constant == NULL || value->constant->dtype == PRI_F32)
+            value->dtype = PRI_F16;
+    }
+    test_ok(ctx, pri_onnx_export_bytes(&bytes, &size, whole->graph));
+    test_ok(ctx, pare_model_parse(&model, ctx, bytes, size));
+    test_ok(ctx, pare_prune(&pruned, model, NULL, &options, &result));
+    const double share = test_achieved(&result, PARE_BYTES);
+    assert_true(share > 0.49 && share < 0.51);
+    pare_prune_result_clear(&result);
+    pri_free(bytes);
+    pare_model_free(pruned);
+    pare_model_free(model);
+    pare_model_free(whole);
     pare_context_free(ctx);
 }
 
@@ -179,6 +214,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(targets_are_read),
         cmocka_unit_test(targets_are_met_within_a_percent),
+        cmocka_unit_test(bytes_of_half_floats_are_met),
         cmocka_unit_test(a_fixed_batch_changes_no_target),
         cmocka_unit_test(aligned_counts_are_multiples),
         cmocka_unit_test(auto_alignment_goes_by_the_width),
