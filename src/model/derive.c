@@ -5,6 +5,10 @@
  * Exporters state weights through ConstantOfShape, Cast, Transpose or DequantizeLinear. What needs
  * nothing but constants is run once; where a node of the rest of the network reads a float result,
  * that value holds it as a constant and is a weight. The nodes before it stay for the file.
+ *
+ * Weights are tied where the rest reads a source as well as what is computed from it (an embedding
+ * and its Transpose): there the node stays, as a copy would break the tie. Identity ties nothing:
+ * exporters let parameters that happen to be equal share one initialiser so.
  */
 #include <string.h>
 
@@ -14,6 +18,8 @@ typedef struct derivation {
     pri_graph *graph;
     pri_tensor **results; /* by value id; owned until a value takes it */
     bool *is_pure;        /* by node id: its result is there */
+    bool *is_shared;      /* by value id: it or a float it comes from is read by the rest ... */
+    bool *is_tied;        /* ... and it is computed from that */
     int64_t bytes;
     bool is_full; /* more would take too much memory */
 } derivation;
@@ -81,6 +87,34 @@ static pri_dtype file_dtype(const pri_node *node)
     return PRI_F32;
 }
 
+static bool is_read_by_rest(const derivation *d, const pri_value *value)
+{
+    bool is_read = value->is_output;
+
+    for (int u = 0; u < value->n_uses && !is_read; u++)
+        is_read = !value->uses[u].node->is_dead && !d->is_pure[value->uses[u].node->id];
+    return is_read;
+}
+
+/* Sources come earlier in the list. */
+static void mark_tied(derivation *d, const pri_node *node)
+{
+    const pri_value *out = node->outputs[0];
+    const bool is_copy = strcmp(node->op_type, "Identity") == 0;
+
+    if (!d->is_pure[node->id])
+        return;
+    for (int k = 0; k < node->n_inputs; k++) {
+        const pri_value *in = node->inputs[k];
+        const pri_tensor *tensor = in != NULL ? tensor_of(d, in) : NULL;
+        if (tensor == NULL || tensor->dtype != PRI_F32 || tensor->shape.rank == 0)
+            continue;
+        const bool is_shared = d->is_shared[in->id] || is_read_by_rest(d, in);
+        d->is_shared[out->id] = d->is_shared[out->id] || is_shared;
+        d->is_tied[out->id] = d->is_tied[out->id] || (is_copy ? d->is_tied[in->id] : is_shared);
+    }
+}
+
 /* Readers come later in the list, so going backwards they are settled. */
 static void keep_result(derivation *d, pri_node *node)
 {
@@ -92,7 +126,7 @@ static void keep_result(derivation *d, pri_node *node)
         node->is_derived = value->n_uses > 0;
         return;
     }
-    if (result->dtype != PRI_F32 || result->shape.rank == 0)
+    if (result->dtype != PRI_F32 || result->shape.rank == 0 || d->is_tied[value->id])
         return;
     node->is_derived = value->is_derived = true;
     value->constant = result;
@@ -104,8 +138,13 @@ pare_status pri_model_derive(pare_model *model)
     pri_graph *graph = model->graph;
     derivation d = {.graph = graph,
                     .results = pri_alloc(model->ctx, (size_t)graph->n_values, sizeof *d.results),
-                    .is_pure = pri_alloc(model->ctx, (size_t)graph->n_nodes, sizeof *d.is_pure)};
-    pare_status status = d.results != NULL && d.is_pure != NULL ? PARE_OK : PARE_ERROR_MEMORY;
+                    .is_pure = pri_alloc(model->ctx, (size_t)graph->n_nodes, sizeof *d.is_pure),
+                    .is_shared = pri_alloc(model->ctx, (size_t)graph->n_values, sizeof(bool)),
+                    .is_tied = pri_alloc(model->ctx, (size_t)graph->n_values, sizeof(bool))};
+    pare_status status = d.results != NULL && d.is_pure != NULL && d.is_shared != NULL &&
+                                 d.is_tied != NULL
+                             ? PARE_OK
+                             : PARE_ERROR_MEMORY;
 
     for (int i = 0; i < graph->n_nodes && status == PARE_OK; i++) {
         pri_node *node = graph->nodes[i];
@@ -115,12 +154,16 @@ pare_status pri_model_derive(pare_model *model)
         if (node->outputs[0]->dtype == PRI_UNDEFINED)
             node->outputs[0]->dtype = file_dtype(node);
     }
+    for (int i = 0; i < graph->n_nodes && status == PARE_OK; i++)
+        mark_tied(&d, graph->nodes[i]);
     for (int i = graph->n_nodes - 1; i >= 0 && status == PARE_OK; i--)
         keep_result(&d, graph->nodes[i]);
     for (int i = 0; d.results != NULL && i < graph->n_values; i++)
         pri_tensor_free(d.results[i]);
     pri_free(d.results);
     pri_free(d.is_pure);
+    pri_free(d.is_shared);
+    pri_free(d.is_tied);
     return status;
 }
 

@@ -241,6 +241,36 @@ static void test_shared_source(void **state)
     pare_context_free(ctx);
 }
 
+/* An embedding read as it is and, transposed, as the weights of the head: one weight. */
+static void test_tied_source(void **state)
+{
+    enum { WORDS = 6, WIDTH = 4 };
+    pare_context *ctx = test_context();
+    pri_graph *graph = test_graph(ctx, 17);
+    pri_value *x = test_input(graph, "x", 2, (const int64_t[]){1, WORDS});
+    pri_value *w = test_weight(graph, 2, (const int64_t[]){WORDS, WIDTH}, 1, 0.5);
+    pri_value *turned = test_op(graph, "Transpose", "perm=[1,0]", TEST_LIST(w));
+    pri_value *h = test_op(graph, "MatMul", "", TEST_LIST(x, w));
+    pare_costs costs;
+
+    (void)state;
+    test_output(graph, test_op(graph, "MatMul", "", TEST_LIST(h, turned)));
+    pare_model *model = reload(ctx, graph);
+    test_ok(ctx, pare_model_costs(model, &costs));
+    assert_int_equal(costs.parameters, WORDS * WIDTH);
+    assert_int_equal(count_nodes(model, "Transpose"), 1);
+    for (int i = 0; i < model->graph->n_nodes; i++)
+        assert_false(model->graph->nodes[i]->is_derived);
+    pri_groups *groups = NULL;
+    test_ok(ctx, pri_groups_new(&groups, model));
+    if (groups->n_groups > 0 && groups->groups[0].n_free > 0)
+        pare_model_free(cut_some(ctx, model, 1));
+    pri_groups_free(groups);
+    pare_model_free(model);
+    pri_graph_free(graph);
+    pare_context_free(ctx);
+}
+
 /* Models whose weights are all ConstantOfShape nodes. */
 static void test_light_models(void **state)
 {
@@ -275,6 +305,7 @@ int main(void)
                                        cmocka_unit_test(test_rest_stays_computed),
                                        cmocka_unit_test(test_old_versions_list_weights),
                                        cmocka_unit_test(test_shared_source),
+                                       cmocka_unit_test(test_tied_source),
                                        cmocka_unit_test(test_light_models)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
