@@ -10,28 +10,39 @@
 
 /* --- The model --- */
 
+static pare_status add_metadata(pri_exporter *ex, const char *key, const char *value)
+{
+    Onnx__StringStringEntryProto *entry = PRI_NEW(ex->arena, Onnx__StringStringEntryProto);
+
+    if (entry == NULL)
+        return PARE_ERROR_MEMORY;
+    onnx__string_string_entry_proto__init(entry);
+    entry->key = pri_as_mutable(key);
+    entry->value = pri_as_mutable(value);
+    ex->model->metadata_props[ex->model->n_metadata_props++] = entry;
+    return PARE_OK;
+}
+
+/* After the initialisers: the data file is named where there is one, an earlier save's is not. */
 static pare_status write_metadata(pri_exporter *ex)
 {
     const pri_graph *g = ex->graph;
     Onnx__ModelProto *model = ex->model;
+    const bool has_data = ex->external != NULL && ex->external->n_parts > 0;
 
-    if (!g->metadata_changed && g->origin != NULL)
+    if (!g->metadata_changed && g->origin != NULL && !has_data &&
+        pri_graph_metadata(g, PRI_ONNX_DATA_KEY) == NULL)
         return PARE_OK;
     model->metadata_props =
-        pri_arena_alloc(ex->arena, (size_t)g->n_metadata, sizeof *model->metadata_props);
+        pri_arena_alloc(ex->arena, (size_t)g->n_metadata + 1, sizeof *model->metadata_props);
     if (model->metadata_props == NULL)
         return PARE_ERROR_MEMORY;
-    model->n_metadata_props = (size_t)g->n_metadata;
+    model->n_metadata_props = 0;
     for (int i = 0; i < g->n_metadata; i++) {
-        Onnx__StringStringEntryProto *entry = PRI_NEW(ex->arena, Onnx__StringStringEntryProto);
-        if (entry == NULL)
-            return PARE_ERROR_MEMORY;
-        onnx__string_string_entry_proto__init(entry);
-        entry->key = pri_as_mutable(g->metadata[i].key);
-        entry->value = pri_as_mutable(g->metadata[i].value);
-        model->metadata_props[i] = entry;
+        if (strcmp(g->metadata[i].key, PRI_ONNX_DATA_KEY) != 0)
+            PRI_TRY(add_metadata(ex, g->metadata[i].key, g->metadata[i].value));
     }
-    return PARE_OK;
+    return has_data ? add_metadata(ex, PRI_ONNX_DATA_KEY, ex->external->location) : PARE_OK;
 }
 
 static pare_status new_model(pri_exporter *ex)
@@ -85,12 +96,11 @@ static pare_status write_model(pri_exporter *ex)
 /* What protobuf can read back. */
 static const size_t MAX_FILE_BYTES = INT32_MAX;
 
-/* Fills ex->model and packs it. */
-static pare_status pack(unsigned char **bytes, size_t *size_bytes, pri_exporter *ex)
+/* Packs ex->model. */
+static pare_status pack(unsigned char **bytes, size_t *size_bytes, const pri_exporter *ex)
 {
     pare_context *ctx = ex->graph->ctx;
 
-    PRI_TRY(write_model(ex));
     *size_bytes = onnx__model_proto__get_packed_size(ex->model);
     if (*size_bytes > MAX_FILE_BYTES)
         return pri_fail(ctx, PARE_ERROR_UNSUPPORTED,
@@ -109,7 +119,9 @@ pare_status pri_onnx_export_bytes(unsigned char **bytes, size_t *size_bytes, con
 
     *bytes = NULL;
     PRI_TRY(pri_arena_new(&ex.arena, graph->ctx));
-    const pare_status status = pack(bytes, size_bytes, &ex);
+    pare_status status = write_model(&ex);
+    if (status == PARE_OK)
+        status = pack(bytes, size_bytes, &ex);
     pri_arena_free(ex.arena);
     return status;
 }
@@ -128,19 +140,6 @@ pare_status pri_onnx_measure(size_t *size_bytes, const pri_graph *graph)
 
 /* --- Files --- */
 
-static pare_status has_external(bool *out, const pri_graph *graph)
-{
-    const pri_onnx_origin *origin = graph->origin;
-    size_t size = 0;
-
-    *out = origin != NULL && origin->has_external;
-    if (*out)
-        return PARE_OK;
-    PRI_TRY(pri_onnx_measure(&size, graph));
-    *out = size > MAX_FILE_BYTES;
-    return PARE_OK;
-}
-
 /* What was packed must read back: a guard against writing a file nobody can open. */
 static pare_status check_bytes(pare_context *ctx, const unsigned char *bytes, size_t size_bytes,
                                const char *folder)
@@ -153,16 +152,27 @@ static pare_status check_bytes(pare_context *ctx, const unsigned char *bytes, si
     return status;
 }
 
-static pare_status save_alone(const pri_graph *graph, const char *path, bool replace)
+/* *is_written: false where one file cannot hold the model. */
+static pare_status save_alone(bool *is_written, const pri_graph *graph, const char *path,
+                              bool replace)
 {
+    pri_exporter ex = {.graph = graph};
     unsigned char *bytes = NULL;
     size_t size = 0;
+    pare_status status = PARE_OK;
 
-    PRI_TRY(pri_onnx_export_bytes(&bytes, &size, graph));
-    pare_status status = check_bytes(graph->ctx, bytes, size, NULL);
-    if (status == PARE_OK)
-        status = pri_file_write(graph->ctx, path, bytes, size, replace);
+    *is_written = true;
+    PRI_TRY(pri_arena_new(&ex.arena, graph->ctx));
+    PRI_CHECK(write_model(&ex), status, done);
+    *is_written = onnx__model_proto__get_packed_size(ex.model) <= MAX_FILE_BYTES;
+    if (!*is_written)
+        goto done;
+    PRI_CHECK(pack(&bytes, &size, &ex), status, done);
+    PRI_CHECK(check_bytes(graph->ctx, bytes, size, NULL), status, done);
+    status = pri_file_write(graph->ctx, path, bytes, size, replace);
+done:
     pri_free(bytes);
+    pri_arena_free(ex.arena);
     return status;
 }
 
@@ -176,16 +186,18 @@ static pare_status write_both(pri_exporter *ex, const char *path, const char *da
     unsigned char *bytes = NULL;
     size_t size = 0;
 
+    PRI_TRY(write_model(ex));
     PRI_TRY(pack(&bytes, &size, ex));
-    pare_status status =
-        pri_file_write_parts(ctx, data_path, external->parts, external->n_parts, false);
+    pare_status status = PARE_OK;
+    if (external->n_parts > 0)
+        status = pri_file_write_parts(ctx, data_path, external->parts, external->n_parts, false);
     if (status == PARE_OK) {
         char *folder = pri_folder_of(ctx, path);
         status = folder != NULL ? check_bytes(ctx, bytes, size, folder) : PARE_ERROR_MEMORY;
         pri_free(folder);
         if (status == PARE_OK)
             status = pri_file_write(ctx, path, bytes, size, replace);
-        if (status != PARE_OK)
+        if (status != PARE_OK && external->n_parts > 0)
             pri_file_remove(data_path);
     }
     pri_free(bytes);
@@ -196,17 +208,14 @@ static pare_status save_split(const pri_graph *graph, const char *path, bool rep
 {
     pri_onnx_external external = {0};
     pri_exporter ex = {.graph = graph, .external = &external};
-    char *old = pri_onnx_old_external(graph->ctx, path), *data_path = NULL;
+    char *data_path = NULL;
     pare_status status = PARE_OK;
 
     PRI_CHECK(pri_arena_new(&ex.arena, graph->ctx), status, done);
     PRI_CHECK(pri_onnx_external_init(&external, graph->ctx, path), status, done);
     data_path = pri_onnx_external_path(&external, path);
     status = data_path != NULL ? write_both(&ex, path, data_path, replace) : PARE_ERROR_MEMORY;
-    if (status == PARE_OK && old != NULL)
-        pri_file_remove(old);
 done:
-    pri_free(old);
     pri_free(data_path);
     pri_onnx_external_clear(&external);
     pri_arena_free(ex.arena);
@@ -215,13 +224,22 @@ done:
 
 pare_status pri_onnx_save(const pri_graph *graph, const char *path, bool replace)
 {
-    bool is_split = false;
+    const pri_onnx_origin *origin = graph->origin;
+    pare_status status = PARE_OK;
+    bool is_written = false;
 
     if (!replace && pri_file_exists(path))
         return pri_fail(graph->ctx, PARE_ERROR_EXISTS, "'%s' exists; use --force to replace it",
                         path);
-    PRI_TRY(has_external(&is_split, graph));
-    return is_split ? save_split(graph, path, replace) : save_alone(graph, path, replace);
+    char *old = pri_onnx_old_external(graph->ctx, path);
+    if (origin == NULL || !origin->has_external)
+        status = save_alone(&is_written, graph, path, replace);
+    if (status == PARE_OK && !is_written)
+        status = save_split(graph, path, replace);
+    if (status == PARE_OK && old != NULL)
+        pri_file_remove(old);
+    pri_free(old);
+    return status;
 }
 
 void pri_onnx_remove(pare_context *ctx, const char *path)

@@ -75,11 +75,15 @@ bool pri_onnx_is_written(const pri_exporter *ex, const pri_value *value)
 static Onnx__TensorProto *write_initializer(pri_exporter *ex, const pri_value *value)
 {
     const Onnx__TensorProto *old = value->origin;
+    const bool is_kept = old != NULL && !value->is_changed && !pri_onnx_is_external(old);
 
-    if (old != NULL && !value->is_changed && !pri_onnx_is_external(old))
+    if (is_kept && (ex->external == NULL || !old->has_raw_data))
         return pri_as_mutable(old);
     Onnx__TensorProto *message =
-        pri_onnx_write_tensor(ex->arena, value->constant, value->dtype, value->name);
+        is_kept ? PRI_NEW(ex->arena, Onnx__TensorProto)
+                : pri_onnx_write_tensor(ex->arena, value->constant, value->dtype, value->name);
+    if (message != NULL && is_kept)
+        *message = *old;
     if (message != NULL && ex->external != NULL)
         return pri_onnx_move_outside(ex->external, ex->arena, message) == PARE_OK ? message : NULL;
     return message;

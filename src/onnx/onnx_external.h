@@ -47,8 +47,10 @@ pare_status pri_onnx_move_outside(pri_onnx_external *external, pri_arena *arena,
                                   Onnx__TensorProto *message);
 /* The path of the file beside `path`; the caller's (pri_free). */
 char *pri_onnx_external_path(const pri_onnx_external *external, const char *path);
-/* The file that an existing model written by pare to `path` refers to, NULL when there is none; the
- * caller's. */
+/* The metadata in which a model names the data file that pare wrote with it: that file goes when
+ * the model is replaced, all others may be read by other models too. */
+#define PRI_ONNX_DATA_KEY "pare.data"
+/* The data file that pare wrote for the model at `path`, NULL when there is none; the caller's. */
 char *pri_onnx_old_external(pare_context *ctx, const char *path);
 
 #endif

@@ -21,10 +21,11 @@ pare_status pri_onnx_import_bytes(pri_graph **out, pare_context *ctx, const void
 pare_status pri_onnx_export_bytes(unsigned char **bytes, size_t *size_bytes,
                                   const pri_graph *graph);
 /* Writes a file atomically. Where the graph came with external data, or is too large for one file,
- * the data of large tensors goes to a second file beside it. Without `replace`, an existing file is
+ * the data of large tensors goes to a second file beside it; one that an earlier save wrote for the
+ * replaced model goes. Without `replace`, an existing file is
  * PARE_ERROR_EXISTS. */
 pare_status pri_onnx_save(const pri_graph *graph, const char *path, bool replace);
-/* Removes a file that pri_onnx_save wrote, with its external data. */
+/* Removes a file, with the external data that pri_onnx_save wrote for it. */
 void pri_onnx_remove(pare_context *ctx, const char *path);
 /* Bytes an export would write, external data included. */
 pare_status pri_onnx_measure(size_t *size_bytes, const pri_graph *graph);
