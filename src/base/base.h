@@ -84,6 +84,10 @@ double pri_clock_s(void); /* monotonic seconds */
 
 #define PRI_COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
+/* FNV-1a of bytes, going on from `hash`. */
+#define PRI_HASH_START UINT64_C(0xcbf29ce484222325)
+uint64_t pri_hash(uint64_t hash, const void *bytes, size_t size);
+
 static inline int64_t pri_min_i64(int64_t a, int64_t b) { return a < b ? a : b; }
 static inline int64_t pri_max_i64(int64_t a, int64_t b) { return a > b ? a : b; }
 

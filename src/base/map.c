@@ -20,19 +20,10 @@ void pri_map_clear(pri_map *map)
     *map = (pri_map){.ctx = map->ctx};
 }
 
-static uint64_t hash(const char *key)
-{
-    uint64_t h = UINT64_C(14695981039346656037);
-
-    for (; *key != '\0'; key++)
-        h = (h ^ (unsigned char)*key) * UINT64_C(1099511628211);
-    return h;
-}
-
 /* The entry of a key, or the free one where it belongs. */
 static struct pri_map_entry *place(const pri_map *map, const char *key)
 {
-    size_t i = (size_t)hash(key) & (map->capacity - 1);
+    size_t i = (size_t)pri_hash(PRI_HASH_START, key, strlen(key)) & (map->capacity - 1);
 
     while (map->entries[i].key != NULL && strcmp(map->entries[i].key, key) != 0)
         i = (i + 1) & (map->capacity - 1);

@@ -189,12 +189,9 @@ pare_status pri_augment_check(pare_context *ctx, const pare_augment *a)
 uint64_t pri_augment_hash(uint64_t hash, const pare_augment *a)
 {
     double values[PRI_COUNT(table) + 1];
-    const unsigned char *at = (const unsigned char *)values;
 
     for (size_t k = 0; k < PRI_COUNT(table); k++)
         values[k] = value_of(a, k);
     values[PRI_COUNT(table)] = (double)a->policy_magnitude;
-    for (size_t i = 0; i < sizeof values; i++)
-        hash = (hash ^ at[i]) * UINT64_C(0x100000001b3);
-    return hash;
+    return pri_hash(hash, values, sizeof values);
 }

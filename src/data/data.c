@@ -151,33 +151,24 @@ const uint8_t *pri_data_image(const pare_data *data, int64_t index, pri_image *r
                            ctx);
 }
 
-static uint64_t hash_bytes(uint64_t hash, const void *bytes, int64_t count)
-{
-    const unsigned char *at = bytes;
-
-    for (int64_t i = 0; i < count; i++)
-        hash = (hash ^ at[i]) * UINT64_C(0x100000001b3);
-    return hash;
-}
-
 uint64_t pri_data_hash(uint64_t hash, const pare_data *data)
 {
     const int64_t area = data->height * data->width, size = area * data->channels;
     const int64_t shape[] = {data->count, data->channels,       data->height,
                              data->width, data->labels != NULL, data->masks != NULL};
 
-    hash = hash_bytes(hash ^ UINT64_C(0xcbf29ce484222325), shape, sizeof shape);
+    hash = pri_hash(hash ^ PRI_HASH_START, shape, sizeof shape);
     if (data->pixels != NULL)
-        hash = hash_bytes(hash, data->pixels, data->count * size);
+        hash = pri_hash(hash, data->pixels, (size_t)(data->count * size));
     for (int64_t i = 0; i < data->count && data->store != NULL; i++) {
         const int64_t k = data->where != NULL ? data->where[i] : i;
         const int64_t bytes = pri_file_size(data->store->paths[k]);
-        hash = hash_bytes(hash, data->store->paths[k], (int64_t)strlen(data->store->paths[k]));
-        hash = hash_bytes(hash, &bytes, sizeof bytes);
+        hash = pri_hash(hash, data->store->paths[k], strlen(data->store->paths[k]));
+        hash = pri_hash(hash, &bytes, sizeof bytes);
     }
     if (data->labels != NULL)
-        hash = hash_bytes(hash, data->labels, data->count * (int64_t)sizeof *data->labels);
-    return data->masks != NULL ? hash_bytes(hash, data->masks, data->count * area) : hash;
+        hash = pri_hash(hash, data->labels, (size_t)data->count * sizeof *data->labels);
+    return data->masks != NULL ? pri_hash(hash, data->masks, (size_t)(data->count * area)) : hash;
 }
 
 /* A part of a set that is not held shares its store. */

@@ -20,15 +20,6 @@
 
 #define KEY "pare.run"
 
-static uint64_t hash(uint64_t h, const void *bytes, size_t size)
-{
-    const unsigned char *p = bytes;
-
-    for (size_t i = 0; i < size; i++)
-        h = (h ^ p[i]) * UINT64_C(0x100000001b3); /* FNV-1a */
-    return h;
-}
-
 static uint64_t hash_data(uint64_t h, const pare_data *data)
 {
     return data != NULL ? pri_data_hash(h, data) : h;
@@ -44,7 +35,7 @@ pare_status pri_run_fingerprint(char text[32], const pare_model *model, const pa
     pri_text all;
 
     PRI_TRY(pri_onnx_export_bytes(&bytes, &size, model->graph));
-    uint64_t h = hash(UINT64_C(0xcbf29ce484222325), bytes, size);
+    uint64_t h = pri_hash(PRI_HASH_START, bytes, size);
     pri_free(bytes);
     pri_text_init(&all, model->ctx);
     pri_text_addf(&all, "%s %d %d %d %d %a %d %a %d %d %d %lld %d %d %lld %d %d %d %llu ",
@@ -67,7 +58,7 @@ pare_status pri_run_fingerprint(char text[32], const pare_model *model, const pa
     pri_text_addf(&all, " %a %a %d %a %d %d %a %d", t->beta2, t->average, t->early_stop, t->trim,
                   t->trim_after, t->insert_norm, t->distill_inner, t->freeze_norm);
     const pare_status status = pri_text_status(&all);
-    h = hash(h, pri_text_get(&all), all.length);
+    h = pri_hash(h, pri_text_get(&all), all.length);
     pri_text_clear(&all);
     h = hash_data(hash_data(h, train), val);
     snprintf(text, 32, "%016llx", (unsigned long long)h);
