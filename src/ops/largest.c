@@ -252,15 +252,8 @@ static pare_status hard_couple(const pri_call *call, pri_rules *rules)
     int axis;
 
     PRI_TRY(hard_lines(call, &l, &axis));
-    for (int a = 0; a < call->in[0].shape.rank; a++) {
-        if (a == axis || (call->opset < 13 && a > axis)) {
-            PRI_TRY(pri_rules_pin(rules, 0, a, reason));
-            PRI_TRY(pri_rules_pin(rules, PRI_OUT(0), a, reason));
-        } else {
-            PRI_TRY(pri_rules_tie(rules, 0, a, 0, PRI_OUT(0), a, 0, call->in[0].shape.dims[a]));
-        }
-    }
-    return PARE_OK;
+    const int to = call->opset < 13 ? call->in[0].shape.rank : axis + 1;
+    return pri_couple_around(call, rules, axis, to, reason);
 }
 
 const pri_op pri_op_hardmax = {

@@ -179,22 +179,29 @@ pare_status pri_axis_of(int *axis, const pri_call *call, const char *name, int64
                                     name, (long long)stated, rank);
 }
 
-pare_status pri_couple_lines(const pri_call *call, pri_rules *rules, int axis, const char *reason)
+pare_status pri_couple_around(const pri_call *call, pri_rules *rules, int from, int to,
+                              const char *reason)
 {
     const pri_shape *x = &call->in[0].shape;
 
-    PRI_TRY(pri_rules_pin(rules, 0, axis, reason));
+    for (int a = from; a < to; a++)
+        PRI_TRY(pri_rules_pin(rules, 0, a, reason));
     for (int k = 0; k < call->n_out; k++) {
         const bool keeps = call->out[k].present && call->out[k].shape.rank == x->rank;
-        if (keeps)
-            PRI_TRY(pri_rules_pin(rules, PRI_OUT(k), axis, reason));
+        for (int a = from; a < to && keeps; a++)
+            PRI_TRY(pri_rules_pin(rules, PRI_OUT(k), a, reason));
         for (int a = 0; a < x->rank && call->out[k].present; a++) {
-            if (a != axis)
-                PRI_TRY(pri_rules_tie(rules, 0, a, 0, PRI_OUT(k), keeps || a < axis ? a : a - 1, 0,
-                                      x->dims[a]));
+            if (a < from || a >= to)
+                PRI_TRY(pri_rules_tie(rules, 0, a, 0, PRI_OUT(k),
+                                      keeps || a < from ? a : a - (to - from), 0, x->dims[a]));
         }
     }
     return PARE_OK;
+}
+
+pare_status pri_couple_lines(const pri_call *call, pri_rules *rules, int axis, const char *reason)
+{
+    return pri_couple_around(call, rules, axis, axis + 1, reason);
 }
 
 /* --- Windows --- */

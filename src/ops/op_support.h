@@ -30,7 +30,10 @@ static inline int64_t pri_line_start(const pri_lines *l, int64_t i)
 /* Axis attribute `name` as 0 .. rank-1; fails when it is out of range. */
 pare_status pri_axis_of(int *axis, const pri_call *call, const char *name, int64_t fallback,
                         int rank);
-/* Ties in[0] to all outputs along every axis but one, which stays whole because of `reason`. */
+/* Ties in[0] to all outputs along every axis but from .. to-1, which stay whole because of `reason`
+ * (outputs have them too, or none of them); lines: but one. */
+pare_status pri_couple_around(const pri_call *call, pri_rules *rules, int from, int to,
+                              const char *reason);
 pare_status pri_couple_lines(const pri_call *call, pri_rules *rules, int axis, const char *reason);
 
 /* Geometry of a window sliding over spatial axes (Conv, pools). */

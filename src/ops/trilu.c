@@ -75,18 +75,9 @@ static pare_status backward(pri_call *call)
 
 static pare_status couple(const pri_call *call, pri_rules *rules)
 {
-    static const char reason[] = "keeps a triangle of these channels";
-    const pri_shape *x = &call->in[0].shape;
+    const int rank = call->in[0].shape.rank;
 
-    for (int a = 0; a < x->rank; a++) {
-        if (a < x->rank - 2) {
-            PRI_TRY(pri_rules_tie(rules, 0, a, 0, PRI_OUT(0), a, 0, x->dims[a]));
-            continue;
-        }
-        PRI_TRY(pri_rules_pin(rules, 0, a, reason));
-        PRI_TRY(pri_rules_pin(rules, PRI_OUT(0), a, reason));
-    }
-    return PARE_OK;
+    return pri_couple_around(call, rules, rank - 2, rank, "keeps a triangle of these channels");
 }
 
 const pri_op pri_op_trilu = {
