@@ -129,7 +129,7 @@ static pare_status run_labels(pri_tensor **outputs, const pri_groups *groups, co
     }
     if (status == PARE_OK)
         status = pri_op_run(groups->ctx, node->op, node, node->params, call->opset, node->n_inputs,
-                            inputs, node->n_outputs, outputs);
+                            inputs, node->n_outputs, outputs, NULL);
     for (int k = 0; k < node->n_inputs; k++)
         pri_tensor_free(inputs[k]);
     return status;

@@ -20,8 +20,7 @@ typedef struct derivation {
     bool *is_pure;        /* by node id: its result is there */
     bool *is_shared;      /* by value id: it or a float it comes from is read by the rest ... */
     bool *is_tied;        /* ... and it is computed from that */
-    int64_t bytes;
-    bool is_full; /* more would take too much memory */
+    int64_t bytes;        /* of the results */
 } derivation;
 
 static pri_tensor *tensor_of(const derivation *d, const pri_value *value)
@@ -33,7 +32,7 @@ static bool can_run(const derivation *d, const pri_node *node)
 {
     const pri_op *op = node->op;
 
-    if (d->is_full || node->is_dead || op == NULL || op->forward == NULL || op->reads_shapes_only ||
+    if (node->is_dead || op == NULL || op->forward == NULL || op->reads_shapes_only ||
         op->updates != 0 || node->n_implicit > 0 || node->n_inputs == 0 || node->n_outputs != 1 ||
         node->outputs[0] == NULL || node->outputs[0]->constant != NULL)
         return false;
@@ -53,18 +52,12 @@ static pare_status run(derivation *d, const pri_node *node)
     for (int k = 0; k < node->n_inputs; k++)
         in[k] = node->inputs[k] != NULL ? tensor_of(d, node->inputs[k]) : NULL;
     const pare_status status = pri_op_run(graph->ctx, node->op, node, node->params, graph->opset,
-                                          node->n_inputs, in, 1, out);
+                                          node->n_inputs, in, 1, out, &d->bytes);
     if (status == PARE_ERROR_MEMORY)
         return status;
     pri_forget(graph->ctx);
     if (status != PARE_OK)
         return PARE_OK;
-    d->bytes += pri_tensor_count(out[0]) * (int64_t)pri_dtype_bytes(out[0]->dtype);
-    if (d->bytes > pri_growth_limit(graph->ctx)) {
-        pri_tensor_free(out[0]);
-        d->is_full = true;
-        return PARE_OK;
-    }
     d->results[node->outputs[0]->id] = out[0];
     d->is_pure[node->id] = true;
     return PARE_OK;

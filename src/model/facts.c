@@ -73,74 +73,27 @@ static bool can_fold(const pri_call *call)
     return true;
 }
 
-/* A few bytes of file can ask for any number of elements. */
-static pare_status check_growth(pri_facts *facts, const pri_call *call)
-{
-    const int64_t limit = pri_growth_limit(call->ctx);
-    int64_t bytes = 0;
-
-    for (int k = 0; k < call->n_out; k++) {
-        if (call->out[k].present)
-            bytes +=
-                pri_shape_count(&call->out[k].shape) * (int64_t)pri_dtype_bytes(call->out[k].dtype);
-    }
-    if (bytes > limit - facts->folded_bytes)
-        return pri_op_fail(
-            call, PARE_ERROR_UNSUPPORTED,
-            "computes constants of %.0f MB from the model's; all of them together may "
-            "take %lld MB",
-            (double)bytes / 1048576, (long long)(limit >> 20));
-    facts->folded_bytes += bytes;
-    return PARE_OK;
-}
-
 /* Runs the node of an inferred call on its constants; outputs become facts. */
 static pare_status fold(pri_facts *facts, pri_call *call)
 {
-    pare_status status = PARE_OK;
-    pri_tensor *results[PRI_MAX_OPERANDS] = {NULL};
+    pri_tensor *results[PRI_MAX_OPERANDS];
     bool from_weight = false;
 
     for (int k = 0; k < call->n_in && !call->op->reads_shapes_only; k++)
         from_weight = from_weight ||
                       (call->in[k].present && facts->of[call->node->inputs[k]->id].from_weight);
-    for (int k = 0; k < call->n_out; k++) {
-        if (!call->out[k].present)
-            continue;
-        PRI_CHECK(pri_tensor_new(&results[k], call->ctx, call->out[k].dtype, &call->out[k].shape),
-                  status, done);
-        call->out[k].data = results[k]->data;
-    }
-    if (call->op->prepare != NULL)
-        PRI_CHECK(call->op->prepare(call), status, done);
-    if (call->scratch_bytes > 0) {
-        call->scratch = pri_alloc_aligned(call->ctx, call->scratch_bytes);
-        if (call->scratch == NULL) {
-            status = PARE_ERROR_MEMORY;
-            goto release;
-        }
-    }
-    status = call->op->forward(call);
-release:
-    pri_free(call->scratch);
-    if (call->op->release != NULL)
-        call->op->release(call);
-done:
+    PRI_TRY(pri_call_run(call, results));
     for (int k = 0; k < call->n_out; k++) {
         if (!call->out[k].present)
             continue;
         pri_fact *fact = &facts->of[call->node->outputs[k]->id];
-        if (status != PARE_OK) {
-            pri_tensor_free(results[k]);
-            continue;
-        }
         if (fact->is_folded)
             pri_tensor_free(fact->constant);
         fact->constant = results[k];
         fact->is_folded = true;
         fact->from_weight = from_weight;
     }
-    return status;
+    return PARE_OK;
 }
 
 /* Types, shapes and, where possible, the content of what a node gives. */
@@ -176,7 +129,7 @@ static pare_status infer_node(pri_facts *facts, const pare_model *model, pri_nod
     }
     if (!can_fold(&call))
         return PARE_OK;
-    PRI_TRY(check_growth(facts, &call));
+    PRI_TRY(pri_call_take(&call, &facts->folded_bytes));
     return fold(facts, &call);
 }
 

@@ -247,11 +247,17 @@ pare_status pri_op_fail(const pri_call *call, pare_status status, const char *fo
 /* Reads a constant integer input (int64 or int32) into values[<= max]; PARE_ERROR_UNSUPPORTED with
  * a message when the input is not known before running. *count = -1 when it is absent. */
 pare_status pri_op_ints(const pri_call *call, int slot, int64_t *values, int max, int *count);
-/* Runs one node on plain tensors: infers, prepares, allocates outputs, runs forward, releases.
- * out[k] are the caller's (NULL where the node has none). Used to fold constants, to move labels,
+/* Adds the bytes of an inferred call's outputs to *used; PARE_ERROR_UNSUPPORTED when that is more
+ * than constants computed from others may take: a few bytes of file can ask for any number. */
+pare_status pri_call_take(const pri_call *call, int64_t *used);
+/* Runs an inferred call on plain data: prepares, allocates outputs, runs forward, releases. out[k]
+ * are the caller's; all NULL when it fails. */
+pare_status pri_call_run(pri_call *call, pri_tensor **out);
+/* Runs one node on plain tensors: infers, takes what it needs of `used` (NULL: by itself), runs.
+ * out[k] are the caller's (NULL where the node has none). Used to derive constants, to move labels,
  * and by tests. `in` may hold NULL. */
 pare_status pri_op_run(pare_context *ctx, const pri_op *op, const pri_node *node,
                        const void *params, int opset, int n_in, pri_tensor *const *in, int n_out,
-                       pri_tensor **out);
+                       pri_tensor **out, int64_t *used);
 
 #endif

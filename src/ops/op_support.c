@@ -302,10 +302,12 @@ typedef struct alone {
     pri_operand in[PRI_MAX_OPERANDS], out[PRI_MAX_OPERANDS];
 } alone;
 
-static pare_status run_prepared(pri_call *call, pri_tensor **out)
+pare_status pri_call_run(pri_call *call, pri_tensor **out)
 {
     pare_status status = PARE_OK;
 
+    for (int k = 0; k < call->n_out; k++)
+        out[k] = NULL;
     for (int k = 0; k < call->n_in; k++)
         call->in[k].layout = PRI_PLAIN;
     if (call->op->prepare != NULL)
@@ -325,14 +327,17 @@ static pare_status run_prepared(pri_call *call, pri_tensor **out)
     pri_free(call->scratch);
     if (call->op->release != NULL)
         call->op->release(call);
+    for (int k = 0; k < call->n_out && status != PARE_OK; k++) {
+        pri_tensor_free(out[k]);
+        out[k] = NULL;
+    }
     return status;
 }
 
-/* Constants of a file can ask for any number of elements. */
-static pare_status check_size(const pri_call *call)
+pare_status pri_call_take(const pri_call *call, int64_t *used)
 {
     const int64_t limit = pri_growth_limit(call->ctx);
-    int64_t room = limit;
+    int64_t room = limit - *used;
 
     for (int k = 0; k < call->n_out; k++) {
         const pri_operand *out = &call->out[k];
@@ -341,17 +346,20 @@ static pare_status check_size(const pri_call *call)
             continue;
         if (!pri_shape_is_sane(&out->shape) || pri_shape_count(&out->shape) > room / size)
             return pri_op_fail(call, PARE_ERROR_UNSUPPORTED,
-                               "would compute more than the %lld MB that constants may take",
+                               "computes constants from the model's; all of them together may take "
+                               "%lld MB, which these exceed",
                                (long long)(limit >> 20));
         room -= pri_shape_count(&out->shape) * size;
     }
+    *used = limit - room;
     return PARE_OK;
 }
 
 pare_status pri_op_run(pare_context *ctx, const pri_op *op, const pri_node *node,
                        const void *params, int opset, int n_in, pri_tensor *const *in, int n_out,
-                       pri_tensor **out)
+                       pri_tensor **out, int64_t *used)
 {
+    int64_t none = 0;
     alone *a = pri_alloc(ctx, 1, sizeof *a);
 
     if (a == NULL)
@@ -382,15 +390,9 @@ pare_status pri_op_run(pare_context *ctx, const pri_op *op, const pri_node *node
     if (status == PARE_OK && op->forward == NULL)
         status = pri_op_fail(&a->call, PARE_ERROR_UNSUPPORTED, "cannot be run by pare");
     if (status == PARE_OK)
-        status = check_size(&a->call);
+        status = pri_call_take(&a->call, used != NULL ? used : &none);
     if (status == PARE_OK)
-        status = run_prepared(&a->call, out);
-    if (status != PARE_OK) {
-        for (int k = 0; k < n_out; k++) {
-            pri_tensor_free(out[k]);
-            out[k] = NULL;
-        }
-    }
+        status = pri_call_run(&a->call, out);
     pri_free(a);
     return status;
 }
