@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
 
 enum { MESSAGE_BYTES = 4096 };
@@ -199,14 +200,22 @@ void *pri_realloc(pare_context *ctx, void *old, size_t count, size_t size)
     return memory != NULL ? memory : report_exhausted(ctx, count, size);
 }
 
+/* Activations and weights are walked through in long strides: large ones want large pages. */
+enum { HUGE_PAGE = 2 << 20 };
+
 void *pri_alloc_aligned(pare_context *ctx, size_t size_bytes)
 {
+    const size_t unit = size_bytes >= (size_t)2 * HUGE_PAGE ? HUGE_PAGE : 64;
     void *memory = NULL;
 
-    if (size_bytes > SIZE_MAX - 64)
+    if (size_bytes > SIZE_MAX - unit)
         return report_exhausted(ctx, 1, size_bytes);
     if (!allocation_fails(ctx, size_bytes))
-        memory = aligned_alloc(64, (size_bytes / 64 + 1) * 64);
+        memory = aligned_alloc(unit, (size_bytes / unit + 1) * unit);
+#ifdef MADV_HUGEPAGE
+    if (memory != NULL && unit == HUGE_PAGE) /* a wish: whatever comes of it is fine */
+        (void)madvise(memory, (size_bytes / unit + 1) * unit, MADV_HUGEPAGE);
+#endif
     return memory != NULL ? memory : report_exhausted(ctx, 1, size_bytes);
 }
 
