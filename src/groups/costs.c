@@ -23,7 +23,9 @@ pare_status pare_model_costs(const pare_model *model, pare_costs *out)
         node->op->cost(&call, &cost);
         out->macs += cost.macs;
         const pri_shape *shape = &outputs[0].shape;
-        out->channels += shape->dims[shape->rank > 2 ? 1 : shape->rank - 1];
+        /* a product that is one number (Einsum) has no channels */
+        if (shape->rank > 0)
+            out->channels += shape->dims[shape->rank > 2 ? 1 : shape->rank - 1];
     }
     pri_facts_free(facts);
     for (int i = 0; i < graph->n_values; i++) {

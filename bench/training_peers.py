@@ -1,0 +1,259 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Training in pare and in PyTorch: the same network, weights, images and order.
+
+usage: training_peers.py PARE FOLDER curve|speed [NETWORK ...]
+Needs torch, numpy and onnx (bench/environment.sh FOLDER torch). Scratch files go to FOLDER.
+
+curve: the loss of the first 50 steps of both, float32, SGD with Nesterov momentum.
+speed: images a second of processor time of one thread and the peak memory of the process, in turns,
+  medians of 5 with least and most: whole steps with loss and optimiser; pare reads its images from an
+  .npz file, PyTorch has its batch in memory. pinned to one core it takes no notice of neighbours.
+"""
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+
+import numpy
+import onnx
+import torch
+import torch.nn.functional as F
+
+SHUFFLE, MASK = 2, (1 << 64) - 1  # PRI_STREAM_SHUFFLE; numbers are 64 bits wide
+# architecture, channels x height x width, classes, batch
+NETWORKS = {"resnet20": ("resnet20", (3, 32, 32), 10, 128),
+            "resnet56": ("resnet56", (3, 32, 32), 10, 128),
+            "mobilenetv2": ("mobilenetv2", (3, 128, 128), 10, 32),
+            "unet": ("unet", (3, 256, 256), 11, 4)}
+CURVES = {"resnet20": ("resnet20", (3, 32, 32), 10, 64), "unet": ("unet", (3, 64, 96), 11, 4)}
+CURVE_STEPS, STEPS_AN_EPOCH, ROUNDS, SHORT, LONG = 50, 20, 5, 2, 7
+
+
+class OnnxModule(torch.nn.Module):
+    """Runs the operators of pare's own architectures in PyTorch, from a file's weights."""
+
+    def __init__(self, path):
+        super().__init__()
+        graph = onnx.load(path).graph
+        self.nodes, self.tensors = list(graph.node), {}
+        self.input, self.output = graph.input[0].name, graph.output[0].name
+        statistics = {n for node in graph.node if node.op_type == "BatchNormalization"
+                      for n in node.input[3:]}
+        for initializer in graph.initializer:
+            value = torch.from_numpy(onnx.numpy_helper.to_array(initializer).copy())
+            name = initializer.name.replace(".", "_")
+            if value.dtype == torch.float32 and initializer.name not in statistics:
+                self.register_parameter(name, torch.nn.Parameter(value))
+            else:
+                self.register_buffer(name, value)
+            self.tensors[initializer.name] = name
+        self.steps = [(n.op_type, list(n.input), list(n.output),
+                       {a.name: onnx.helper.get_attribute_value(a) for a in n.attribute})
+                      for n in self.nodes]
+
+    def forward(self, x):
+        values = {self.input: x}
+
+        def read(name):
+            return values[name] if name in values else getattr(self, self.tensors[name])
+
+        for kind, inputs, outputs, a in self.steps:
+            in_ = [read(name) for name in inputs if name]
+            values[outputs[0]] = self.run(kind, in_, a)
+        return values[self.output]
+
+    def run(self, kind, in_, a):
+        pads = a.get("pads", [0, 0, 0, 0])
+        if kind == "Conv":
+            return F.conv2d(in_[0], in_[1], in_[2] if len(in_) > 2 else None, tuple(a.get("strides", (1, 1))),
+                            tuple(pads[:2]), 1, a.get("group", 1))
+        if kind == "ConvTranspose":
+            return F.conv_transpose2d(in_[0], in_[1], in_[2] if len(in_) > 2 else None,
+                                      tuple(a.get("strides", (1, 1))), tuple(pads[:2]))
+        if kind == "BatchNormalization":
+            return F.batch_norm(in_[0], in_[3], in_[4], in_[1], in_[2], self.training, 0.1,
+                                a.get("epsilon", 1e-5))
+        if kind == "MaxPool":
+            return F.max_pool2d(in_[0], tuple(a["kernel_shape"]), tuple(a["strides"]), tuple(pads[:2]))
+        if kind == "Clip":
+            return F.relu6(in_[0])
+        if kind == "Gemm":
+            return F.linear(in_[0], in_[1], in_[2])
+        simple = {"Relu": F.relu, "Add": torch.add, "Concat": lambda *v: torch.cat(v, 1),
+                  "GlobalAveragePool": lambda v: v.mean((2, 3), keepdim=True),
+                  "Flatten": lambda v: v.flatten(1)}
+        return simple[kind](*in_)
+
+
+def mix(x):
+    for shift, factor in ((30, 0xbf58476d1ce4e5b9), (27, 0x94d049bb133111eb)):
+        x = ((x ^ x >> shift) * factor) & MASK
+    return x ^ x >> 31
+
+
+def permutation(count, seed, stream):
+    """The order of an epoch, as src/base/random.c draws it."""
+    golden, order = 0x9e3779b97f4a7c15, list(range(count))
+    key = mix(seed + golden & MASK) ^ mix(stream * golden + 0x632be59bd9b4e019 & MASK)
+    for i in range(count - 1, 0, -1):
+        bits = mix(mix(key + i * golden & MASK) + key & MASK)
+        j = int((bits >> 11) * 2.0 ** -53 * (i + 1))
+        order[i], order[j] = order[j], order[i]
+    return order
+
+
+def images(shape, classes, count, masks):
+    """Smooth random images whose colours say the class: learnable, and all bytes are stated."""
+    generator = numpy.random.default_rng(7)
+    channels, height, width = shape
+    pixels = generator.integers(0, 256, (count, height // 4, width // 4, channels))
+    pixels = pixels.repeat(4, 1).repeat(4, 2).astype(numpy.uint8)
+    if masks:
+        truth = (pixels[..., 0].astype(int) * classes // 256).astype(numpy.uint8)
+    else:
+        labels = generator.integers(0, classes, count)
+        pixels[:, : height // 2] = (pixels[:, : height // 2] // 2 + labels[:, None, None, None] * 12)
+        truth = labels
+    return pixels, truth
+
+
+def prepare(pare, folder, name, table, count):
+    """A fresh network and its data; the paths, and the arrays."""
+    architecture, shape, classes, _ = table[name]
+    model, data = f"{folder}/{name}.onnx", f"{folder}/{name}.npz"
+    subprocess.run([pare, "new", architecture, "-o", model, "--force", "--quiet", "--classes",
+                    str(classes), "--input", "x".join(map(str, shape)), "--preprocess", "unit"],
+                   check=True, capture_output=True)
+    pixels, truth = images(shape, classes, count, architecture == "unet")
+    numpy.savez(data, train_images=pixels, **{"train_masks" if architecture == "unet" else "train_labels": truth})
+    return model, data, pixels, truth
+
+
+def train(pare, model, data, folder, epochs, batch, *more):
+    """Runs pare train; its processor seconds and peak bytes."""
+    words = [pare, "train", model, "-o", f"{folder}/trained.onnx", "--force", "--quiet", "--data",
+             data, "--val-fraction", "0", "--epochs", str(epochs), "--batch",
+             str(batch), "--schedule", "constant", "--decay", "0", "--keep-last", *more]
+    child = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    error = child.stderr.read().decode()
+    _, status, usage = os.wait4(child.pid, 0)
+    child.returncode = os.waitstatus_to_exitcode(status)
+    if child.returncode != 0:
+        sys.exit(f"{' '.join(words)}\n{error}")
+    return usage.ru_utime + usage.ru_stime, 1024 * usage.ru_maxrss
+
+
+def batch_of(pixels, truth, chosen):
+    x = torch.from_numpy(pixels[chosen].transpose(0, 3, 1, 2).astype(numpy.float32) / 255)
+    return x, torch.from_numpy(truth[chosen].astype(numpy.int64))
+
+
+def curve(pare, folder, names, rate="0.01"):
+    print(f"torch {torch.__version__}, learning rate {rate}\n")
+    print("| network | steps | first loss | last loss | largest relative difference | of the first 10 |"
+          "\n|---|---|---|---|---|---|")
+    for name in names:
+        batch = CURVES[name][3]
+        count = STEPS_AN_EPOCH * batch
+        model, data, pixels, truth = prepare(pare, folder, name, CURVES, count)
+        log, epochs = f"{folder}/{name}.jsonl", -(-CURVE_STEPS // STEPS_AN_EPOCH)
+        if os.path.exists(log):
+            os.remove(log)
+        train(pare, model, data, folder, epochs, batch, "--lr", rate, "--log", log, "--threads", "1")
+        ours = [row["loss"] for row in map(json.loads, open(log)) if row["kind"] == "steps"]
+        module = OnnxModule(model).train()
+        optimizer = torch.optim.SGD(module.parameters(), float(rate), momentum=0.9, nesterov=True)
+        theirs = []
+        for epoch in range(epochs):
+            order = permutation(count, 0, SHUFFLE + (epoch << 32))
+            for step in range(STEPS_AN_EPOCH):
+                x, y = batch_of(pixels, truth, order[step * batch:(step + 1) * batch])
+                loss = F.cross_entropy(module(x), y)
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+                theirs.append(loss.item())
+        ours, theirs = (numpy.array(v[:CURVE_STEPS]) for v in (ours, theirs))
+        off = abs(ours / theirs - 1)
+        print(f"| {name} | {len(off)} | {ours[0]:.5f} | {ours[-1]:.5f} | {off.max():.1e} | "
+              f"{off[:10].max():.1e} |", flush=True)
+
+
+def torch_once(folder, name, precision, layout):
+    """In a process of its own: images a second of processor time, peak bytes."""
+    torch.set_num_threads(1)
+    architecture, shape, classes, batch = NETWORKS[name]
+    module = OnnxModule(f"{folder}/{name}.onnx").train()
+    x, y = batch_of(*images(shape, classes, batch, architecture == "unet"), list(range(batch)))
+    if layout != "plain":
+        module, x = (v.to(memory_format=torch.channels_last) for v in (module, x))
+    optimizer = torch.optim.SGD(module.parameters(), 0.01, momentum=0.9, nesterov=True)
+    run = torch.compile(module) if layout == "compiled" else module
+    times = []
+    for _ in range(LONG):
+        begin = time.process_time()
+        with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
+            loss = F.cross_entropy(run(x), y)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        times.append(time.process_time() - begin)
+    print(batch / numpy.median(times[2:]), 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+
+
+def turn(pare, folder, name, precision, layout):
+    if layout != "pare":
+        done = subprocess.run([sys.executable, __file__, pare, folder, "once", name, precision, layout],
+                              capture_output=True, text=True)
+        return [float(v) for v in done.stdout.split()[-2:]] if done.returncode == 0 else None
+    batch, results = NETWORKS[name][3], []
+    for steps in (SHORT, LONG):
+        results.append(train(pare, f"{folder}/{name}.onnx", f"{folder}/{name}.npz", folder, 1, batch,
+                             "--limit", str(steps * batch), "--lr", "0.01", "--precision", precision,
+                             "--threads", "1"))
+    seconds = (results[1][0] - results[0][0]) / (LONG - SHORT)
+    return [batch / seconds, results[1][1]]
+
+
+def speed(pare, folder, names):
+    layouts = ("pare", "plain", "channels last", "compiled")
+    print(f"torch {torch.__version__}, img/s, MiB\n")
+    print("| network | precision | " + " | ".join(layouts) + " | pare / best | memory |\n" + "|---" * 8 + "|")
+    for name in names:
+        prepare(pare, folder, name, NETWORKS, LONG * NETWORKS[name][3])
+        for precision in ("f32", "bf16"):
+            seen = {layout: [] for layout in layouts}
+            for _ in range(ROUNDS):
+                for layout in layouts:
+                    if (result := turn(pare, folder, name, precision, layout)) is not None:
+                        seen[layout].append(result)
+            cells, middle = [], {}
+            for layout in layouts:
+                if not seen[layout]:
+                    cells.append("fails")
+                    continue
+                rates, peaks = numpy.array(seen[layout]).T
+                middle[layout] = numpy.median(rates), numpy.median(peaks)
+                cells.append(f"{middle[layout][0]:.1f} ({rates.min():.1f} .. {rates.max():.1f}), "
+                             f"{middle[layout][1] / 2**20:.0f}")
+            own = middle.pop("pare")
+            best = max(middle.values())
+            print(f"| {name} | {precision} | " + " | ".join(cells) +
+                  f" | {own[0] / best[0]:.2f} | {own[1] / best[1]:.2f} |", flush=True)
+
+
+def main():
+    pare, folder, task, *names = sys.argv[1:]
+    os.makedirs(folder, exist_ok=True)
+    if task == "once":
+        torch_once(folder, *names)
+    elif task == "curve":
+        curve(pare, folder, names or list(CURVES))
+    else:
+        speed(pare, folder, names or list(NETWORKS))
+
+
+if __name__ == "__main__":
+    main()
