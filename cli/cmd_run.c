@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "run_input.h"
 #include "run_view.h"
 
 enum { MAX_OUTPUTS = 64 };
@@ -19,28 +20,19 @@ typedef struct job {
     pare_model *model;
     pare_session *session;
     pare_data *images;
-    pare_tensor arrays[CLI_LIST_MAX];
     /* all runs, one below the other; data owned, names of the session */
     pare_tensor outputs[MAX_OUTPUTS];
+    bool has_rows[MAX_OUTPUTS]; /* a row an image, or a row of the first array */
     int n_outputs;
-    int64_t count; /* runs, or images */
+    int64_t count; /* images, or rows of the first array */
 } job;
 
-static const char *file_of(const char *input)
-{
-    const char *equals = strchr(input, '=');
-
-    return equals != NULL && access(input, F_OK) != 0 ? equals + 1 : input;
-}
-
-static bool is_array(const char *input)
-{
-    const size_t n = strlen(input);
-
-    return n > 4 && strcmp(input + n - 4, ".npy") == 0;
-}
-
 /* --- Outputs --- */
+
+static bool has_rows(const pare_tensor *output, int64_t batch)
+{
+    return output->rank > 0 && output->dims[0] == batch;
+}
 
 /* Adds `rows` rows of what the session holds to what was collected; outputs without rows are kept
  * of the first run. */
@@ -52,10 +44,10 @@ static bool collect(job *j, int64_t rows, int64_t batch)
         if (j->n_outputs == MAX_OUTPUTS)
             return false;
         pare_tensor *all = &j->outputs[j->n_outputs];
-        const bool has_rows = y.rank > 0 && y.dims[0] == batch;
-        const size_t bytes = has_rows ? y.size_bytes / (size_t)batch * (size_t)rows : y.size_bytes;
+        const bool stacks = has_rows(&y, batch);
+        const size_t bytes = stacks ? y.size_bytes / (size_t)batch * (size_t)rows : y.size_bytes;
         void *data = all->data;
-        if (data != NULL && !has_rows)
+        if (data != NULL && !stacks)
             continue;
         data = realloc(data, all->size_bytes + bytes + 1);
         if (data == NULL)
@@ -63,13 +55,14 @@ static bool collect(job *j, int64_t rows, int64_t batch)
         if (all->data == NULL) {
             *all = y;
             all->size_bytes = 0;
-            all->dims[0] = has_rows ? 0 : y.dims[0];
+            all->dims[0] = stacks ? 0 : y.dims[0];
         }
         if (bytes > 0)
             memcpy((char *)data + all->size_bytes, y.data, bytes);
         all->data = data;
         all->size_bytes += bytes;
-        all->dims[0] += has_rows ? rows : 0;
+        all->dims[0] += stacks ? rows : 0;
+        j->has_rows[j->n_outputs] = stacks;
     }
     return true;
 }
@@ -89,7 +82,7 @@ static pare_status open_images(job *j)
     pare_status status = PARE_OK;
 
     for (int i = 0; i < j->inputs.count; i++)
-        paths[i] = file_of(j->inputs.items[i]);
+        paths[i] = run_file_of(j->inputs.items[i]);
     if (j->size != NULL)
         (void)cli_read_size(&options.height, &options.width, j->size);
     if (j->preprocess != NULL)
@@ -104,6 +97,21 @@ static pare_status open_images(job *j)
     return status;
 }
 
+/* What belongs to no single image cannot be told apart over several. */
+static int check_rows(const job *j, int64_t batch)
+{
+    pare_tensor y;
+
+    for (int k = 0; j->inputs.count > 1 && pare_session_output(&y, j->session, k); k++) {
+        if (has_rows(&y, batch))
+            continue;
+        fprintf(stderr, "pare: output '%s' has no row for each image; run one image at a time\n",
+                y.name);
+        return EXIT_FAILED;
+    }
+    return 0;
+}
+
 static int run_images(job *j)
 {
     pare_tensor x;
@@ -113,6 +121,9 @@ static int run_images(job *j)
         return cli_fail(j->ctx, status);
     (void)pare_session_input(&x, j->session, 0);
     const int64_t batch = x.dims[0];
+    const int code = check_rows(j, batch);
+    if (code != 0)
+        return code;
     for (j->count = 0; j->count < j->inputs.count;) {
         const int64_t left = j->inputs.count - j->count, rows = left < batch ? left : batch;
         status = pare_session_set_images(j->session, j->images, j->count);
@@ -129,82 +140,24 @@ static int run_images(job *j)
 
 /* --- Arrays --- */
 
-/* The input that "NAME=FILE" means, the first without a name; -1 after a message. */
-static int input_of(const job *j, const char *text)
-{
-    const size_t length = (size_t)(file_of(text) - text);
-    const char *name;
-
-    if (length == 0)
-        return 0;
-    for (int k = 0; (name = pare_model_input_name(j->model, k)) != NULL; k++) {
-        if (strlen(name) == length - 1 && strncmp(name, text, length - 1) == 0)
-            return k;
-    }
-    fprintf(stderr, "pare: the model has no input '%.*s'; see 'pare inspect'\n", (int)length - 1,
-            text);
-    return -1;
-}
-
-/* NumPy's default is double precision, networks mostly want single. */
-static void narrow(pare_tensor *array)
-{
-    const size_t count = array->size_bytes / sizeof(double);
-
-    for (size_t i = 0; i < count; i++) {
-        double value;
-        memcpy(&value, (char *)array->data + i * sizeof value, sizeof value);
-        const float single = (float)value;
-        memcpy((char *)array->data + i * sizeof single, &single, sizeof single);
-    }
-    array->type = PARE_FLOAT32;
-    array->size_bytes = count * sizeof(float);
-}
-
-static int set_array(job *j, pare_tensor *array, int index)
-{
-    pare_tensor x;
-
-    (void)pare_session_input(&x, j->session, index);
-    if (array->type == PARE_FLOAT64 && x.type == PARE_FLOAT32)
-        narrow(array);
-    if (array->type != x.type || array->size_bytes != x.size_bytes) {
-        fprintf(stderr, "pare: input '%s' takes %zu bytes of %s, '%s' holds %zu of %s\n", x.name,
-                x.size_bytes, pare_type_name(x.type), array->name, array->size_bytes,
-                pare_type_name(array->type));
-        return EXIT_FAILED;
-    }
-    memcpy(x.data, array->data, x.size_bytes);
-    return 0;
-}
-
 static int run_arrays(job *j)
 {
-    int index[CLI_LIST_MAX];
-    pare_status status = PARE_OK;
+    pare_tensor x;
+    const int code = run_open_arrays(&j->session, j->ctx, j->model, &j->inputs);
 
-    for (int i = 0; i < j->inputs.count && status == PARE_OK; i++) {
-        pare_tensor *array = &j->arrays[i];
-        if ((index[i] = input_of(j, j->inputs.items[i])) < 0)
-            return EXIT_FAILED;
-        status = pare_array_read(array, j->ctx, file_of(j->inputs.items[i]));
-        if (status == PARE_OK)
-            status = pare_model_set_input_shape(j->model, index[i], array->rank, array->dims);
+    if (code != 0)
+        return code;
+    (void)pare_session_input(&x, j->session, 0);
+    const int64_t batch = x.rank > 1 && x.dims[0] > 0 ? x.dims[0] : 1;
+    if (j->mask != NULL && batch > 1) {
+        fprintf(stderr, "pare: --mask wants one image, the array holds %lld\n", (long long)batch);
+        return EXIT_FAILED;
     }
-    if (status == PARE_OK)
-        status = pare_session_new(&j->session, j->model, NULL);
+    const pare_status status = pare_session_run(j->session);
     if (status != PARE_OK)
         return cli_fail(j->ctx, status);
-    for (int i = 0; i < j->inputs.count; i++) {
-        const int code = set_array(j, &j->arrays[i], index[i]);
-        if (code != 0)
-            return code;
-    }
-    status = pare_session_run(j->session);
-    if (status != PARE_OK)
-        return cli_fail(j->ctx, status);
-    j->count = 1;
-    return collect(j, 1, 1) ? 0 : fail_memory();
+    j->count = batch;
+    return collect(j, batch, batch) ? 0 : fail_memory();
 }
 
 /* --- Results --- */
@@ -214,7 +167,7 @@ static int write_mask(const job *j)
     int64_t height, width;
 
     for (int k = 0; k < j->n_outputs; k++) {
-        uint8_t *mask = run_mask_of(&j->outputs[k], &height, &width);
+        uint8_t *mask = j->has_rows[k] ? run_mask_of(&j->outputs[k], &height, &width) : NULL;
         if (mask == NULL)
             continue;
         const pare_status status = pare_mask_write(j->ctx, j->mask, mask, height, width, j->force);
@@ -236,23 +189,41 @@ static int write_files(const job *j)
     return j->mask != NULL ? write_mask(j) : 0;
 }
 
+/* Outputs without rows come with the first one. */
+static json_t *outputs_of(const job *j, int64_t row)
+{
+    json_t *outputs = cli_common.json ? json_array() : NULL;
+
+    for (int k = 0; k < j->n_outputs; k++) {
+        const int64_t at = j->has_rows[k] ? row : PARE_RUN_WHOLE;
+        if (!j->has_rows[k] && row > 0)
+            continue;
+        if (cli_common.json)
+            json_array_append_new(outputs, run_row_json(&j->outputs[k], at, j->top));
+        else
+            run_print_row(&j->outputs[k], at, j->top);
+    }
+    return outputs;
+}
+
 static int print(const job *j)
 {
+    const bool are_arrays = run_is_array(j->inputs.items[0]);
     json_t *runs = cli_common.json ? json_array() : NULL;
 
     for (int64_t row = 0; row < j->count; row++) {
-        json_t *outputs = runs != NULL ? json_array() : NULL;
-        const char *file = file_of(j->inputs.items[row]);
-        if (!cli_common.json)
+        const char *file = run_file_of(j->inputs.items[are_arrays ? 0 : row]);
+        if (!cli_common.json && are_arrays && j->count > 1)
+            printf("%s row %lld\n", file, (long long)row);
+        else if (!cli_common.json)
             printf("%s\n", file);
-        for (int k = 0; k < j->n_outputs; k++) {
-            if (cli_common.json)
-                json_array_append_new(outputs, run_row_json(&j->outputs[k], row, j->top));
-            else
-                run_print_row(&j->outputs[k], row, j->top);
-        }
-        if (cli_common.json)
-            json_array_append_new(runs, json_pack("{s:s, s:o}", "input", file, "outputs", outputs));
+        json_t *outputs = outputs_of(j, row);
+        if (!cli_common.json)
+            continue;
+        json_t *run = json_pack("{s:s, s:o}", "input", file, "outputs", outputs);
+        if (run != NULL && are_arrays)
+            json_object_set_new(run, "row", json_integer((json_int_t)row));
+        json_array_append_new(runs, run);
     }
     if (cli_common.json)
         return cli_print_json(json_pack("{s:s, s:o}", "schema", "pare.run/1", "runs", runs));
@@ -277,7 +248,7 @@ static int run(job *j, const char *path)
     const pare_status status = pare_model_load(&j->model, j->ctx, path);
     if (status != PARE_OK)
         return cli_fail(j->ctx, status);
-    int code = is_array(j->inputs.items[0]) ? run_arrays(j) : run_images(j);
+    int code = run_is_array(j->inputs.items[0]) ? run_arrays(j) : run_images(j);
     cli_end_progress();
     if (code == 0)
         code = write_files(j);
@@ -288,8 +259,6 @@ static void close_job(job *j)
 {
     for (int k = 0; k < MAX_OUTPUTS; k++)
         free(j->outputs[k].data);
-    for (int i = 0; i < CLI_LIST_MAX; i++)
-        pare_array_clear(&j->arrays[i]);
     pare_session_free(j->session);
     pare_data_free(j->images);
     pare_model_free(j->model);
@@ -302,14 +271,17 @@ static int check(const job *j, const cli_command *command)
     if (j->inputs.count == 0)
         return cli_usage(command, "--input is missing");
     for (int i = 1; i < j->inputs.count; i++) {
-        if (is_array(j->inputs.items[i]) != is_array(j->inputs.items[0]))
+        if (run_is_array(j->inputs.items[i]) != run_is_array(j->inputs.items[0]))
             return cli_usage(command, "--input takes images or arrays, not both");
     }
     if (j->top < 0 || j->crop < 0 || j->crop > 100)
         return cli_usage(command, "--top and --crop want 0 or more, --crop at most 100");
     if (j->size != NULL && !cli_read_size(&height, &width, j->size))
         return cli_usage(command, "'%s' is no size; say 224x224 (height x width)", j->size);
-    if (j->mask != NULL && j->inputs.count > 1)
+    const bool are_arrays = run_is_array(j->inputs.items[0]);
+    if (are_arrays && (j->size != NULL || j->crop != 0 || j->preprocess != NULL))
+        return cli_usage(command, "--size, --crop and --preprocess are for images, not arrays");
+    if (j->mask != NULL && j->inputs.count > 1 && !are_arrays)
         return cli_usage(command, "--mask wants one image");
     return 0;
 }
@@ -319,7 +291,7 @@ int cmd_run(int argc, char **argv)
     job j = {.top = 5};
     const cli_option options[] = {
         {"--input", 'l', &j.inputs, "[NAME=]FILE",
-         "a PNG or JPEG image (several: repeat), or a NumPy array\n(.npy) for each input of the "
+         "an image (several: repeat), or a NumPy array\n(.npy) for each input of the "
          "model (required)"},
         {"-o", 's', &j.out, "OUT.npz", "write the outputs; .npy where there is one"},
         {"--mask", 's', &j.mask, "OUT.png", "write the class of each pixel of a mask head"},

@@ -122,9 +122,9 @@ uint8_t *run_mask_of(const pare_tensor *output, int64_t *height, int64_t *width)
 
 static void find_range(double range[2], const pare_tensor *t, int64_t row)
 {
-    const size_t rows = t->rank > 0 && t->dims[0] > 0 ? (size_t)t->dims[0] : 1;
-    const size_t count = t->size_bytes / sizeof(float) / rows;
-    const float *x = (const float *)t->data + (size_t)row * count;
+    const bool has_rows = row != PARE_RUN_WHOLE && t->rank > 0 && t->dims[0] > 0;
+    const size_t count = t->size_bytes / sizeof(float) / (has_rows ? (size_t)t->dims[0] : 1);
+    const float *x = (const float *)t->data + (has_rows ? (size_t)row * count : 0);
 
     for (size_t i = 0; i < count; i++) {
         range[0] = i == 0 ? (double)x[i] : fmin(range[0], (double)x[i]);
@@ -145,7 +145,7 @@ void run_print_row(const pare_tensor *output, int64_t row, int64_t top)
     head h;
 
     print_shape(output);
-    if (!find_head(&h, output)) {
+    if (row == PARE_RUN_WHOLE || !find_head(&h, output)) {
         if (output->type == PARE_FLOAT32) {
             find_range(range, output, row);
             printf("  %g to %g", range[0], range[1]);
@@ -192,7 +192,7 @@ json_t *run_row_json(const pare_tensor *output, int64_t row, int64_t top)
     find_range(range, output, row);
     if (isfinite(range[0]) && isfinite(range[1]))
         json_object_set_new(root, "range", json_pack("[f, f]", range[0], range[1]));
-    if (!find_head(&h, output))
+    if (row == PARE_RUN_WHOLE || !find_head(&h, output))
         return root;
     const float *x = (const float *)output->data + row * h.size;
     json_t *rows = json_array();

@@ -5,6 +5,9 @@
 
 #include "cli.h"
 
+/* Instead of the number of a row: the output has none for each image, all of it is meant. */
+enum { PARE_RUN_WHOLE = -1 };
+
 /* Prints what row `row` of an output says: the `top` best classes of a class head, the share of each
  * class of a mask head, otherwise the range. */
 void run_print_row(const pare_tensor *output, int64_t row, int64_t top);

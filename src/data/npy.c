@@ -46,11 +46,13 @@ static bool read_shape(pri_array *out, const char *at)
 
 static pare_status read_type(pri_array *out, pare_context *ctx, const char *at, const char *name)
 {
-    if (*at == '\'' && (at[1] == '<' || at[1] == '|') && strchr("uifb", at[2]) != NULL) {
+    if (*at == '\'' && (at[1] == '<' || at[1] == '|') && at[2] != '\0' &&
+        strchr("uifb", at[2]) != NULL) {
         out->kind = at[2];
         out->width = at[3] - '0';
-        const bool is_known = at[4] == '\'' && (out->width == 1 || out->width == 2 ||
-                                                out->width == 4 || out->width == 8);
+        const bool is_known = (out->width == 1 || out->width == 2 || out->width == 4 ||
+                               out->width == 8) &&
+                              at[4] == '\'';
         if (is_known && !(out->kind == 'f' && out->width < 4) &&
             !(out->kind == 'b' && out->width != 1))
             return PARE_OK;

@@ -18,6 +18,10 @@ pare_status pri_check_input(pare_model *model, const pare_data *data)
         return pri_fail(model->ctx, PARE_ERROR_UNSUPPORTED,
                         "the model has %d inputs; pare evaluates models with one image input",
                         graph->n_inputs);
+    if (pri_dtype_run(graph->inputs[0]->dtype) != PRI_F32)
+        return pri_fail(model->ctx, PARE_ERROR_UNSUPPORTED,
+                        "input '%s' takes %s; pare gives images to inputs of floats only",
+                        graph->inputs[0]->name, pri_dtype_name(graph->inputs[0]->dtype));
     PRI_TRY(pri_preprocess_of(&preprocess, model));
     const pri_shape *shape = &graph->inputs[0]->shape;
     const int channel_axis = preprocess.is_nhwc ? 3 : 1, row_axis = preprocess.is_nhwc ? 1 : 2;

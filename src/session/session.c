@@ -81,7 +81,7 @@ bool pare_session_input(pare_tensor *out, const pare_session *session, int index
 
     if (index < 0 || index >= graph->n_inputs)
         return false;
-    fill(out, graph->inputs[index], graph->inputs[index]->dtype,
+    fill(out, graph->inputs[index], pri_dtype_run(graph->inputs[index]->dtype),
          pri_engine_input_shape(session->engine, index), pri_engine_input(session->engine, index));
     return true;
 }

@@ -435,6 +435,9 @@ static void what_cannot_be_scored_is_refused(void **state)
     test_ok(ctx, pare_model_set_preprocess(root, "scale=1,mean=5"));
     assert_int_equal(pare_evaluate(&s, root, &images), PARE_ERROR_NUMERIC);
     assert_null(s.predicted);
+    classes->graph->inputs[0]->dtype = PRI_U8; /* a float an image value would not fit its block */
+    assert_int_equal(pare_evaluate(&s, classes, &images), PARE_ERROR_UNSUPPORTED);
+    assert_non_null(strstr(pare_context_message(ctx), "takes uint8"));
     pare_model_free(root);
     pare_model_free(masks);
     pare_model_free(classes);

@@ -116,6 +116,38 @@ static void session_keeps_its_weights(void **state)
     pare_context_free(ctx);
 }
 
+/* What files declare as halves or doubles is computed, and so given, in single precision. */
+static void inputs_of_other_precisions_are_single(void **state)
+{
+    static const pri_dtype dtypes[] = {PRI_F16, PRI_F64, PRI_BF16};
+    static const int64_t dims[] = {2, 3};
+    pare_context *ctx = test_context();
+
+    (void)state;
+    for (size_t k = 0; k < PRI_COUNT(dtypes); k++) {
+        pri_graph *graph = test_graph(ctx, 13);
+        pri_value *x = test_input(graph, "x", 2, dims);
+        pare_session *session = NULL;
+        pare_tensor in, out;
+        x->dtype = dtypes[k];
+        test_output(graph, test_op(graph, "Relu", "", TEST_LIST(x)));
+        pare_model *model = test_model(graph);
+        test_ok(ctx, pare_session_new(&session, model, NULL));
+        assert_true(pare_session_input(&in, session, 0) && pare_session_output(&out, session, 0));
+        assert_int_equal(in.type, PARE_FLOAT32);
+        assert_int_equal(in.size_bytes, 6 * sizeof(float));
+        for (int i = 0; i < 6; i++)
+            ((float *)in.data)[i] = (float)i - 2;
+        test_ok(ctx, pare_session_run(session));
+        assert_int_equal(out.type, PARE_FLOAT32);
+        for (int i = 0; i < 6; i++)
+            assert_true(fabsf(((const float *)out.data)[i] - fmaxf((float)i - 2, 0)) < 1e-6F);
+        pare_session_free(session);
+        pare_model_free(model);
+    }
+    pare_context_free(ctx);
+}
+
 static void session_refuses_what_it_cannot_run(void **state)
 {
     static const int64_t dims[] = {1, 4};
@@ -429,6 +461,7 @@ int main(void)
         cmocka_unit_test(session_runs_what_the_model_says),
         cmocka_unit_test(session_ends_its_lists),
         cmocka_unit_test(session_keeps_its_weights),
+        cmocka_unit_test(inputs_of_other_precisions_are_single),
         cmocka_unit_test(session_refuses_what_it_cannot_run),
         cmocka_unit_test(session_survives_failed_allocations),
         cmocka_unit_test(images_become_inputs),
