@@ -79,8 +79,8 @@ static pare_status read_arrays(arrays *a, pare_context *ctx, pare_model *model,
         pare_tensor *array = &a->of[a->count];
         status = pare_array_read(array, ctx, run_file_of(inputs->items[a->count]));
         if (status == PARE_OK)
-            status = pare_model_set_input_shape(model, a->index[a->count], array->rank,
-                                                array->dims);
+            status =
+                pare_model_set_input_shape(model, a->index[a->count], array->rank, array->dims);
     }
     return status;
 }
@@ -118,7 +118,8 @@ static int set_array(const pare_session *session, const pare_tensor *array, int 
     pare_tensor x;
 
     (void)pare_session_input(&x, session, index);
-    const size_t element = array->type == PARE_FLOAT16 ? 2 : 8, count = x.size_bytes / sizeof(float);
+    const size_t element = array->type == PARE_FLOAT16 ? 2 : 8,
+                 count = x.size_bytes / sizeof(float);
     if (x.type == PARE_FLOAT32 && (array->type == PARE_FLOAT64 || array->type == PARE_FLOAT16) &&
         array->size_bytes == element * count) {
         convert(x.data, array, count);

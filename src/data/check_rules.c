@@ -34,9 +34,12 @@ static pare_status check_label(const pri_rules *c, const pri_look *look, bool ha
     return PARE_OK;
 }
 
-/* A two-valued mask holds 0 and 255, and 255 alone where everything belongs to the object. */
+/* A two-valued mask holds 0 and 255, and 255 alone where everything belongs to the object; where
+ * there is a table of colours, 255 stands for what is not in it. */
 static bool are_masks_two_valued(const pri_rules *c)
 {
+    if (c->listing->colours.count > 0)
+        return false;
     for (int64_t i = 0; i < c->count; i++) {
         if (c->looks[i].mask_most > 0)
             return false;

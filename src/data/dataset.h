@@ -105,8 +105,11 @@ bool pri_source_has_folder(const pri_source *source, const char *name);
 /* Name of the folder of one part ("train", "training"; "val", ...), NULL when there is none. */
 const char *pri_part_folder(const pri_source *source, int part);
 bool pri_has_parts(const pri_source *source);
-/* The part a file name speaks of, PRI_PART_NONE when of none. */
+/* The part a file name speaks of in one of its words ("x_train.npy", "val2017"), whatever their
+ * case; PRI_PART_NONE when of none, or of several. */
 int pri_part_of_name(const char *name);
+/* The part a word is the name of, whatever its case; 0: of none. */
+int pri_part_of_word(const char *word);
 const char *pri_part_name(int part);
 bool pri_is_image_name(const char *path);
 bool pri_starts_with(const char *text, const char *start);

@@ -217,7 +217,11 @@ static pare_status read_rows(manifest *m, char *text, const char *path, int part
                  .part = part};
         const char *split = field_at(fields, n, columns[COLUMN_SPLIT]);
         if (split != NULL && part == PRI_PART_NONE)
-            r.part = pri_part_of_name(split);
+            r.part = pri_part_of_word(split);
+        if (r.part == 0)
+            return pri_fail(m->out->ctx, PARE_ERROR_FORMAT,
+                            "'%s' row %lld: '%s' is no split; say train, val or test", path,
+                            (long long)number, split);
         if (r.image == NULL)
             return pri_fail(m->out->ctx, PARE_ERROR_FORMAT, "'%s' row %lld names no image", path,
                             (long long)number);

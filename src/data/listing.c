@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* listing.c - the list of a set's images, and the folders it is made from. */
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -318,13 +319,56 @@ const char *pri_part_name(int part)
     return "all";
 }
 
+static int part_of_letters(const char *letters, size_t length)
+{
+    for (size_t i = 0; i < PRI_COUNT(part_names); i++) {
+        if (strlen(part_names[i].name) == length &&
+            strncasecmp(letters, part_names[i].name, length) == 0)
+            return part_names[i].part;
+    }
+    /* what VOC trains on for its test server */
+    return length == 8 && strncasecmp(letters, "trainval", length) == 0 ? PRI_PART_TRAIN : 0;
+}
+
+int pri_part_of_word(const char *word)
+{
+    return part_of_letters(word, strlen(word));
+}
+
+static bool is_array_letter(char c)
+{
+    return c != '\0' && strchr("xyXY", c) != NULL;
+}
+
+/* A run of letters, also with the x or y of arrays at an end: "Xtrain", "testy". */
+static int part_of_run(const char *letters, size_t length)
+{
+    int part = part_of_letters(letters, length);
+
+    if (part == 0 && length > 1 && is_array_letter(letters[0]))
+        part = part_of_letters(letters + 1, length - 1);
+    if (part == 0 && length > 1 && is_array_letter(letters[length - 1]))
+        part = part_of_letters(letters, length - 1);
+    return part;
+}
+
 int pri_part_of_name(const char *name)
 {
-    if (strstr(name, "test") != NULL || pri_starts_with(name, "t10k"))
+    int parts = 0;
+
+    if (pri_starts_with(name, "t10k"))
         return PRI_PART_TEST;
-    if (strstr(name, "train") != NULL || pri_starts_with(name, "data_batch"))
+    if (pri_starts_with(name, "data_batch"))
         return PRI_PART_TRAIN;
-    return strstr(name, "val") != NULL ? PRI_PART_VAL : PRI_PART_NONE;
+    while (*name != '\0') {
+        size_t length = 0;
+        while (isalpha((unsigned char)name[length]))
+            length++;
+        parts |= part_of_run(name, length);
+        name += length + (name[length] != '\0');
+    }
+    const bool is_one = parts != 0 && (parts & (parts - 1)) == 0;
+    return is_one ? parts : PRI_PART_NONE;
 }
 
 /* --- Names of files --- */

@@ -151,7 +151,7 @@ static pare_status fit_size(loader *l, const pri_image *image, const char *path)
     return PARE_OK;
 }
 
-/* Takes the path of an item over and, within the budget, its pixels. */
+/* Copies the pixels of an item, those beyond the budget as a path. */
 static pare_status keep(loader *l, pri_image *image, const pri_item *item)
 {
     pare_data *data = l->data;
@@ -217,8 +217,9 @@ static pare_status load_chunk(loader *l, const int64_t *chosen, int64_t count)
 
 /* --- What the masks say --- */
 
-/* Two-valued masks are often written as 0 and 255: where nothing else occurs, 255 is class 1. */
-static void settle_masks(pare_data *data, int ignore_class)
+/* Two-valued masks are often written as 0 and 255: where nothing else occurs, 255 is class 1. Where
+ * a table of colours says what is a class, 255 is a colour that is not in it. */
+static void settle_masks(pare_data *data, int ignore_class, bool has_colours)
 {
     const int64_t size = data->count * data->height * data->width;
     int64_t largest = 0;
@@ -231,7 +232,7 @@ static void settle_masks(pare_data *data, int ignore_class)
     uint8_t becomes[256];
     for (int v = 0; v < 256; v++)
         becomes[v] = (uint8_t)v;
-    if (has_255 && largest == 0)
+    if (has_255 && largest == 0 && !has_colours)
         becomes[255] = 1;
     for (int v = 0; v < 256; v++) {
         if (ignore_class > 0 && becomes[v] == ignore_class - 1)
@@ -271,7 +272,7 @@ static pare_status finish(loader *l)
     for (int64_t i = 0; l->has_labels && i < data->count; i++)
         data->classes = pri_max_i64(data->classes, data->labels[i] + 1);
     if (l->has_masks && data->count > 0)
-        settle_masks(data, l->options->ignore_class);
+        settle_masks(data, l->options->ignore_class, l->listing->colours.count > 0);
     PRI_TRY(set_names(&data->class_names, data->ctx, &l->listing->classes, data->classes));
     return set_names(&data->mask_class_names, data->ctx, &l->listing->mask_classes,
                      data->mask_classes);

@@ -132,6 +132,40 @@ static void bad_manifests_are_refused(void **state)
     test_files_clear(&files);
 }
 
+/* A test image must never be trained on because its split is spelt another way. */
+static void splits_are_words_in_any_case(void **state)
+{
+    static const struct {
+        const char *name;
+        int part;
+    } names[] = {{"latest.csv", PRI_PART_NONE},       {"Test.csv", PRI_PART_TEST},
+                 {"x_TRAIN.npy", PRI_PART_TRAIN},     {"evaluated.npy", PRI_PART_NONE},
+                 {"val2017.txt", PRI_PART_VAL},       {"ytest.npy", PRI_PART_TEST},
+                 {"train_test.csv", PRI_PART_NONE},   {"t10k-images-idx3-ubyte", PRI_PART_TEST},
+                 {"data_batch_1.bin", PRI_PART_TRAIN}, {"trainval.txt", PRI_PART_TRAIN}};
+    test_files files;
+
+    (void)state;
+    for (size_t i = 0; i < PRI_COUNT(names); i++)
+        assert_int_equal(pri_part_of_name(names[i].name), names[i].part);
+    test_files_init(&files);
+    write_images(&files, 4);
+    test_write_text(&files, "m/latest.csv",
+                    "image,label,split\ni0.png,0,Train\ni1.png,0,TEST\ni2.png,0,train\n"
+                    "i3.png,0,Validation\n");
+    pare_data *train = open_split(&files, "m/latest.csv", "train");
+    pare_data *test = open_split(&files, "m/latest.csv", "test");
+    assert_int_equal(pare_data_count(train), 2);
+    assert_int_equal(first_pixel(train, 1), 20);
+    assert_int_equal(pare_data_count(test), 1);
+    assert_int_equal(first_pixel(test, 0), 10);
+    pare_data_free(train);
+    pare_data_free(test);
+    test_write_text(&files, "m/latest.csv", "image,label,split\ni0.png,0,contest\n");
+    refuse(&files, "m/latest.csv", "'contest' is no split");
+    test_files_clear(&files);
+}
+
 /* --- Lists --- */
 
 static void lists_name_masks_or_classes(void **state)
@@ -212,6 +246,36 @@ static void colours_become_classes(void **state)
     }
     test_write_text(&files, "d/classes.txt", "sky 128 0 0\ncar\n");
     refuse(&files, "d", "colours for 1 of 2");
+    test_files_clear(&files);
+}
+
+/* Colours that are not in the table are ignored and reported, also where all others are class 0. */
+static void unknown_colours_are_no_class(void **state)
+{
+    static const uint8_t sky[3] = {128, 128, 128};
+    uint8_t samples[60];
+    pare_data_report report;
+    test_files files;
+
+    (void)state;
+    test_files_init(&files);
+    test_write_flat(&files, "d/images/a.png", 4, 5, true, 1);
+    for (int p = 0; p < 20; p++) {
+        for (int c = 0; c < 3; c++)
+            samples[3 * p + c] = p < 5 ? 7 : sky[c];
+    }
+    test_write_png(&files, "d/masks/a.png",
+                   &(test_png){.height = 4, .width = 5, .depth = 8, .is_rgb = true, .samples = samples});
+    test_write_text(&files, "d/classes.txt", "sky 128 128 128\ncar 64 0 128\n");
+    pare_data *data = NULL;
+    test_ok(files.ctx, pare_data_open(&data, files.ctx, test_path(&files, "d"),
+                                      &(pare_data_options){.test_fraction = 1}));
+    for (int p = 0; p < 20; p++)
+        assert_int_equal(pare_data_mask(data, 0)[p], p < 5 ? PARE_IGNORE : 0);
+    pare_data_free(data);
+    test_ok(files.ctx, pare_data_check(&report, files.ctx, test_path(&files, "d"), NULL));
+    assert_int_equal(report.counts[PARE_FAULT_MASK], 1);
+    pare_data_report_clear(&report);
     test_files_clear(&files);
 }
 
@@ -608,9 +672,11 @@ int main(void)
         cmocka_unit_test(manifests_find_columns_by_name),
         cmocka_unit_test(manifests_without_header_are_guessed),
         cmocka_unit_test(bad_manifests_are_refused),
+        cmocka_unit_test(splits_are_words_in_any_case),
         cmocka_unit_test(lists_name_masks_or_classes),
         cmocka_unit_test(reads_the_folders_of_pascal_voc),
         cmocka_unit_test(colours_become_classes),
+        cmocka_unit_test(unknown_colours_are_no_class),
         cmocka_unit_test(reads_folders_of_arrays),
         cmocka_unit_test(headers_may_end_anywhere),
         cmocka_unit_test(floats_become_bytes_and_nan_is_left_out),
