@@ -74,6 +74,10 @@ typedef struct cli_images {
     int64_t limit, crop, seed, memory;
 } cli_images;
 
+/* Of the training images, for choosing the best epoch; what is shown before a training and what it
+ * then sees have to be the same images. */
+#define CLI_VAL_FRACTION 0.1
+
 #define CLI_MEMORY_HELP                                                                            \
     "megabytes of pixels that are held; files beyond are decoded each\ntime they are used; 0: 1024"
 

@@ -212,7 +212,10 @@ static int start(const cli_command *command, const char *const *words, arguments
 
 int cmd_data(int argc, char **argv)
 {
-    arguments a = {.near = 3, .show = 20, .count = 48, .images = {.split = "train"}};
+    arguments a = {.near = 3,
+                   .show = 20,
+                   .count = 48,
+                   .images = {.split = "train", .val_fraction = CLI_VAL_FRACTION}};
     const cli_option list[] = {
         {"--against", 's', &a.against, "DIR",
          "check: another set that must share no image with DIR"},

@@ -65,6 +65,33 @@ static bool read_align(prune_arguments *a, const char *text)
     return end != text && *end == '\0' && number >= 1 && number <= 65536;
 }
 
+static bool is_named(pare_train_list list, const char *name)
+{
+    pare_entry entry;
+
+    for (int i = 0; name != NULL && pare_train_entry_at(&entry, list, i); i++) {
+        if (strcmp(entry.name, name) == 0)
+            return true;
+    }
+    return name == NULL;
+}
+
+/* What training would refuse, before the first pruning. */
+static int check_training(const prune_arguments *a, const cli_command *command, const words_of *w)
+{
+    if (!is_named(PARE_TRAIN_OPTIMIZERS, a->recipe.train.optimizer))
+        return cli_usage(command, "there is no optimizer '%s'; see 'pare list optimizers'",
+                         a->recipe.train.optimizer);
+    if (!is_named(PARE_TRAIN_SCHEDULES, w->schedule))
+        return cli_usage(command, "there is no schedule '%s'; see 'pare list schedules'",
+                         w->schedule);
+    if (!(w->rate >= 0))
+        return cli_usage(command, "--lr must be above 0");
+    if (w->reconstruct < -1 || w->reconstruct > 100000)
+        return cli_usage(command, "--reconstruct wants a number of passes, or -1 for none");
+    return 0;
+}
+
 static int read_words(prune_arguments *a, const cli_command *command, const words_of *w)
 {
     static const char *const scopes[] = {"global", "layer", NULL};
@@ -84,6 +111,9 @@ static int read_words(prune_arguments *a, const cli_command *command, const word
         w->steps < 0 || w->steps > 100 || w->batch < 0 || w->distill < 0 || w->distill > 1 ||
         r->prune.calibration < 0)
         return cli_usage(command, "a number is out of its range");
+    const int unusable = check_training(a, command, w);
+    if (unusable != 0)
+        return unusable;
     if (!read_align(a, w->align))
         return cli_usage(command, "--align is auto or a number from 1, not '%s'", w->align);
     if (cli_parse_augment(command, &r->train.augment, w->augment) != 0)
@@ -225,7 +255,7 @@ static void list_options(cli_option out[MAX_OPTIONS], prune_arguments *a, words_
 
 int cmd_prune(int argc, char **argv)
 {
-    prune_arguments a = {.images = {.split = "test", .val_fraction = 0.1}};
+    prune_arguments a = {.images = {.split = "test", .val_fraction = CLI_VAL_FRACTION}};
     words_of w = {.strategy = "ml", .recover = "hints", .scope = "global", .fisher = "gauss-newton",
                   .action = "delete", .rounds = 1, .factor = 0.5};
     cli_option options[MAX_OPTIONS];

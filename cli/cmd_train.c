@@ -54,18 +54,26 @@ static int print(const pare_train_result *r, const arguments *a, const pare_cost
     return cli_print_json(root);
 }
 
-/* Training images and, unless the fraction is 0 and the data has none of its own, validation ones. */
+/* Training images and, unless the fraction is 0 and the data has none of its own (or all is trained
+ * on), validation ones. */
 static pare_status open_data(pare_data **train, pare_data **val, pare_context *ctx,
                              pare_model *model, const arguments *a)
 {
     cli_images images = a->images;
-    const pare_status status = cli_open_images(train, ctx, &images, &model, 1);
+    pare_status status = cli_open_images(train, ctx, &images, &model, 1);
+    const bool may_lack = a->images.val_fraction <= 0;
 
-    if (status != PARE_OK || a->images.val_fraction <= 0)
+    if (status != PARE_OK || (may_lack && strcmp(images.split, "all") == 0))
         return status;
     images.split = "val";
     images.limit = 0;
-    return cli_open_images(val, ctx, &images, &model, 1);
+    status = cli_open_images(val, ctx, &images, &model, 1);
+    if (status != PARE_ERROR_DATA || !may_lack)
+        return status;
+    cli_end_progress();
+    if (!cli_common.quiet)
+        fprintf(stderr, "note: there is no validation: %s\n", pare_context_message(ctx));
+    return PARE_OK;
 }
 
 typedef struct parts {
@@ -89,10 +97,20 @@ static pare_status open_parts(parts *p, cli_shapes *shapes, pare_context *ctx, c
     return status;
 }
 
-/* What a run that stopped for bad numbers had reached. */
-static void save_best(pare_context *ctx, pare_model *model, const arguments *a, int epoch)
+/* The file keeps the input shapes it had, whatever --input fixed for the run. */
+static pare_status save(pare_model *model, const arguments *a, const cli_shapes *shapes)
 {
-    const pare_status status = pare_model_save(model, a->out, a->force);
+    const pare_status status =
+        a->images.input != NULL ? cli_restore_inputs(model, shapes) : PARE_OK;
+
+    return status == PARE_OK ? pare_model_save(model, a->out, a->force) : status;
+}
+
+/* What a run that stopped for bad numbers had reached. */
+static void save_best(pare_context *ctx, pare_model *model, const arguments *a,
+                      const cli_shapes *shapes, int epoch)
+{
+    const pare_status status = save(model, a, shapes);
 
     if (status == PARE_OK)
         fprintf(stderr, "pare: '%s' holds the weights of epoch %d\n", a->out, epoch);
@@ -100,13 +118,12 @@ static void save_best(pare_context *ctx, pare_model *model, const arguments *a, 
         (void)cli_fail(ctx, status);
 }
 
-static int run(pare_context *ctx, const char *in, const arguments *a, pare_train_options *options)
+static int train(pare_context *ctx, parts *p, const cli_shapes *shapes, const arguments *a,
+                 pare_train_options *options)
 {
-    parts p = {0};
     pare_train_result result = {0};
     pare_costs costs = {0};
     train_log log;
-    cli_shapes shapes = {0};
 
     int code = train_log_open(&log, a->log, a->resume);
     if (code != 0)
@@ -114,27 +131,32 @@ static int run(pare_context *ctx, const char *in, const arguments *a, pare_train
     options->on_epoch = train_log_epoch;
     options->on_steps = train_log_steps;
     options->user = &log;
-    pare_status status = open_parts(&p, &shapes, ctx, in, a);
-    if (status == PARE_OK) {
-        options->teacher = p.teacher;
-        status = pare_train(p.model, p.train, p.val, options, &result);
-    }
-    if (status == PARE_OK && a->images.input != NULL)
-        status = cli_restore_inputs(p.model, &shapes);
+    options->teacher = p->teacher;
+    pare_status status = pare_train(p->model, p->train, p->val, options, &result);
     if (status == PARE_OK)
-        status = pare_model_save(p.model, a->out, a->force);
+        status = save(p->model, a, shapes);
     if (status == PARE_OK)
-        status = pare_model_costs(p.model, &costs);
+        status = pare_model_costs(p->model, &costs);
     code = train_log_close(&log);
     if (status == PARE_OK) {
         unlink(options->checkpoint);
         const int printed = print(&result, a, &costs);
-        code = printed != 0 ? printed : code;
-    } else {
-        code = cli_fail(ctx, status);
-        if (status == PARE_ERROR_NUMERIC && result.best_epoch > 0)
-            save_best(ctx, p.model, a, result.best_epoch);
+        return printed != 0 ? printed : code;
     }
+    code = cli_fail(ctx, status);
+    if (status == PARE_ERROR_NUMERIC && result.best_epoch > 0)
+        save_best(ctx, p->model, a, shapes, result.best_epoch);
+    return code;
+}
+
+static int run(pare_context *ctx, const char *in, const arguments *a, pare_train_options *options)
+{
+    parts p = {0};
+    cli_shapes shapes = {0};
+    const pare_status status = open_parts(&p, &shapes, ctx, in, a);
+
+    const int code =
+        status == PARE_OK ? train(ctx, &p, &shapes, a, options) : cli_fail(ctx, status);
     pare_data_free(p.train);
     pare_data_free(p.val);
     pare_model_free(p.teacher);
@@ -261,6 +283,11 @@ static int start(const cli_command *command, const char *in, const arguments *a)
         fprintf(stderr, "pare: '%s' exists; use --force to replace it\n", a->out);
         return EXIT_FAILED;
     }
+    if (a->log != NULL && access(a->log, F_OK) == 0 && !a->force && !a->resume) {
+        fprintf(stderr, "pare: '%s' exists; use --force to replace it, --resume to go on with it\n",
+                a->log);
+        return EXIT_FAILED;
+    }
     arguments filled = *a;
     char *weights = NULL;
     if (a->class_weights != NULL && strcmp(a->class_weights, "auto") != 0) {
@@ -287,7 +314,7 @@ int cmd_train(int argc, char **argv)
 {
     arguments a = {.epochs = 10, .batch = 64, .momentum = 0.9, .optimizer = "sgd", .precision = "f32", .beta2 = 0.999,
                    .schedule = "cosine", .mask_weight = 1, .distill = 0.7, .temperature = 4,
-                   .images = {.split = "train", .val_fraction = 0.1}};
+                   .images = {.split = "train", .val_fraction = CLI_VAL_FRACTION}};
     const cli_option list[] = {
         {"-o", 's', &a.out, "OUT.onnx", "the file to write (required)"},
         {"--epochs", 'i', &a.epochs, "N", "passes over the training images"},
@@ -336,7 +363,7 @@ int cmd_train(int argc, char **argv)
          "epochs before that; default: a third of them, at least 2"},
         {"--insert-norm", 'b', &a.insert_norm, NULL,
          "train with normalisations behind convolutions that have\nnone, and fold them back"},
-        {"--force", 'b', &a.force, NULL, "replace an existing file"},
+        {"--force", 'b', &a.force, NULL, "replace existing files"},
         {NULL, 0, NULL, NULL, NULL}};
     const cli_command command = {
         "train", "MODEL.onnx",

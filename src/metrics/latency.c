@@ -20,12 +20,16 @@ static int by_value(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-static pare_status run_rounds(double *times, pri_engine *const engines[2], pare_context *ctx,
-                              int rounds)
+/* Running may use the block of an input for something else: they are filled anew for each turn. */
+static pare_status run_rounds(double *times, pri_engine *const engines[2],
+                              pare_model *const models[2], int rounds)
 {
+    pare_context *ctx = models[0]->ctx;
+
     for (int r = -WARM_UP; r < rounds; r++) {
         PRI_TRY(pri_check_cancel(ctx, "measuring latency"));
         for (int k = 0; k < 2; k++) {
+            pri_fill_inputs(engines[k], models[k]);
             const double start = pri_clock_s();
             PRI_TRY(pri_engine_forward(engines[k]));
             if (r >= 0)
@@ -46,8 +50,6 @@ static pare_status make_engines(pri_engine *engines[2], pare_model *const models
                         "latency at batch %lld was asked for, the models run at batch %lld and "
                         "%lld only",
                         (long long)batch, (long long)a, (long long)b);
-    for (int k = 0; k < 2; k++)
-        pri_fill_inputs(engines[k], models[k]);
     return PARE_OK;
 }
 
@@ -92,7 +94,7 @@ pare_status pri_measure_latency(pri_latency *out, pare_model *a, pare_model *b, 
     if (status == PARE_OK)
         status = make_engines(engines, models, batch);
     if (status == PARE_OK)
-        status = run_rounds(times, engines, a->ctx, rounds);
+        status = run_rounds(times, engines, models, rounds);
     if (status == PARE_OK)
         summarise(out, times, rounds);
     for (int k = 0; k < 2; k++)
