@@ -88,6 +88,16 @@ double pri_clock_s(void); /* monotonic seconds */
 #define PRI_HASH_START UINT64_C(0xcbf29ce484222325)
 uint64_t pri_hash(uint64_t hash, const void *bytes, size_t size);
 
+/* The number in 1 to 8 bytes, the lowest first. */
+static inline uint64_t pri_little(const unsigned char *at, int bytes)
+{
+    uint64_t value = 0;
+
+    for (int k = bytes - 1; k >= 0; k--)
+        value = value << 8 | at[k];
+    return value;
+}
+
 static inline int64_t pri_min_i64(int64_t a, int64_t b) { return a < b ? a : b; }
 static inline int64_t pri_max_i64(int64_t a, int64_t b) { return a > b ? a : b; }
 

@@ -3,19 +3,22 @@
 #ifndef PRI_ARCHIVE_H
 #define PRI_ARCHIVE_H
 
-#include "base/base.h"
+#include "tensor/tensor.h"
 
-enum { PRI_ARRAY_RANK = 8 };
+#define PRI_ARRAY_MAGIC "\x93NUMPY" /* how a .npy file begins */
 
 /* An array inside the bytes of a file, little-endian, C order. */
 typedef struct pri_array {
-    char kind; /* 'u', 'i', 'f' or 'b' (bool) */
+    pri_dtype dtype;
+    char kind; /* of it: 'u', 'i', 'f' or 'b' (bool) */
     int width; /* bytes of an element: 1, 2, 4, 8 */
-    int rank;
-    int64_t dims[PRI_ARRAY_RANK], count;
+    pri_shape shape;
+    int64_t count;
     const unsigned char *data; /* count * width bytes, borrowed */
 } pri_array;
 
+/* What NumPy calls a type in a header ("<f4"); NULL: it has no such elements. */
+const char *pri_array_descr(pri_dtype dtype);
 /* Reads the header of a .npy file. PARE_ERROR_UNSUPPORTED for Fortran order, big-endian numbers and
  * other types, PARE_ERROR_FORMAT for what is damaged or truncated; `name` is for messages. */
 pare_status pri_array_parse(pri_array *out, pare_context *ctx, const unsigned char *bytes,

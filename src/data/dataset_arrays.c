@@ -166,26 +166,26 @@ static bool is_channels(int64_t dim)
 /* Sizes of N x H x W, N x H x W x C or N x C x H x W. */
 static pare_status read_layout(bundle *b, const entry *e)
 {
-    const pri_array *a = &e->array;
+    const pri_shape *shape = &e->array.shape;
     pri_listing *out = b->out;
-    const bool is_last = a->rank == 4 && is_channels(a->dims[3]);
-    const bool is_first = a->rank == 4 && !is_last && is_channels(a->dims[1]);
-    const int at = is_first ? 2 : 1;
+    const bool is_last = shape->rank == 4 && is_channels(shape->dims[3]);
+    const bool is_first = shape->rank == 4 && !is_last && is_channels(shape->dims[1]);
+    const int64_t *sides = shape->dims + (is_first ? 2 : 1);
 
-    if ((a->rank != 3 && !is_last && !is_first) || a->count == 0 || a->dims[at] > MAX_IMAGE_SIDE ||
-        a->dims[at + 1] > MAX_IMAGE_SIDE)
+    if ((shape->rank != 3 && !is_last && !is_first) || e->array.count == 0 ||
+        sides[0] > MAX_IMAGE_SIDE || sides[1] > MAX_IMAGE_SIDE)
         return pri_fail(out->ctx, PARE_ERROR_SHAPE,
                         "array '%s' of '%s' is no set of images: pare reads N x H x W, and N x H x "
                         "W x C or N x C x H x W with 1 or 3 channels",
                         e->name, b->path);
-    const int64_t channels = a->rank == 3 ? 1 : a->dims[is_first ? 1 : 3];
-    if (out->count > 0 && (out->height != a->dims[at] || out->width != a->dims[at + 1] ||
+    const int64_t channels = shape->rank == 3 ? 1 : shape->dims[is_first ? 1 : 3];
+    if (out->count > 0 && (out->height != sides[0] || out->width != sides[1] ||
                            out->channels != channels || out->is_planar != is_first))
         return pri_fail(out->ctx, PARE_ERROR_SHAPE,
                         "array '%s' of '%s' has another layout than the one before it", e->name,
                         b->path);
-    out->height = a->dims[at];
-    out->width = a->dims[at + 1];
+    out->height = sides[0];
+    out->width = sides[1];
     out->channels = (int)channels;
     out->is_planar = is_first;
     return PARE_OK;
@@ -249,7 +249,7 @@ static pare_status check_labels(const bundle *b, const entry *e, int64_t images)
 {
     const pri_array *a = &e->array;
 
-    if (a->dims[0] != images || a->count != images || a->rank < 1 || a->kind == 'f')
+    if (a->shape.dims[0] != images || a->count != images || a->shape.rank < 1 || a->kind == 'f')
         return pri_fail(b->out->ctx, PARE_ERROR_SHAPE,
                         "array '%s' of '%s' is no list of %lld whole class numbers", e->name,
                         b->path, (long long)images);
@@ -267,10 +267,11 @@ static pare_status check_labels(const bundle *b, const entry *e, int64_t images)
 static pare_status make_masks(const uint8_t **out, const bundle *b, const entry *e, int64_t images)
 {
     const pri_array *a = &e->array;
+    const pri_shape *shape = &a->shape;
     const int64_t area = b->out->height * b->out->width;
-    const bool is_flat = a->rank == 3 || (a->rank == 4 && (a->dims[1] == 1 || a->dims[3] == 1));
+    const bool is_flat = shape->rank == 3 || (shape->rank == 4 && (shape->dims[1] == 1 || shape->dims[3] == 1));
 
-    if (!is_flat || a->dims[0] != images || a->count != images * area || a->kind == 'f')
+    if (!is_flat || shape->dims[0] != images || a->count != images * area || a->kind == 'f')
         return pri_fail(b->out->ctx, PARE_ERROR_SHAPE,
                         "array '%s' of '%s' is no set of %lld whole-numbered masks of %lldx%lld",
                         e->name, b->path, (long long)images, (long long)b->out->height,
@@ -295,7 +296,7 @@ static pare_status add_part(bundle *b, const entry *images)
     const entry *labels = find_entry(b, ROLE_LABELS, images->part);
     const entry *masks = find_entry(b, ROLE_MASKS, images->part);
     const uint8_t *pixels = NULL, *mask_pixels = NULL;
-    const int64_t count = images->array.dims[0];
+    const int64_t count = images->array.shape.dims[0];
 
     PRI_TRY(read_layout(b, images));
     PRI_TRY(make_pixels(&pixels, b, images));

@@ -22,21 +22,12 @@ typedef struct bmp_file {
     int64_t colours;
 } bmp_file;
 
-static uint32_t little(const unsigned char *at, int bytes)
-{
-    uint32_t value = 0;
-
-    for (int k = bytes - 1; k >= 0; k--)
-        value = value << 8 | at[k];
-    return value;
-}
-
 /* Blue, green and red where a 24-bit file has them too. */
 static bool has_plain_masks(const bmp_file *f)
 {
     return f->size >= FILE_HEADER + INFO_HEADER + 12 && f->bits == 32 &&
-           little(f->bytes + 54, 4) == 0xff0000 && little(f->bytes + 58, 4) == 0xff00 &&
-           little(f->bytes + 62, 4) == 0xff;
+           pri_little(f->bytes + 54, 4) == 0xff0000 && pri_little(f->bytes + 58, 4) == 0xff00 &&
+           pri_little(f->bytes + 62, 4) == 0xff;
 }
 
 static bool read_header(bmp_file *f, const unsigned char *bytes, size_t size)
@@ -44,19 +35,19 @@ static bool read_header(bmp_file *f, const unsigned char *bytes, size_t size)
     *f = (bmp_file){.bytes = bytes, .size = size};
     if (size < FILE_HEADER + INFO_HEADER)
         return false;
-    const uint64_t header = little(bytes + 14, 4);
-    const uint32_t compression = little(bytes + 30, 4);
-    f->pixels = little(bytes + 10, 4);
-    f->width = (int32_t)little(bytes + 18, 4);
-    f->height = (int32_t)little(bytes + 22, 4);
-    f->bits = (int)little(bytes + 28, 2);
+    const uint64_t header = pri_little(bytes + 14, 4);
+    const uint64_t compression = pri_little(bytes + 30, 4);
+    f->pixels = pri_little(bytes + 10, 4);
+    f->width = (int32_t)pri_little(bytes + 18, 4);
+    f->height = (int32_t)pri_little(bytes + 22, 4);
+    f->bits = (int)pri_little(bytes + 28, 2);
     f->is_upright = f->height < 0;
     f->height = f->is_upright ? -f->height : f->height;
     f->palette = FILE_HEADER + header;
-    f->colours = little(bytes + 46, 4);
+    f->colours = pri_little(bytes + 46, 4);
     if (f->bits <= 8 && (f->colours == 0 || f->colours > 256))
         f->colours = INT64_C(1) << (f->bits > 0 ? f->bits : 1);
-    if (header < INFO_HEADER || header > 1024 || little(bytes + 26, 2) != 1 ||
+    if (header < INFO_HEADER || header > 1024 || pri_little(bytes + 26, 2) != 1 ||
         (compression != 0 && !(compression == BITFIELDS && has_plain_masks(f))))
         return false;
     return f->width > 0 && f->height > 0 && f->width <= PRI_MAX_SIDE &&

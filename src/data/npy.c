@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * npy.c - the header of a NumPy array: a Python dictionary of descr, fortran_order and shape.
+ * npy.c - the header of a NumPy array (numpy.lib.format, versions 1 to 3): a Python dictionary of
+ * descr, fortran_order and shape.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,7 +9,23 @@
 
 #include "data/archive.h"
 
-enum { MAX_HEADER = 65536 };
+enum { MAX_HEADER = 65536, MAGIC = 6, VERSION_1 = 10, VERSION_2 = 12 /* bytes before a header */ };
+
+static const struct {
+    char descr[4];
+    pri_dtype dtype;
+} types[] = {{"<f4", PRI_F32}, {"<f8", PRI_F64}, {"<f2", PRI_F16}, {"<i8", PRI_I64},
+             {"<i4", PRI_I32}, {"<i2", PRI_I16}, {"|i1", PRI_I8},  {"|u1", PRI_U8},
+             {"<u2", PRI_U16}, {"<u4", PRI_U32}, {"<u8", PRI_U64}, {"|b1", PRI_BOOL}};
+
+const char *pri_array_descr(pri_dtype dtype)
+{
+    for (size_t i = 0; i < PRI_COUNT(types); i++) {
+        if (types[i].dtype == dtype)
+            return types[i].descr;
+    }
+    return NULL;
+}
 
 /* What follows 'key': in the header, or NULL. */
 static const char *find_value(const char *header, const char *key)
@@ -29,59 +46,65 @@ static const char *find_value(const char *header, const char *key)
 /* "(3, 4)", "(5,)", "()" */
 static bool read_shape(pri_array *out, const char *at)
 {
+    pri_shape *shape = &out->shape;
+
     if (*at++ != '(')
         return false;
-    out->count = 1;
-    for (at += strspn(at, " "); *at != ')'; at += strspn(at, ", ")) {
+    for (at += strspn(at, " "); *at != ')'; at += strspn(at, " ")) {
         char *end;
-        const long long dim = strtoll(at, &end, 10);
-        if (end == at || dim < 0 || out->rank == PRI_ARRAY_RANK ||
-            !pri_mul_i64(&out->count, out->count, dim))
+        if (*at < '0' || *at > '9' || shape->rank == PRI_MAX_RANK)
             return false;
-        out->dims[out->rank++] = dim;
-        at = end;
+        shape->dims[shape->rank++] = strtoll(at, &end, 10);
+        end += strspn(end, " ");
+        if (*end != ',' && *end != ')')
+            return false;
+        at = end + (*end == ',');
     }
-    return true;
+    out->count = pri_shape_count(shape);
+    return pri_shape_is_sane(shape);
 }
 
+/* "'<f4'"; the byte order of single bytes is of no account. */
 static pare_status read_type(pri_array *out, pare_context *ctx, const char *at, const char *name)
 {
-    if (*at == '\'' && (at[1] == '<' || at[1] == '|') && at[2] != '\0' &&
-        strchr("uifb", at[2]) != NULL) {
-        out->kind = at[2];
-        out->width = at[3] - '0';
-        const bool is_known = (out->width == 1 || out->width == 2 || out->width == 4 ||
-                               out->width == 8) &&
-                              at[4] == '\'';
-        if (is_known && !(out->kind == 'f' && out->width < 4) &&
-            !(out->kind == 'b' && out->width != 1))
+    for (size_t i = 0; i < PRI_COUNT(types); i++) {
+        const char *descr = types[i].descr;
+        if (at[0] == '\'' && (at[1] == descr[0] || (at[1] == '<' && descr[2] == '1')) &&
+            strncmp(at + 2, descr + 1, 2) == 0 && at[4] == '\'') {
+            out->dtype = types[i].dtype;
+            out->kind = descr[1];
+            out->width = descr[2] - '0';
             return PARE_OK;
+        }
     }
-    if (*at == '\'' && at[1] == '>')
+    if (at[0] == '\'' && at[1] == '>')
         return pri_fail(ctx, PARE_ERROR_UNSUPPORTED,
                         "'%s' holds big-endian numbers; save it with .astype('<f4') or ('u1')",
                         name);
     return pri_fail(ctx, PARE_ERROR_UNSUPPORTED,
-                    "'%s' holds elements of type %.*s; pare reads u1 to u8, i1 to i8, f4, f8, bool",
+                    "'%s' holds elements of type %.*s; pare reads u1 to u8, i1 to i8, f2 to f8, "
+                    "bool",
                     name, (int)strcspn(at, ",}"), at);
 }
 
-/* Copies the header out, terminated; *size is where the data begins. NULL when there is none. */
-static char *copy_header(size_t *begin, pare_context *ctx, const unsigned char *bytes, size_t size)
+/* Copies the header out, terminated; *begin is where the data begins. */
+static pare_status copy_header(char **out, size_t *begin, pare_context *ctx,
+                               const unsigned char *bytes, size_t size, const char *name)
 {
-    if (size < 12 || memcmp(bytes, "\x93NUMPY", 6) != 0 || bytes[6] < 1 || bytes[6] > 3)
-        return NULL;
-    const size_t start = bytes[6] == 1 ? 10 : 12;
-    size_t length = bytes[8] | (size_t)bytes[9] << 8;
-    if (bytes[6] > 1)
-        length |= (size_t)bytes[10] << 16 | (size_t)bytes[11] << 24;
-    if (length > MAX_HEADER || start + length > size)
-        return NULL;
-    char *header = pri_alloc(ctx, length + 1, 1);
-    if (header != NULL)
-        memcpy(header, bytes + start, length);
+    const bool is_array = size >= VERSION_2 && memcmp(bytes, PRI_ARRAY_MAGIC, MAGIC) == 0 &&
+                          bytes[MAGIC] >= 1 && bytes[MAGIC] <= 3;
+    const size_t start = is_array && bytes[MAGIC] == 1 ? VERSION_1 : VERSION_2;
+    const size_t length = is_array ? (size_t)pri_little(bytes + 8, (int)start - 8) : 0;
+
+    if (!is_array || length > MAX_HEADER || start + length > size)
+        return pri_fail(ctx, PARE_ERROR_FORMAT, "'%s' is no NumPy array (.npy), or truncated",
+                        name);
+    *out = pri_alloc(ctx, length + 1, 1);
+    if (*out == NULL)
+        return PARE_ERROR_MEMORY;
+    memcpy(*out, bytes + start, length);
     *begin = start + length;
-    return header;
+    return PARE_OK;
 }
 
 static pare_status read_header(pri_array *out, pare_context *ctx, const char *header,
@@ -90,12 +113,13 @@ static pare_status read_header(pri_array *out, pare_context *ctx, const char *he
     const char *type = find_value(header, "descr"), *shape = find_value(header, "shape");
     const char *order = find_value(header, "fortran_order");
 
-    if (type == NULL || shape == NULL || order == NULL)
+    if (type == NULL || shape == NULL || order == NULL ||
+        (strncmp(order, "True", 4) != 0 && strncmp(order, "False", 5) != 0))
         return pri_fail(ctx, PARE_ERROR_FORMAT, "'%s' has a damaged header", name);
     PRI_TRY(read_type(out, ctx, type, name));
     if (!read_shape(out, shape))
         return pri_fail(ctx, PARE_ERROR_FORMAT, "'%s' has a shape pare cannot read", name);
-    if (strncmp(order, "True", 4) == 0 && out->rank > 1)
+    if (*order == 'T' && out->shape.rank > 1)
         return pri_fail(ctx, PARE_ERROR_UNSUPPORTED,
                         "'%s' is in Fortran order; save it with numpy.ascontiguousarray", name);
     return PARE_OK;
@@ -105,12 +129,11 @@ pare_status pri_array_parse(pri_array *out, pare_context *ctx, const unsigned ch
                             size_t size_bytes, const char *name)
 {
     size_t begin = 0;
-    char *header = copy_header(&begin, ctx, bytes, size_bytes);
+    char *header = NULL;
     int64_t total;
 
     *out = (pri_array){0};
-    if (header == NULL)
-        return pri_fail(ctx, PARE_ERROR_FORMAT, "'%s' is no .npy file, or truncated", name);
+    PRI_TRY(copy_header(&header, &begin, ctx, bytes, size_bytes, name));
     const pare_status status = read_header(out, ctx, header, name);
     pri_free(header);
     PRI_TRY(status);
@@ -124,18 +147,17 @@ pare_status pri_array_parse(pri_array *out, pare_context *ctx, const unsigned ch
 
 double pri_array_at(const pri_array *array, int64_t index)
 {
-    const unsigned char *at = array->data + index * array->width;
-    uint64_t bits = 0;
+    const uint64_t bits = pri_little(array->data + index * array->width, array->width);
 
-    for (int k = array->width - 1; k >= 0; k--)
-        bits = bits << 8 | at[k];
-    if (array->kind == 'f' && array->width == 4) {
+    if (array->dtype == PRI_F16)
+        return (double)pri_f16_to_f32((uint16_t)bits);
+    if (array->dtype == PRI_F32) {
         const uint32_t half = (uint32_t)bits;
         float value;
         memcpy(&value, &half, sizeof value);
         return (double)value;
     }
-    if (array->kind == 'f') {
+    if (array->dtype == PRI_F64) {
         double value;
         memcpy(&value, &bits, sizeof value);
         return value;

@@ -10,15 +10,6 @@ enum { END_BYTES = 22, ENTRY_BYTES = 46, LOCAL_BYTES = 30, MAX_COMMENT = 65535 }
 enum { STORED = 0, DEFLATED = 8, DEFLATE_LIMIT = 1032 };
 static const uint64_t max_member = UINT64_C(1) << 31, zip64 = UINT64_C(0xffffffff);
 
-static uint64_t little(const unsigned char *at, int bytes)
-{
-    uint64_t value = 0;
-
-    for (int k = bytes - 1; k >= 0; k--)
-        value = value << 8 | at[k];
-    return value;
-}
-
 /* The record at the end of the file, or NULL. */
 static const unsigned char *find_end(const unsigned char *bytes, size_t size)
 {
@@ -33,20 +24,20 @@ static pare_status read_entry(pri_member *out, pare_context *ctx, const unsigned
                               size_t left, const char *name)
 {
     if (left < ENTRY_BYTES || memcmp(entry, "PK\1\2", 4) != 0 ||
-        ENTRY_BYTES + little(entry + 28, 2) > left)
+        ENTRY_BYTES + pri_little(entry + 28, 2) > left)
         return pri_fail(ctx, PARE_ERROR_FORMAT, "'%s' has a damaged directory", name);
-    *out = (pri_member){.method = (int)little(entry + 10, 2),
-                        .packed = little(entry + 20, 4),
-                        .size = little(entry + 24, 4),
-                        .offset = little(entry + 42, 4)};
+    *out = (pri_member){.method = (int)pri_little(entry + 10, 2),
+                        .packed = pri_little(entry + 20, 4),
+                        .size = pri_little(entry + 24, 4),
+                        .offset = pri_little(entry + 42, 4)};
     if (out->packed == zip64 || out->size == zip64 || out->offset == zip64)
         return pri_fail(ctx, PARE_ERROR_UNSUPPORTED,
                         "'%s' holds a member of more than 4 GB; save its arrays as .npy files",
                         name);
-    if ((little(entry + 8, 2) & 1) != 0 || (out->method != STORED && out->method != DEFLATED))
+    if ((pri_little(entry + 8, 2) & 1) != 0 || (out->method != STORED && out->method != DEFLATED))
         return pri_fail(ctx, PARE_ERROR_UNSUPPORTED,
                         "'%s' is encrypted or packed in a way pare does not know", name);
-    const size_t length = (size_t)little(entry + 28, 2);
+    const size_t length = (size_t)pri_little(entry + 28, 2);
     out->name = pri_alloc(ctx, length + 1, 1);
     if (out->name == NULL)
         return PARE_ERROR_MEMORY;
@@ -61,18 +52,19 @@ pare_status pri_members_list(pri_member **out, int64_t *count, pare_context *ctx
 
     *out = NULL;
     *count = 0;
-    if (end == NULL || little(end + 16, 4) > size_bytes)
+    if (end == NULL || pri_little(end + 16, 4) > size_bytes)
         return pri_fail(ctx, PARE_ERROR_FORMAT, "'%s' is no zip file, or truncated", name);
-    const uint64_t total = little(end + 10, 2);
-    size_t at = (size_t)little(end + 16, 4);
+    const uint64_t total = pri_little(end + 10, 2);
+    size_t at = (size_t)pri_little(end + 16, 4);
     *out = pri_alloc(ctx, (size_t)total, sizeof **out);
     if (*out == NULL)
         return PARE_ERROR_MEMORY;
     for (uint64_t i = 0; i < total; i++) {
         PRI_TRY(read_entry(&(*out)[i], ctx, bytes + at, size_bytes - at, name));
         *count += 1;
-        at += (size_t)(ENTRY_BYTES + little(bytes + at + 28, 2) + little(bytes + at + 30, 2) +
-                       little(bytes + at + 32, 2));
+        const unsigned char *lengths = bytes + at + 28; /* of name, extra field and comment */
+        at += (size_t)(ENTRY_BYTES + pri_little(lengths, 2) + pri_little(lengths + 2, 2) +
+                       pri_little(lengths + 4, 2));
         at = at < size_bytes ? at : size_bytes;
     }
     return PARE_OK;
@@ -103,8 +95,8 @@ static uint64_t find_packed(const unsigned char *bytes, size_t size, const pri_m
 {
     if (m->offset + LOCAL_BYTES > size || memcmp(bytes + m->offset, "PK\3\4", 4) != 0)
         return 0;
-    const uint64_t at = m->offset + LOCAL_BYTES + little(bytes + m->offset + 26, 2) +
-                        little(bytes + m->offset + 28, 2);
+    const uint64_t at = m->offset + LOCAL_BYTES + pri_little(bytes + m->offset + 26, 2) +
+                        pri_little(bytes + m->offset + 28, 2);
     return at + m->packed <= size ? at : 0;
 }
 

@@ -1,123 +1,36 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * arrays.c - NumPy files: .npy (numpy.lib.format, versions 1 to 3) and .npz, a zip archive of them.
+ * arrays.c - NumPy files: .npy read and written, .npz (a zip archive of them) written.
  *
- * Only what NumPy writes by default is read: little-endian numbers and truth values in C order.
  * Members of an archive are stored, not packed: outputs of networks hardly pack.
  */
 #include <pare/run.h>
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <zlib.h>
 
 #include "base/file.h"
-#include "base/text.h"
-#include "tensor/tensor.h"
+#include "data/archive.h"
 
-static const struct {
-    char descr[4];
-    pare_type type;
-} kinds[] = {{"<f4", PARE_FLOAT32}, {"<f8", PARE_FLOAT64}, {"<f2", PARE_FLOAT16},
-             {"<i8", PARE_INT64},   {"<i4", PARE_INT32},   {"<i2", PARE_INT16},
-             {"|i1", PARE_INT8},    {"|u1", PARE_UINT8},   {"<u2", PARE_UINT16},
-             {"<u4", PARE_UINT32},  {"<u8", PARE_UINT64},  {"|b1", PARE_BOOL}};
-
-static const char magic[] = "\x93NUMPY";
-enum { MAGIC = 6, PREFIX = 10 }; /* bytes: magic; magic, version and a two-byte length */
-
-static uint32_t little(const unsigned char *at, int bytes)
-{
-    uint32_t value = 0;
-
-    for (int k = bytes - 1; k >= 0; k--)
-        value = value << 8 | at[k];
-    return value;
-}
+enum { PREFIX = 10 }; /* bytes before a header of version 1: magic, version and its length */
 
 /* --- Reading --- */
-
-/* What follows "'key':" and blanks in the header, or NULL. */
-static const char *find_key(const char *header, const char *key)
-{
-    char quoted[32];
-
-    snprintf(quoted, sizeof quoted, "'%s':", key);
-    const char *at = strstr(header, quoted);
-    return at != NULL ? at + strlen(quoted) + strspn(at + strlen(quoted), " ") : NULL;
-}
-
-static bool read_dims(pare_tensor *out, const char *text)
-{
-    if (text == NULL || *text++ != '(')
-        return false;
-    for (text += strspn(text, " "); *text != ')'; out->rank++) {
-        char *end;
-        if (out->rank == PARE_MAX_RANK || *text < '0' || *text > '9')
-            return false;
-        out->dims[out->rank] = strtoll(text, &end, 10);
-        if (out->dims[out->rank] > INT32_MAX || (*end != ',' && *end != ')'))
-            return false;
-        text = end + (*end == ',');
-        text += strspn(text, " ");
-    }
-    return true;
-}
-
-static pare_status read_header(pare_tensor *out, pare_context *ctx, const char *header,
-                               const char *path)
-{
-    const char *descr = find_key(header, "descr"), *order = find_key(header, "fortran_order");
-
-    if (order == NULL || strncmp(order, "False", 5) != 0)
-        return pri_fail(ctx, PARE_ERROR_FORMAT,
-                        "'%s' is not in C order; save numpy.ascontiguousarray of it", path);
-    for (size_t i = 0; i < PRI_COUNT(kinds) && descr != NULL; i++) {
-        if (descr[0] == '\'' && strncmp(descr + 1, kinds[i].descr, 3) == 0 && descr[4] == '\'')
-            out->type = kinds[i].type;
-    }
-    if (out->type == 0)
-        return pri_fail(ctx, PARE_ERROR_UNSUPPORTED, "'%s' holds elements of the kind %.8s", path,
-                        descr != NULL ? descr : "''");
-    if (!read_dims(out, find_key(header, "shape")))
-        return pri_fail(ctx, PARE_ERROR_FORMAT, "'%s' states no shape of up to %d dimensions", path,
-                        (int)PARE_MAX_RANK);
-    return PARE_OK;
-}
 
 static pare_status parse(pare_tensor *out, pare_context *ctx, const pri_bytes *file,
                          const char *path)
 {
-    const unsigned char *data = file->data;
+    pri_array array;
 
-    if (file->size_bytes < PREFIX + 2 || memcmp(data, magic, MAGIC) != 0 || data[6] < 1 ||
-        data[6] > 3)
-        return pri_fail(ctx, PARE_ERROR_FORMAT, "'%s' is no NumPy array (.npy)", path);
-    const size_t length_bytes = data[6] == 1 ? 2 : 4;
-    const size_t length = little(data + 8, (int)length_bytes), start = 8 + length_bytes + length;
-    if (length > file->size_bytes || start > file->size_bytes)
-        return pri_fail(ctx, PARE_ERROR_FORMAT, "the header of '%s' is cut off", path);
-    char *header = pri_alloc(ctx, length + 1, 1);
-    if (header == NULL)
-        return PARE_ERROR_MEMORY;
-    memcpy(header, data + 8 + length_bytes, length);
-    const pare_status status = read_header(out, ctx, header, path);
-    pri_free(header);
-    PRI_TRY(status);
-    const pri_shape shape = pri_shape_of(out->rank, out->dims);
-    const int64_t count = pri_shape_count(&shape);
-    const size_t element = pri_dtype_bytes((pri_dtype)out->type);
-    const size_t there = file->size_bytes - start;
-    if (count < 0 || (uint64_t)count > there / element || (size_t)count * element != there)
-        return pri_fail(ctx, PARE_ERROR_FORMAT,
-                        "'%s' holds %zu bytes of elements, its shape wants another number", path,
-                        there);
-    out->data = pri_alloc(ctx, there, 1);
+    PRI_TRY(pri_array_parse(&array, ctx, file->data, file->size_bytes, path));
+    out->type = (pare_type)array.dtype;
+    out->rank = array.shape.rank;
+    memcpy(out->dims, array.shape.dims, sizeof out->dims);
+    out->size_bytes = (size_t)array.count * (size_t)array.width;
+    out->data = pri_alloc(ctx, out->size_bytes, 1);
     if (out->data == NULL)
         return PARE_ERROR_MEMORY;
-    out->size_bytes = there;
-    memcpy(out->data, data + start, there);
+    memcpy(out->data, array.data, out->size_bytes);
     return PARE_OK;
 }
 
@@ -170,29 +83,19 @@ static void put_number(writer *w, size_t value, int bytes)
     put(w, out, (size_t)bytes);
 }
 
-static const char *descr_of(pare_type type)
-{
-    for (size_t i = 0; i < PRI_COUNT(kinds); i++) {
-        if (kinds[i].type == type)
-            return kinds[i].descr;
-    }
-    return NULL;
-}
-
 /* Magic, header and elements; the header is padded so that these start at a multiple of 64. */
 static void put_array(writer *w, const pare_tensor *array)
 {
     char header[64 + 24 * PARE_MAX_RANK];
     int n = snprintf(header, sizeof header, "{'descr': '%s', 'fortran_order': False, 'shape': (",
-                     descr_of(array->type));
+                     pri_array_descr((pri_dtype)array->type));
 
     for (int a = 0; a < array->rank; a++)
         n += snprintf(header + n, sizeof header - (size_t)n, "%lld,%s", (long long)array->dims[a],
                       a + 1 < array->rank ? " " : "");
     n += snprintf(header + n, sizeof header - (size_t)n, "), }");
     const size_t padding = 63 - (PREFIX + (size_t)n) % 64;
-    put(w, magic, MAGIC);
-    put(w, "\1\0", 2);
+    put(w, PRI_ARRAY_MAGIC "\1\0", PREFIX - 2);
     put_number(w, (size_t)n + padding + 1, 2);
     put(w, header, (size_t)n);
     for (size_t k = 0; k < padding; k++)
@@ -247,7 +150,7 @@ static void put_entry(writer *w, const pare_tensor *array, size_t offset)
     put(w, "PK\1\2", 4);
     put_number(w, 20, 2);
     put_member(w, array->name, array_bytes(array),
-               w->data != NULL ? little(w->data + offset + CRC_AT, 4) : 0);
+               w->data != NULL ? pri_little(w->data + offset + CRC_AT, 4) : 0);
     put_number(w, 0, 6); /* comment, disk, inner attributes */
     put_number(w, 0, 4);
     put_number(w, offset, 4);
@@ -289,7 +192,7 @@ static pare_status check_arrays(pare_context *ctx, const char *path, const pare_
         return pri_fail(ctx, PARE_ERROR_ARGUMENT, "a .npy file holds one array, not %d; use .npz",
                         n);
     for (int k = 0; k < n; k++) {
-        if (descr_of(arrays[k].type) == NULL)
+        if (pri_array_descr((pri_dtype)arrays[k].type) == NULL)
             return pri_fail(ctx, PARE_ERROR_UNSUPPORTED, "NumPy has no elements like those of '%s'",
                             arrays[k].name);
         if (strlen(arrays[k].name) > 60000)

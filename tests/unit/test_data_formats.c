@@ -362,6 +362,7 @@ static void headers_may_end_anywhere(void **state)
 static void floats_become_bytes_and_nan_is_left_out(void **state)
 {
     float values[3 * 4];
+    uint16_t halves[3 * 4];
     const int32_t labels[3] = {0, 1, 2};
     test_files files;
 
@@ -377,6 +378,13 @@ static void floats_become_bytes_and_nan_is_left_out(void **state)
     assert_int_equal(pare_data_label(data, 1), 2);
     assert_int_equal(data->pixels[7], 255);
     assert_int_equal(data->pixels[1], 23);
+    pare_data_free(data);
+    for (int i = 0; i < 12; i++)
+        halves[i] = pri_f32_to_f16((float)i);
+    write_npy(&files, "x_train.npy", "<f2", "False", "(3, 2, 2)", halves, sizeof halves);
+    data = open_split(&files, ".", "train");
+    assert_int_equal(pare_data_count(data), 3);
+    assert_int_equal(data->pixels[11], 11);
     pare_data_free(data);
     values[5] = -1;
     write_npy(&files, "x_train.npy", "<f4", "False", "(3, 2, 2)", values, sizeof values);

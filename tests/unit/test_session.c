@@ -387,13 +387,18 @@ static void damaged_arrays_are_refused(void **state)
                {"", 0},
                {DESCR "(65536, 65536, 65536, 65536), }", 0},
                {"{'descr': '>f4', 'fortran_order': False, 'shape': (1,), }", 4},
-               {"{'descr': '<f4', 'fortran_order': True, 'shape': (1,), }", 4},
+               {"{'descr': '<f4', 'fortran_order': True, 'shape': (1, 1), }", 4},
+               {"{'descr': '<f4', 'fortran_order': Maybe, 'shape': (1,), }", 4},
+               {DESCR "(0, 9223372036854775807), }", 0},
                {DESCR "(1,1,1,1,1,1,1,1,1), }", 4}};
     test_files files;
 
     (void)state;
     test_files_init(&files);
     assert_int_equal(read_header(&files, DESCR "(2,), }", 8), PARE_OK);
+    /* what a single axis has nothing of, and blanks that NumPy allows */
+    assert_int_equal(read_header(&files, "{'fortran_order' : True,'shape':(2 ,),'descr':'<f4'}", 8),
+                     PARE_OK);
     for (size_t i = 0; i < PRI_COUNT(bad); i++)
         assert_int_not_equal(read_header(&files, bad[i].header, bad[i].size), PARE_OK);
     unsigned char whole[] = "\x93NUMPY\1\0\x3a\0" DESCR "(2,), }\0\0\0\0\0\0\0";
