@@ -170,7 +170,7 @@ void pri_file_remove(const char *path)
 
 void pri_file_remove_rests(pare_context *ctx, const char *path)
 {
-    const char *slash = strrchr(path, '/'), *name = slash != NULL ? slash + 1 : path;
+    const char *name = pri_name_of(path);
     const size_t length = strlen(name), fixed = strcspn(ending, "X");
     char *folder = pri_folder_of(ctx, path);
     char **names = NULL;
@@ -267,6 +267,13 @@ void pri_names_free(char **names, int64_t count)
     for (int64_t i = 0; i < count; i++)
         pri_free(names[i]);
     pri_free(names);
+}
+
+const char *pri_name_of(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+
+    return slash != NULL ? slash + 1 : path;
 }
 
 char *pri_folder_of(pare_context *ctx, const char *path)

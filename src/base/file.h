@@ -44,6 +44,8 @@ pare_status pri_make_directory(pare_context *ctx, const char *path); /* existing
 /* Names in a directory without "." and "..", sorted by byte; free with pri_names_free. */
 pare_status pri_list_directory(char ***names, int64_t *count, pare_context *ctx, const char *path);
 void pri_names_free(char **names, int64_t count);
+/* The last part of a path, borrowed. */
+const char *pri_name_of(const char *path);
 /* The folder a path lies in ("." for a bare name), in new memory. */
 char *pri_folder_of(pare_context *ctx, const char *path);
 /* "dir/name" in new memory. */

@@ -1,28 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * random.c - two rounds of the splitmix64 finaliser over seed, stream and index
- * (Steele, Lea, Flood, "Fast splittable pseudorandom number generators", 2014).
+ * random.c - two rounds of pri_random_mix over seed, stream and index.
  */
 #include "base/random.h"
 
 #include <math.h>
 
-static uint64_t mix(uint64_t x)
-{
-    x ^= x >> 30;
-    x *= UINT64_C(0xbf58476d1ce4e5b9);
-    x ^= x >> 27;
-    x *= UINT64_C(0x94d049bb133111eb);
-    x ^= x >> 31;
-    return x;
-}
-
 uint64_t pri_random_bits(uint64_t seed, uint64_t stream, uint64_t index)
 {
     const uint64_t golden = UINT64_C(0x9e3779b97f4a7c15);
-    const uint64_t key = mix(seed + golden) ^ mix(stream * golden + UINT64_C(0x632be59bd9b4e019));
+    const uint64_t key = pri_random_mix(seed + golden) ^
+                         pri_random_mix(stream * golden + UINT64_C(0x632be59bd9b4e019));
 
-    return mix(mix(key + index * golden) + key);
+    return pri_random_mix(pri_random_mix(key + index * golden) + key);
 }
 
 double pri_random_unit(uint64_t seed, uint64_t stream, uint64_t index)

@@ -26,6 +26,18 @@ enum pri_stream {
     PRI_STREAM_TEST
 };
 
+/* The finaliser of splitmix64 (Steele, Lea, Flood, "Fast splittable pseudorandom number
+ * generators", 2014): every bit depends on all of x. For those who draw too many numbers for
+ * pri_random_bits. */
+static inline uint64_t pri_random_mix(uint64_t x)
+{
+    x ^= x >> 30;
+    x *= UINT64_C(0xbf58476d1ce4e5b9);
+    x ^= x >> 27;
+    x *= UINT64_C(0x94d049bb133111eb);
+    return x ^ x >> 31;
+}
+
 uint64_t pri_random_bits(uint64_t seed, uint64_t stream, uint64_t index);
 double pri_random_unit(uint64_t seed, uint64_t stream, uint64_t index);   /* [0, 1) */
 double pri_random_normal(uint64_t seed, uint64_t stream, uint64_t index); /* mean 0, sd 1 */

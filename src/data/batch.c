@@ -116,15 +116,6 @@ static void fill(float *out, int64_t step, int64_t count, float value)
         out[i * step] = value;
 }
 
-static uint64_t mix(uint64_t x)
-{
-    x ^= x >> 30;
-    x *= UINT64_C(0xbf58476d1ce4e5b9);
-    x ^= x >> 27;
-    x *= UINT64_C(0x94d049bb133111eb);
-    return x ^ x >> 31;
-}
-
 /* Adds sd times nearly normal numbers, number i a function of key and i: the sum of the eight bytes
  * of a hash (mean 1020, standard deviation 209.02, excess kurtosis -0.15), which costs a tenth of
  * Box-Muller. */
@@ -134,7 +125,7 @@ static void add_noise(float *out, int64_t step, int64_t count, float sd, uint64_
     const float factor = sd / 209.02f;
 
     for (int64_t i = 0; i < count; i++) {
-        const uint64_t bits = mix(key + (uint64_t)i * golden);
+        const uint64_t bits = pri_random_mix(key + (uint64_t)i * golden);
         const uint64_t pairs = (bits & odd) + ((bits >> 8) & odd);
         const uint64_t sum = (pairs * UINT64_C(0x0001000100010001)) >> 48;
         out[i * step] += ((float)(int32_t)sum - 1020) * factor;
@@ -186,7 +177,7 @@ static void write_image(float *out, const pare_data *data, const pri_preprocess 
         write_plane(&p, data, image, c, &r);
         if (c->noise > 0)
             add_noise(p.out, p.step, area, c->noise / (scale * std),
-                      mix(c->noise_key + (uint64_t)p.source));
+                      pri_random_mix(c->noise_key + (uint64_t)p.source));
     }
 }
 

@@ -125,14 +125,16 @@ static void *copy_items(bool *ok, pare_context *ctx, const void *items, const in
     return copy;
 }
 
-static pare_status copy_names(char ***out, pare_context *ctx, char *const *names, int64_t count)
+pare_status pri_names_copy(char ***out, int64_t classes, pare_context *ctx, char *const *names,
+                           int64_t count)
 {
-    if (names == NULL)
+    *out = NULL;
+    if (classes == 0 || count == 0 || names == NULL)
         return PARE_OK;
-    *out = pri_alloc(ctx, (size_t)count, sizeof **out);
+    *out = pri_alloc(ctx, (size_t)classes, sizeof **out);
     if (*out == NULL)
         return PARE_ERROR_MEMORY;
-    for (int64_t k = 0; k < count; k++) {
+    for (int64_t k = 0; k < classes && k < count; k++) {
         if (names[k] == NULL)
             continue;
         (*out)[k] = pri_strdup(ctx, names[k]);
@@ -196,8 +198,10 @@ static pare_status copy_part(pare_data *part, const pare_data *data, const int64
         return PARE_ERROR_MEMORY;
     if (data->store != NULL)
         PRI_TRY(share_store(part, data, chosen));
-    PRI_TRY(copy_names(&part->class_names, ctx, data->class_names, data->classes));
-    return copy_names(&part->mask_class_names, ctx, data->mask_class_names, data->mask_classes);
+    PRI_TRY(pri_names_copy(&part->class_names, data->classes, ctx, data->class_names,
+                           data->classes));
+    return pri_names_copy(&part->mask_class_names, data->mask_classes, ctx,
+                          data->mask_class_names, data->mask_classes);
 }
 
 static pare_status make_part(pare_data **out, const pare_data *data, const int64_t *chosen,

@@ -44,6 +44,10 @@ pare_status pri_preprocess_of(pri_preprocess *out, const pare_model *model);
 /* 0 without metadata; PARE_ERROR_ARGUMENT when it is no number from 0 to classes - 1. */
 pare_status pri_class_offset(int64_t *out, const pare_model *model, int64_t classes);
 
+/* Copies the names of classes 0 .. classes-1 from a list of `count` (entries, and the list, may be
+ * NULL); what was copied before a failure is *out's. */
+pare_status pri_names_copy(char ***out, int64_t classes, pare_context *ctx, char *const *names,
+                           int64_t count);
 /* A hash of all images, labels and masks; images that are not held count with path and size. */
 uint64_t pri_data_hash(uint64_t hash, const pare_data *data);
 

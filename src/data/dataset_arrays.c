@@ -74,8 +74,7 @@ static role role_of(const char *name)
 /* Takes bytes (.npy) over. */
 static pare_status add_array(bundle *b, unsigned char *bytes, size_t size, const char *name)
 {
-    const char *slash = strrchr(name, '/');
-    const char *base = slash != NULL ? slash + 1 : name;
+    const char *base = pri_name_of(name);
     const size_t length = strcspn(base, ".");
 
     PRI_TRY(pri_listing_keep(b->out, bytes));

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* dataset_cifar.c - CIFAR-10 binary: one label byte and 3072 planar bytes an image. */
-#include <string.h>
-
 #include "base/file.h"
 #include "data/dataset.h"
 
@@ -60,11 +58,8 @@ static pare_status list(pri_listing *out, const pri_source *source)
     out->height = out->width = SIDE;
     out->channels = 3;
     out->is_planar = true;
-    if (source->is_file) {
-        const char *slash = strrchr(source->path, '/');
-        return read_batch(out, source->path,
-                          pri_part_of_name(slash != NULL ? slash + 1 : source->path));
-    }
+    if (source->is_file)
+        return read_batch(out, source->path, pri_part_of_name(pri_name_of(source->path)));
     for (int64_t i = 0; i < source->count; i++) {
         const int part = part_of_batch(source->names[i]);
         if ((part & source->wants) == 0 || part == PRI_PART_NONE)

@@ -322,15 +322,11 @@ static pare_status add_items(manifest *m, int wants)
 /* One manifest, given itself: its images lie beside it. *folder is the caller's. */
 static pare_status read_single(manifest *m, char **folder, const pri_source *source)
 {
-    const char *slash = strrchr(source->path, '/');
-
-    *folder = pri_strdup(m->out->ctx, slash != NULL ? source->path : ".");
+    *folder = pri_folder_of(m->out->ctx, source->path);
     if (*folder == NULL)
         return PARE_ERROR_MEMORY;
-    if (slash != NULL)
-        (*folder)[slash == source->path ? 1 : slash - source->path] = '\0';
     m->folder = *folder;
-    return read_file(m, source->path, pri_part_of_name(slash != NULL ? slash + 1 : source->path));
+    return read_file(m, source->path, pri_part_of_name(pri_name_of(source->path)));
 }
 
 static pare_status read_folder(manifest *m, const pri_source *source)

@@ -152,17 +152,14 @@ static pare_status read_list(const list_job *job)
 /* A list given itself names files beside it. */
 static pare_status read_file(pri_listing *out, const pri_source *source)
 {
-    const char *slash = strrchr(source->path, '/');
-    char *folder = pri_strdup(out->ctx, slash != NULL ? source->path : ".");
+    char *folder = pri_folder_of(out->ctx, source->path);
 
     if (folder == NULL)
         return PARE_ERROR_MEMORY;
-    if (slash != NULL)
-        folder[slash == source->path ? 1 : slash - source->path] = '\0';
     const list_job job = {.out = out,
                           .folder = folder,
                           .path = source->path,
-                          .part = pri_part_of_name(slash != NULL ? slash + 1 : source->path)};
+                          .part = pri_part_of_name(pri_name_of(source->path))};
     const pare_status status = read_list(&job);
     pri_free(folder);
     return status;

@@ -58,6 +58,8 @@ pare_status pri_pnm_decode(pri_image *out, pare_context *ctx, const unsigned cha
                            size_t size_bytes, bool as_values, const char *name);
 pare_status pri_bmp_decode(pri_image *out, pare_context *ctx, const unsigned char *bytes,
                            size_t size_bytes, bool as_values, const char *name);
+/* Colour of a mask class: distinct for small numbers, 0 is black. */
+void pri_class_colour(uint8_t rgb[3], int class);
 /* Encodes 8-bit RGB, or, with a palette of n_colours x 3 bytes, one index a pixel. *out is the
  * caller's: pri_free. */
 pare_status pri_png_encode(unsigned char **out, size_t *size_bytes, pare_context *ctx,

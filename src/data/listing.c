@@ -387,7 +387,7 @@ bool pri_ends_with(const char *text, const char *end)
 
 bool pri_is_image_name(const char *path)
 {
-    const char *slash = strrchr(path, '/'), *name = slash != NULL ? slash + 1 : path;
+    const char *name = pri_name_of(path);
     static const char *const endings[] = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".ppm", ".pgm"};
 
     for (size_t i = 0; i < PRI_COUNT(endings); i++) {

@@ -246,25 +246,6 @@ static void settle_masks(pare_data *data, int ignore_class, bool has_colours)
     }
 }
 
-/* Copies the names of the classes that occur. */
-static pare_status set_names(char ***out, pare_context *ctx, const pri_names *names,
-                             int64_t classes)
-{
-    if (classes == 0 || names->count == 0)
-        return PARE_OK;
-    *out = pri_alloc(ctx, (size_t)classes, sizeof **out);
-    if (*out == NULL)
-        return PARE_ERROR_MEMORY;
-    for (int64_t k = 0; k < classes && k < names->count; k++) {
-        if (names->of[k] == NULL)
-            continue;
-        (*out)[k] = pri_strdup(ctx, names->of[k]);
-        if ((*out)[k] == NULL)
-            return PARE_ERROR_MEMORY;
-    }
-    return PARE_OK;
-}
-
 static pare_status finish(loader *l)
 {
     pare_data *data = l->data;
@@ -273,9 +254,11 @@ static pare_status finish(loader *l)
         data->classes = pri_max_i64(data->classes, data->labels[i] + 1);
     if (l->has_masks && data->count > 0)
         settle_masks(data, l->options->ignore_class, l->listing->colours.count > 0);
-    PRI_TRY(set_names(&data->class_names, data->ctx, &l->listing->classes, data->classes));
-    return set_names(&data->mask_class_names, data->ctx, &l->listing->mask_classes,
-                     data->mask_classes);
+    const pri_names *classes = &l->listing->classes, *mask_classes = &l->listing->mask_classes;
+    PRI_TRY(pri_names_copy(&data->class_names, data->classes, data->ctx, classes->of,
+                           classes->count));
+    return pri_names_copy(&data->mask_class_names, data->mask_classes, data->ctx,
+                          mask_classes->of, mask_classes->count);
 }
 
 /* Gives back what was reserved for colour, or for files that were left out. */

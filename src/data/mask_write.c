@@ -6,17 +6,14 @@
 
 enum { COLOURS = 256 };
 
-/* The colours of PASCAL VOC: bits 3k, 3k + 1, 3k + 2 of the class are bit 7 - k of red, green and
- * blue, so that neighbouring classes differ most. */
-static void make_palette(uint8_t palette[3 * COLOURS])
+/* The colour map of Pascal VOC: the bits of the class, three at a time, from the top of each
+ * channel, so that neighbouring classes differ most. */
+void pri_class_colour(uint8_t rgb[3], int class)
 {
-    for (int k = 0; k < COLOURS; k++) {
-        for (int channel = 0; channel < 3; channel++) {
-            unsigned value = 0;
-            for (int bit = 0; 3 * bit + channel < 8; bit++)
-                value |= ((unsigned)k >> (3 * bit + channel) & 1) << (7 - bit);
-            palette[3 * k + channel] = (uint8_t)value;
-        }
+    rgb[0] = rgb[1] = rgb[2] = 0;
+    for (int bit = 7; class > 0 && bit >= 0; bit--, class >>= 3) {
+        for (int c = 0; c < 3; c++)
+            rgb[c] = (uint8_t)(rgb[c] | (class >> c & 1) << bit);
     }
 }
 
@@ -30,7 +27,8 @@ pare_status pare_mask_write(pare_context *ctx, const char *path, const uint8_t *
     if (height < 1 || width < 1 || height > PRI_MAX_SIDE || width > PRI_MAX_SIDE)
         return pri_fail(ctx, PARE_ERROR_ARGUMENT, "a mask of %lldx%lld pixels cannot be written",
                         (long long)height, (long long)width);
-    make_palette(palette);
+    for (int k = 0; k < COLOURS; k++)
+        pri_class_colour(palette + 3 * k, k);
     const pri_image image = {
         .pixels = (uint8_t *)(uintptr_t)mask, .height = height, .width = width, .channels = 1};
     PRI_TRY(pri_png_encode(&png, &size, ctx, &image, palette, COLOURS));

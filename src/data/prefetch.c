@@ -111,14 +111,6 @@ static void *work(void *user)
 
 /* --- Reader --- */
 
-static double now_s(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 /* Waits a little for a worker, so that a cancel is seen in time. */
 static void wait_briefly(pri_prefetch *p)
 {
@@ -133,7 +125,7 @@ static void wait_briefly(pri_prefetch *p)
 
 pare_status pri_prefetch_next(pri_prefetch *p, const pri_batch **out, const int64_t **order)
 {
-    const double start = now_s();
+    const double start = pri_clock_s();
     pare_status status = PARE_OK;
 
     pthread_mutex_lock(&p->mutex);
@@ -156,7 +148,7 @@ pare_status pri_prefetch_next(pri_prefetch *p, const pri_batch **out, const int6
         if (order != NULL)
             *order = s->order;
     }
-    p->waited_s += now_s() - start;
+    p->waited_s += pri_clock_s() - start;
     pthread_mutex_unlock(&p->mutex);
     if (status == PARE_ERROR_CANCELLED)
         return pri_check_cancel(p->ctx, "waiting for images");

@@ -10,17 +10,6 @@
 enum { DEFAULT_COUNT = 48, MOST_IMAGES = 4096, WANTED_SIDE = 128, GAP = 4, MOST_WIDTH = 1600 };
 static const int64_t most_sheet_pixels = INT64_C(1) << 27;
 
-/* The colour map of Pascal VOC: the bits of the class, three at a time, from the top of each
- * channel. */
-void pri_class_colour(uint8_t rgb[3], int class)
-{
-    rgb[0] = rgb[1] = rgb[2] = 0;
-    for (int bit = 7; class > 0 && bit >= 0; bit--, class >>= 3) {
-        for (int c = 0; c < 3; c++)
-            rgb[c] = (uint8_t)(rgb[c] | (class >> c & 1) << bit);
-    }
-}
-
 /* Class 0 is left as it is, an ignored pixel is white. */
 static void shade(uint8_t rgb[3], int class)
 {

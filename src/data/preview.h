@@ -18,8 +18,6 @@ typedef struct pri_sheet {
 
 enum { PRI_PREVIEW_SHADE = 153 }; /* of 255: how much of a mask's colour covers the image */
 
-/* Colour of a mask class: distinct for small numbers, 0 is black. */
-void pri_class_colour(uint8_t rgb[3], int class);
 /* Image `n`, enlarged, into `out` of `row` pixels a line; with its mask over it if asked. */
 void pri_sheet_draw(uint8_t *out, int64_t row, const pri_sheet *sheet, int64_t n, bool with_mask);
 pare_status pri_sheet_html(pri_text *out, const pri_sheet *sheet);

@@ -7,18 +7,10 @@
  */
 #include <pare/evaluate.h>
 
-#include <stdlib.h>
-
+#include "base/quantile.h"
 #include "metrics/run.h"
 
 enum { WARM_UP = 2, MAX_ROUNDS = 1000000 };
-
-static int by_value(const void *a, const void *b)
-{
-    const double x = *(const double *)a, y = *(const double *)b;
-
-    return x < y ? -1 : x > y;
-}
 
 /* Running may use the block of an input for something else: they are filled anew for each turn. */
 static pare_status run_rounds(double *times, pri_engine *const engines[2],
@@ -53,15 +45,6 @@ static pare_status make_engines(pri_engine *engines[2], pare_model *const models
     return PARE_OK;
 }
 
-/* Of sorted numbers, between neighbours where it falls there. */
-static double quantile(const double *sorted, int n, double q)
-{
-    const double at = q * (n - 1);
-    const int low = (int)at, high = low + 1 < n ? low + 1 : low;
-
-    return sorted[low] + (at - low) * (sorted[high] - sorted[low]);
-}
-
 static void summarise(pri_latency *out, double *times, int rounds)
 {
     double *ratios = times + 2 * rounds;
@@ -69,14 +52,14 @@ static void summarise(pri_latency *out, double *times, int rounds)
     for (int r = 0; r < rounds; r++)
         ratios[r] = times[rounds + r] / times[r];
     for (int k = 0; k < 3; k++)
-        qsort(times + k * rounds, (size_t)rounds, sizeof *times, by_value);
+        pri_sort(times + k * rounds, rounds);
     for (int k = 0; k < 2; k++) {
-        out->median[k] = quantile(times + k * rounds, rounds, 0.5);
-        out->low[k] = quantile(times + k * rounds, rounds, 0.25);
-        out->high[k] = quantile(times + k * rounds, rounds, 0.75);
+        out->median[k] = pri_quantile(times + k * rounds, rounds, 0.5);
+        out->low[k] = pri_quantile(times + k * rounds, rounds, 0.25);
+        out->high[k] = pri_quantile(times + k * rounds, rounds, 0.75);
     }
-    out->ratio_low = quantile(ratios, rounds, 0.25);
-    out->ratio_high = quantile(ratios, rounds, 0.75);
+    out->ratio_low = pri_quantile(ratios, rounds, 0.25);
+    out->ratio_high = pri_quantile(ratios, rounds, 0.75);
 }
 
 pare_status pri_measure_latency(pri_latency *out, pare_model *a, pare_model *b, int64_t batch,

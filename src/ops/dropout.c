@@ -2,6 +2,7 @@
 /* dropout.c - Dropout: drops elements while training, copies otherwise. */
 #include <string.h>
 
+#include "base/random.h"
 #include "ops/op_support.h"
 
 typedef struct dropout_params {
@@ -57,12 +58,10 @@ static float ratio_of(const pri_call *call)
 
 static float factor_at(const pri_call *call, float ratio, int64_t i)
 {
-    /* counter-based, so that backward draws the same mask (splitmix64 finaliser) */
-    uint64_t z = call->seed + (call->step + 1) * UINT64_C(0x9e3779b97f4a7c15) + (uint64_t)i;
+    /* counter-based, so that backward draws the same mask */
+    const uint64_t z = pri_random_mix(
+        call->seed + (call->step + 1) * UINT64_C(0x9e3779b97f4a7c15) + (uint64_t)i);
 
-    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
-    z ^= z >> 31;
     return (float)(z >> 40) < ratio * 16777216.0f ? 0.0f : 1.0f / (1.0f - ratio);
 }
 

@@ -37,14 +37,13 @@ static pare_status parse(pare_tensor *out, pare_context *ctx, const pri_bytes *f
 pare_status pare_array_read(pare_tensor *out, pare_context *ctx, const char *path)
 {
     pri_bytes file = {0};
-    const char *base = strrchr(path, '/');
 
     *out = (pare_tensor){0};
     PRI_TRY(pri_file_read(&file, ctx, path));
     pare_status status = parse(out, ctx, &file, path);
     pri_bytes_clear(&file);
     if (status == PARE_OK) {
-        out->name = pri_strdup(ctx, base != NULL ? base + 1 : path);
+        out->name = pri_strdup(ctx, pri_name_of(path));
         status = out->name != NULL ? PARE_OK : PARE_ERROR_MEMORY;
     }
     if (status != PARE_OK)

@@ -7,10 +7,10 @@
  */
 #include <pare/run.h>
 
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
+#include "base/quantile.h"
 #include "base/random.h"
 #include "base/text.h"
 #include "metrics/run.h"
@@ -26,13 +26,6 @@ typedef struct job {
     /* seconds, rounds numbers each: the whole pass, then every step; likewise backward */
     double *forward, *backward;
 } job;
-
-static int by_value(const void *a, const void *b)
-{
-    const double x = *(const double *)a, y = *(const double *)b;
-
-    return x < y ? -1 : x > y;
-}
 
 /* With one thread its processor time, so that what others do on the machine does not count. */
 static double now_s(const job *j)
@@ -111,8 +104,8 @@ static pare_status measure(job *j)
         pri_progress(j->ctx, &(pare_progress){"bench", "", r < 0 ? 0 : r + 1, j->rounds, "rounds"});
     }
     for (int s = 0; s <= j->n_steps; s++) {
-        qsort(j->forward + s * j->rounds, (size_t)j->rounds, sizeof *j->forward, by_value);
-        qsort(j->backward + s * j->rounds, (size_t)j->rounds, sizeof *j->backward, by_value);
+        pri_sort(j->forward + s * j->rounds, j->rounds);
+        pri_sort(j->backward + s * j->rounds, j->rounds);
     }
     return PARE_OK;
 }
@@ -121,11 +114,7 @@ static pare_status measure(job *j)
 
 static double quantile(const job *j, const double *times, int row, double q)
 {
-    const double at = q * (j->rounds - 1);
-    const int low = (int)at, high = low + 1 < j->rounds ? low + 1 : low;
-    const double *sorted = times + row * j->rounds;
-
-    return sorted[low] + (at - low) * (sorted[high] - sorted[low]);
+    return pri_quantile(times + row * j->rounds, j->rounds, q);
 }
 
 /* Name and operators of a step, each with a zero byte behind it. */

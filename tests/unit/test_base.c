@@ -7,6 +7,7 @@
 
 #include "base/arena.h"
 #include "base/file.h"
+#include "base/quantile.h"
 #include "base/random.h"
 #include "base/text.h"
 
@@ -73,6 +74,46 @@ static void random_numbers_have_their_moments(void **state)
     assert_true(fabs(unit / N - 0.5) < 0.01);
     assert_true(pri_random_bits(1, 2, 3) == pri_random_bits(1, 2, 3));
     assert_true(pri_random_bits(1, 2, 3) != pri_random_bits(1, 3, 2));
+}
+
+static void quantiles_lie_between_neighbours(void **state)
+{
+    double values[] = {3, -1, 7, 2, 5};
+
+    (void)state;
+    pri_sort(values, 5);
+    assert_true(values[0] == -1 && values[2] == 3 && values[4] == 7);
+    assert_true(pri_quantile(values, 5, 0.5) == 3);
+    assert_true(pri_quantile(values, 4, 0.5) == 2.5);
+    assert_true(pri_quantile(values, 4, 0.25) == 1.25);
+    assert_true(pri_quantile(values, 5, 1) == 7);
+    assert_true(pri_quantile(values, 1, 0.75) == -1);
+}
+
+static void numbers_in_bytes_start_with_the_lowest(void **state)
+{
+    static const unsigned char bytes[] = {1, 2, 0xff, 0, 0, 0, 0, 0x80};
+
+    (void)state;
+    assert_true(pri_little(bytes, 1) == 1);
+    assert_true(pri_little(bytes, 4) == 0xff0201);
+    assert_true(pri_little(bytes, 8) == UINT64_C(0x8000000000ff0201));
+}
+
+static void paths_have_a_folder_and_a_name(void **state)
+{
+    static const char *const cases[][3] = {
+        {"a", ".", "a"}, {"/a", "/", "a"}, {"x/y/a.b", "x/y", "a.b"}, {"x/", "x", ""}};
+    pare_context *ctx = test_context();
+
+    (void)state;
+    for (size_t i = 0; i < PRI_COUNT(cases); i++) {
+        char *folder = pri_folder_of(ctx, cases[i][0]);
+        assert_string_equal(folder, cases[i][1]);
+        assert_string_equal(pri_name_of(cases[i][0]), cases[i][2]);
+        pri_free(folder);
+    }
+    pare_context_free(ctx);
 }
 
 static void permutation_holds_each_index_once(void **state)
@@ -142,6 +183,9 @@ int main(void)
         cmocka_unit_test(allocation_can_be_made_to_fail),
         cmocka_unit_test(arena_memory_is_zero_and_aligned),
         cmocka_unit_test(random_numbers_have_their_moments),
+        cmocka_unit_test(quantiles_lie_between_neighbours),
+        cmocka_unit_test(numbers_in_bytes_start_with_the_lowest),
+        cmocka_unit_test(paths_have_a_folder_and_a_name),
         cmocka_unit_test(permutation_holds_each_index_once),
         cmocka_unit_test(files_are_replaced_only_when_asked),
         cmocka_unit_test(text_escapes_html),
