@@ -33,7 +33,7 @@ typedef struct pri_member {
 } pri_member;
 
 /* Lists the members; free with pri_members_free, also after a failure. Encrypted, split and zip64
- * files are refused. */
+ * files are refused, and such whose members share bytes. */
 pare_status pri_members_list(pri_member **out, int64_t *count, pare_context *ctx,
                              const unsigned char *bytes, size_t size_bytes, const char *name);
 void pri_members_free(pri_member *members, int64_t count);

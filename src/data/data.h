@@ -67,8 +67,5 @@ pare_status pri_data_append(pare_data *data, const uint8_t *pixels, bool planar,
 /* A file's content, unpacked when it is gzip. Free with pri_free. */
 pare_status pri_read_maybe_gzip(unsigned char **out, size_t *size, pare_context *ctx,
                                 const char *path);
-/* Decodes a PNG (or JPEG) to `channels` (1 or 3) interleaved bytes. Free with pri_free. */
-pare_status pri_png_read(uint8_t **pixels, int64_t *height, int64_t *width, int channels,
-                         pare_context *ctx, const char *path);
 
 #endif

@@ -71,27 +71,37 @@ static role role_of(const char *name)
     return ROLE_NONE;
 }
 
-/* Takes bytes (.npy) over. */
-static pare_status add_array(bundle *b, unsigned char *bytes, size_t size, const char *name)
+/* The name of a file or member in lower case, without folder and ending. */
+static pare_status read_name(char out[NAME_BYTES], const bundle *b, const char *name)
 {
     const char *base = pri_name_of(name);
     const size_t length = strcspn(base, ".");
 
-    PRI_TRY(pri_listing_keep(b->out, bytes));
     if (b->count == MAX_ARRAYS || length >= NAME_BYTES)
         return pri_fail(b->out->ctx, PARE_ERROR_FORMAT,
                         "'%s' holds more than %d arrays, or one with a very long name", b->path,
                         MAX_ARRAYS);
-    entry *e = &b->entries[b->count];
-    *e = (entry){0};
     for (size_t i = 0; i < length; i++)
-        e->name[i] = (char)tolower((unsigned char)base[i]);
-    e->role = role_of(e->name);
-    e->part = pri_part_of_name(e->name);
-    if (e->role == ROLE_NONE)
-        return PARE_OK;
-    b->count++;
-    return pri_array_parse(&e->array, b->out->ctx, bytes, size, name);
+        out[i] = (char)tolower((unsigned char)base[i]);
+    out[length] = '\0';
+    return PARE_OK;
+}
+
+/* Takes bytes (.npy) over; those of an array that is nothing to a set are freed. */
+static pare_status add_array(bundle *b, unsigned char *bytes, size_t size, const char *name)
+{
+    entry e = {0};
+    const pare_status status = read_name(e.name, b, name);
+
+    e.role = role_of(e.name);
+    if (status != PARE_OK || e.role == ROLE_NONE) {
+        pri_free(bytes);
+        return status;
+    }
+    e.part = pri_part_of_name(e.name);
+    PRI_TRY(pri_listing_keep(b->out, bytes));
+    b->entries[b->count] = e;
+    return pri_array_parse(&b->entries[b->count++].array, b->out->ctx, bytes, size, name);
 }
 
 /* --- Files --- */

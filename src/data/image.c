@@ -47,13 +47,14 @@ pare_status pri_image_decode(pri_image *out, pare_context *ctx, const unsigned c
                     "cannot decode '%s': it is neither PNG nor JPEG, WebP, BMP, PGM or PPM", name);
 }
 
-static pare_status decode_mask(pri_image *out, pare_context *ctx, const pri_bytes *bytes,
-                               const char *name)
+/* A mask whose values are stored. */
+static pare_status decode_values(pri_image *out, pare_context *ctx, const unsigned char *bytes,
+                                 size_t size_bytes, const char *name)
 {
-    switch (find_codec(bytes->data, bytes->size_bytes)) {
-    case CODEC_BMP: return pri_bmp_decode(out, ctx, bytes->data, bytes->size_bytes, true, name);
-    case CODEC_PNM: return pri_pnm_decode(out, ctx, bytes->data, bytes->size_bytes, true, name);
-    default: return pri_png_decode(out, ctx, bytes->data, bytes->size_bytes, true, name);
+    switch (find_codec(bytes, size_bytes)) {
+    case CODEC_BMP: return pri_bmp_decode(out, ctx, bytes, size_bytes, true, name);
+    case CODEC_PNM: return pri_pnm_decode(out, ctx, bytes, size_bytes, true, name);
+    default: return pri_png_decode(out, ctx, bytes, size_bytes, true, name);
     }
 }
 
@@ -97,6 +98,21 @@ static void map_colours(pri_image *mask, int64_t *unknown, const pri_colours *co
     mask->channels = 1;
 }
 
+pare_status pri_mask_decode(pri_image *out, int64_t *unknown, pare_context *ctx,
+                            const unsigned char *bytes, size_t size_bytes, const char *name,
+                            const pri_colours *colours)
+{
+    *out = (pri_image){0};
+    pare_status status = decode_values(out, ctx, bytes, size_bytes, name);
+    if (status == PARE_ERROR_FORMAT && colours != NULL && colours->count > 0) {
+        pri_forget(ctx);
+        status = pri_image_decode(out, ctx, bytes, size_bytes, name);
+        if (status == PARE_OK && out->channels == 3)
+            map_colours(out, unknown, colours);
+    }
+    return status;
+}
+
 pare_status pri_mask_read_coloured(pri_image *out, int64_t *unknown, pare_context *ctx,
                                    const char *path, const pri_colours *colours)
 {
@@ -104,13 +120,8 @@ pare_status pri_mask_read_coloured(pri_image *out, int64_t *unknown, pare_contex
 
     *out = (pri_image){0};
     PRI_TRY(pri_file_read(&bytes, ctx, path));
-    pare_status status = decode_mask(out, ctx, &bytes, path);
-    if (status == PARE_ERROR_FORMAT && colours != NULL && colours->count > 0) {
-        pri_forget(ctx);
-        status = pri_image_decode(out, ctx, bytes.data, bytes.size_bytes, path);
-        if (status == PARE_OK && out->channels == 3)
-            map_colours(out, unknown, colours);
-    }
+    const pare_status status =
+        pri_mask_decode(out, unknown, ctx, bytes.data, bytes.size_bytes, path, colours);
     pri_bytes_clear(&bytes);
     return status;
 }

@@ -41,7 +41,10 @@ pare_status pri_mask_read(pri_image *out, pare_context *ctx, const char *path);
  * PARE_IGNORE for colours that are not in it, whose pixels are added to *unknown. */
 pare_status pri_mask_read_coloured(pri_image *out, int64_t *unknown, pare_context *ctx,
                                    const char *path, const pri_colours *colours);
-/* The same from memory; `name` is for messages. */
+/* The same two from memory; `name` is for messages. */
+pare_status pri_mask_decode(pri_image *out, int64_t *unknown, pare_context *ctx,
+                            const unsigned char *bytes, size_t size_bytes, const char *name,
+                            const pri_colours *colours);
 pare_status pri_image_decode(pri_image *out, pare_context *ctx, const unsigned char *bytes,
                              size_t size_bytes, const char *name);
 void pri_image_clear(pri_image *image);

@@ -156,24 +156,6 @@ pare_status pri_png_decode(pri_image *out, pare_context *ctx, const unsigned cha
     return job.status;
 }
 
-pare_status pri_png_read(uint8_t **pixels, int64_t *height, int64_t *width, int channels,
-                         pare_context *ctx, const char *path)
-{
-    pri_image image;
-
-    *pixels = NULL;
-    PRI_TRY(pri_image_read(&image, ctx, path));
-    const pare_status status = pri_image_set_channels(&image, ctx, channels);
-    if (status != PARE_OK) {
-        pri_image_clear(&image);
-        return status;
-    }
-    *pixels = image.pixels;
-    *height = image.height;
-    *width = image.width;
-    return PARE_OK;
-}
-
 pare_status pri_png_encode(unsigned char **out, size_t *size_bytes, pare_context *ctx,
                            const pri_image *image, const uint8_t *palette, int n_colours)
 {

@@ -59,9 +59,13 @@ pare_status pri_members_list(pri_member **out, int64_t *count, pare_context *ctx
     *out = pri_alloc(ctx, (size_t)total, sizeof **out);
     if (*out == NULL)
         return PARE_ERROR_MEMORY;
+    uint64_t packed = 0;
     for (uint64_t i = 0; i < total; i++) {
         PRI_TRY(read_entry(&(*out)[i], ctx, bytes + at, size_bytes - at, name));
         *count += 1;
+        packed += (*out)[i].packed;
+        if (packed > size_bytes) /* else a small file could unpack to anything */
+            return pri_fail(ctx, PARE_ERROR_FORMAT, "'%s' has members that overlap", name);
         const unsigned char *lengths = bytes + at + 28; /* of name, extra field and comment */
         at += (size_t)(ENTRY_BYTES + pri_little(lengths, 2) + pri_little(lengths + 2, 2) +
                        pri_little(lengths + 4, 2));

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # Runs a fuzzer of build/fuzz over a working copy of the corpus and further seeds.
-#   tests/fuzz/run.sh fuzz_onnx|fuzz_images SECONDS [FOLDER WITH SEEDS]...
+#   tests/fuzz/run.sh fuzz_onnx|fuzz_images|fuzz_data SECONDS [FOLDER WITH SEEDS]...
 # Seeds are files up to 64 KB below the folders; what is found stays in build/fuzz/found.
 # FUZZ_MEMORY: MB (2048); FUZZ_TIMEOUT: seconds for one input (20).
 set -eu
@@ -16,6 +16,7 @@ seconds=$2
 shift 2
 case $name in
 fuzz_onnx) pattern='*.onnx' corpus=$here/corpus ;;
+fuzz_data) pattern='*' corpus=$here/corpus_data ;;
 *) pattern='*' corpus= ;;
 esac
 cmake -S "$root" --preset fuzz > /dev/null
