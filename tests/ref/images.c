@@ -10,6 +10,7 @@
 #include <jpeglib.h>
 
 #include "base/file.h"
+#include "data/data.h"
 
 void test_files_init(test_files *files)
 {
@@ -135,4 +136,52 @@ void test_write_flat(const test_files *files, const char *name, int height, int 
         &(test_png){
             .height = height, .width = width, .depth = 8, .is_rgb = is_rgb, .samples = samples});
     free(samples);
+}
+
+pare_data *test_open_split(const test_files *files, const char *name, const char *split)
+{
+    pare_data *data = NULL;
+
+    test_ok(files->ctx, pare_data_open(&data, files->ctx, test_path(files, name),
+                                       &(pare_data_options){.split = split}));
+    return data;
+}
+
+void test_refuse_set(const test_files *files, const char *name, const char *word)
+{
+    pare_data *data = NULL;
+
+    if (pare_data_open(&data, files->ctx, test_path(files, name),
+                       &(pare_data_options){.split = "train"}) == PARE_OK)
+        fail_msg("'%s' was opened", name);
+    assert_null(data);
+    if (strstr(pare_context_message(files->ctx), word) == NULL)
+        fail_msg("'%s' lacks '%s'", pare_context_message(files->ctx), word);
+}
+
+int test_first_pixel(const pare_data *data, int64_t n)
+{
+    return data->pixels[n * data->height * data->width * data->channels];
+}
+
+void test_write_numbered(const test_files *files, int count)
+{
+    char name[64];
+
+    for (int n = 0; n < count; n++) {
+        uint8_t mask[20];
+        snprintf(name, sizeof name, "m/i%d.png", n);
+        test_write_flat(files, name, 4, 5, false, (uint8_t)(10 * n));
+        memset(mask, n, sizeof mask);
+        snprintf(name, sizeof name, "m/k%d.png", n);
+        test_write_png(
+            files, name,
+            &(test_png){.height = 4, .width = 5, .depth = 8, .is_indexed = true, .samples = mask});
+    }
+}
+
+void test_put(uint8_t *at, int bytes, uint32_t value)
+{
+    for (int k = 0; k < bytes; k++)
+        at[k] = (uint8_t)(value >> 8 * k);
 }

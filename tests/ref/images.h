@@ -3,6 +3,8 @@
 #ifndef TEST_IMAGES_H
 #define TEST_IMAGES_H
 
+#include <pare/data.h>
+
 #include "support.h"
 
 /* A folder of a test, and paths in it. */
@@ -32,5 +34,16 @@ void test_write_jpeg(const test_files *files, const char *name, int height, int 
 /* A gray or RGB image of one value. */
 void test_write_flat(const test_files *files, const char *name, int height, int width, bool is_rgb,
                      uint8_t value);
+/* Gray images 4x5 named m/i0.png, ... of value 10 * n, and masks m/k0.png, ... of value n. */
+void test_write_numbered(const test_files *files, int count);
+/* Writes a number, the lowest byte first. */
+void test_put(uint8_t *at, int bytes, uint32_t value);
+
+/* Opens a split of a set. */
+pare_data *test_open_split(const test_files *files, const char *name, const char *split);
+/* Opening must fail and say `word`. */
+void test_refuse_set(const test_files *files, const char *name, const char *word);
+/* The first value of image n. */
+int test_first_pixel(const pare_data *data, int64_t n);
 
 #endif

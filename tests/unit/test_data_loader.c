@@ -198,6 +198,48 @@ static void files_that_vanish_are_an_error(void **state)
     test_files_clear(&files);
 }
 
+/* --- Sets that are not held --- */
+
+static void large_sets_are_decoded_when_used(void **state)
+{
+    pare_data *held = NULL, *part = NULL, *sample = NULL, *sample_held = NULL;
+    const pri_preprocess bytes = {.scale = 1, .std = {1, 1, 1, 1}};
+    const int64_t order[6] = {5, 0, 3, 1, 4, 2};
+    float a[6 * 20], b[6 * 20];
+    test_files files;
+
+    (void)state;
+    test_files_init(&files);
+    test_write_numbered(&files, 6);
+    test_write_text(&files, "m/test.csv",
+                    "i0.png,0\ni1.png,1\ni2.png,2\ni3.png,3\ni4.png,4\ni5.png,5\n");
+    test_ok(files.ctx, pare_data_open(&held, files.ctx, test_path(&files, "m"), NULL));
+    pare_data_options options = {.memory = 3 * 20 * 2};
+    test_ok(files.ctx, pare_data_open(&part, files.ctx, test_path(&files, "m"), &options));
+    assert_null(part->pixels);
+    pri_data_batch(held, &bytes, order, 6, NULL, 0, a, NULL, NULL);
+    pri_data_batch(part, &bytes, order, 6, NULL, 0, b, NULL, NULL);
+    assert_memory_equal(a, b, sizeof a);
+    assert_true(a[0] == 50);
+    test_ok(files.ctx, pare_data_sample(&sample, part, 4, 1));
+    test_ok(files.ctx, pare_data_sample(&sample_held, held, 4, 1));
+    pare_data_free(part);
+    pri_data_batch(sample_held, &bytes, (const int64_t[]){0, 1, 2, 3}, 4, NULL, 0, a, NULL, NULL);
+    pri_data_batch(sample, &bytes, (const int64_t[]){0, 1, 2, 3}, 4, NULL, 0, b, NULL, NULL);
+    assert_memory_equal(a, b, 4 * 20 * sizeof *a);
+    remove(test_path(&files, "m/i5.png"));
+    test_ok(files.ctx, pare_data_open(&part, files.ctx, test_path(&files, "m"), &options));
+    remove(test_path(&files, "m/i4.png"));
+    assert_int_not_equal(pri_data_batch(part, &bytes, order + 1, 5, NULL, 0, b, NULL, NULL),
+                         PARE_OK);
+    assert_non_null(strstr(pare_context_message(files.ctx), "i4.png"));
+    pare_data_free(part);
+    pare_data_free(sample);
+    pare_data_free(sample_held);
+    pare_data_free(held);
+    test_files_clear(&files);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -205,6 +247,7 @@ int main(void)
         cmocka_unit_test(may_end_at_any_batch),
         cmocka_unit_test(a_cancel_is_seen),
         cmocka_unit_test(files_that_vanish_are_an_error),
+        cmocka_unit_test(large_sets_are_decoded_when_used),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

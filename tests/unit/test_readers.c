@@ -8,15 +8,6 @@
 #include "data/dataset.h"
 #include "ref/images.h"
 
-static pare_data *open_split(const test_files *files, const char *name, const char *split)
-{
-    pare_data *data = NULL;
-
-    test_ok(files->ctx, pare_data_open(&data, files->ctx, test_path(files, name),
-                                       &(pare_data_options){.split = split}));
-    return data;
-}
-
 /* Opening must fail with one of two statuses and leave nothing behind. */
 static void refuse(const test_files *files, const char *name, const char *word)
 {
@@ -59,7 +50,8 @@ static void reads_cifar_batches(void **state)
     write_cifar(&files, "c/data_batch_2.bin", 2, 3);
     write_cifar(&files, "c/test_batch.bin", 4, 6);
     test_write_text(&files, "c/batches.meta.txt", "airplane\nautomobile\r\n\nbird\n");
-    pare_data *train = open_split(&files, "c", "train"), *test = open_split(&files, "c", "test");
+    pare_data *train = test_open_split(&files, "c", "train");
+    pare_data *test = test_open_split(&files, "c", "test");
     assert_int_equal(pare_data_count(train), 5);
     assert_int_equal(pare_data_count(test), 4);
     assert_int_equal(pare_data_classes(train), 5);
@@ -74,7 +66,7 @@ static void reads_cifar_batches(void **state)
     assert_true(pixel[0] == 4 && pixel[1] == 14 && pixel[2] == 24);
     pare_data_free(train);
     pare_data_free(test);
-    train = open_split(&files, "c/data_batch_1.bin", "train");
+    train = test_open_split(&files, "c/data_batch_1.bin", "train");
     assert_int_equal(pare_data_count(train), 3);
     pare_data_free(train);
     test_files_clear(&files);
@@ -97,7 +89,7 @@ static void refuses_damaged_cifar(void **state)
     refuse(&files, "absent.bin", "there is no");
     write_cifar(&files, "c/data_batch_1.bin", 3, 0);
     test_write(&files, "c/data_batch_2.bin", bytes, RECORD);
-    data = open_split(&files, "c", "train"); /* the damaged batch is left out */
+    data = test_open_split(&files, "c", "train"); /* the damaged batch is left out */
     assert_int_equal(pare_data_count(data), 3);
     pare_data_free(data);
     test_files_clear(&files);
@@ -145,7 +137,8 @@ static void reads_idx_plain_and_gzip(void **state)
     test_files_init(&files);
     write_idx(&files, "m/t10k", 4, 4, 0x803);
     write_idx(&files, "m/train", 7, 7, 0x803);
-    pare_data *test = open_split(&files, "m", NULL), *train = open_split(&files, "m", "all");
+    pare_data *test = test_open_split(&files, "m", NULL);
+    pare_data *train = test_open_split(&files, "m", "all");
     assert_int_equal(pare_data_count(test), 4);
     assert_int_equal(pare_data_count(train), 7);
     assert_int_equal(pare_data_channels(test), 1);
@@ -206,7 +199,7 @@ static void reads_strips(void **state)
     write_strip(&files, "s/test_01.png", 8, 3);
     test_write(&files, "s/test_labels.u8", "\0\1\2\3\4\5\6", 7);
     test_write_text(&files, "s/classes.txt", "a\nb\nc\nd\ne\n");
-    pare_data *data = open_split(&files, "s", NULL);
+    pare_data *data = test_open_split(&files, "s", NULL);
     assert_int_equal(pare_data_count(data), 5);
     assert_int_equal(pare_data_height(data), 4);
     for (int64_t n = 0; n < 5; n++) {
@@ -272,8 +265,10 @@ static void class_numbers_agree_over_splits(void **state)
     test_write_flat(&files, "c/valid/b/1.png", 4, 4, false, 3);
     test_write_flat(&files, "c/test/b/1.png", 4, 4, false, 4);
     test_write_flat(&files, "c/test/c/1.png", 4, 4, false, 5);
-    pare_data *train = open_split(&files, "c", "train"), *val = open_split(&files, "c", "val");
-    pare_data *test = open_split(&files, "c", "test"), *all = open_split(&files, "c", "all");
+    pare_data *train = test_open_split(&files, "c", "train");
+    pare_data *val = test_open_split(&files, "c", "val");
+    pare_data *test = test_open_split(&files, "c", "test");
+    pare_data *all = test_open_split(&files, "c", "all");
     assert_int_equal(pare_data_count(train), 2);
     assert_int_equal(pare_data_count(all), 3);
     assert_int_equal(pare_data_label(val, 0), 1);
@@ -362,13 +357,13 @@ static void two_valued_masks_are_classes_0_and_1(void **state)
     test_files_init(&files);
     test_write_flat(&files, "d/test/1.png", 4, 4, false, 1);
     write_mask(&files, "d/testannot/1.png", "0x");
-    data = open_split(&files, "d", "test");
+    data = test_open_split(&files, "d", "test");
     assert_int_equal(pare_data_mask_classes(data), 2);
     assert_int_equal(pare_data_mask(data, 0)[0], 0);
     assert_int_equal(pare_data_mask(data, 0)[1], 1);
     pare_data_free(data);
     write_mask(&files, "d/testannot/1.png", "0x2"); /* 255 among classes is "ignore" */
-    data = open_split(&files, "d", "test");
+    data = test_open_split(&files, "d", "test");
     assert_int_equal(pare_data_mask_classes(data), 3);
     assert_int_equal(pare_data_mask(data, 0)[1], PARE_IGNORE);
     pare_data_free(data);
@@ -393,7 +388,7 @@ static void masks_of_another_size_or_damaged_are_left_out(void **state)
     write_mask(&files, "d/testannot/1.png", "01");
     write_mask(&files, "d/testannot/2.png", "01");
     test_write_text(&files, "d/testannot/3.png", "");
-    data = open_split(&files, "d", "test");
+    data = test_open_split(&files, "d", "test");
     assert_int_equal(pare_data_count(data), 1);
     assert_int_equal(data->pixels[0], 1);
     pare_data_free(data);
@@ -413,7 +408,7 @@ static void reads_lists(void **state)
     write_mask(&files, "d/test/m.png", "0123");
     test_write_text(&files, "d/test/labels.tsv",
                     "# made by hand\nx/1.png\t7\ta name\tm.png\r\n\n2.png\t3\nabsent.png\t4\n");
-    pare_data *data = open_split(&files, "d", "test");
+    pare_data *data = test_open_split(&files, "d", "test");
     assert_int_equal(pare_data_count(data), 2);
     assert_int_equal(pare_data_label(data, 0), 7);
     assert_int_equal(pare_data_label(data, 1), 3);

@@ -14,15 +14,6 @@ enum { SIZE = 48, AREA = SIZE * SIZE };
 
 static const pare_synth_options small = {.train = 23, .val = 10, .test = 11, .size = 24, .seed = 3};
 
-static pare_data *open_split(const test_files *files, const char *name, const char *split)
-{
-    pare_data *data = NULL;
-
-    test_ok(files->ctx, pare_data_open(&data, files->ctx, test_path(files, name),
-                                       &(pare_data_options){.split = split}));
-    return data;
-}
-
 static void sets_are_readable_and_labelled(void **state)
 {
     static const char *const splits[] = {"train", "val", "test"};
@@ -33,7 +24,7 @@ static void sets_are_readable_and_labelled(void **state)
     test_files_init(&files);
     test_ok(files.ctx, pare_synth(files.ctx, test_path(&files, "s"), &small, false));
     for (int k = 0; k < 3; k++) {
-        pare_data *data = open_split(&files, "s", splits[k]);
+        pare_data *data = test_open_split(&files, "s", splits[k]);
         assert_int_equal(pare_data_count(data), counts[k]);
         assert_int_equal(pare_data_classes(data), 10);
         assert_int_equal(pare_data_mask_classes(data), 11);
@@ -101,7 +92,7 @@ static void existing_sets_are_kept_unless_told(void **state)
     test_ok(files.ctx, pare_synth(files.ctx, test_path(&files, "s"), &fewer, true));
     assert_false(pri_file_exists(test_path(&files, "s/train/images/00005.png")));
     assert_false(pri_file_exists(test_path(&files, "s/train/masks/00005.png")));
-    pare_data *data = open_split(&files, "s", "train");
+    pare_data *data = test_open_split(&files, "s", "train");
     assert_int_equal(pare_data_count(data), 5);
     pare_data_free(data);
 
@@ -136,7 +127,7 @@ static void interrupted_runs_are_known_and_done_again(void **state)
                      PARE_ERROR_DATA);
     assert_non_null(strstr(pare_context_message(files.ctx), "interrupted"));
     test_ok(files.ctx, pare_synth(files.ctx, test_path(&files, "s"), &small, false));
-    data = open_split(&files, "s", "test");
+    data = test_open_split(&files, "s", "test");
     assert_int_equal(pare_data_count(data), 11);
     pare_data_free(data);
     assert_int_equal(unlink(test_path(&files, "s/test/labels.tsv")), 0);
@@ -221,6 +212,33 @@ static void difficulty_hides_shapes(void **state)
     free(work);
 }
 
+static void drawn_images_are_those_of_synth(void **state)
+{
+    pare_data *drawn = NULL, *read = NULL;
+    test_files files;
+
+    (void)state;
+    test_files_init(&files);
+    test_ok(files.ctx, pare_synth(files.ctx, test_path(&files, "s"),
+                                  &(pare_synth_options){
+                                      .train = 2, .val = 1, .test = 12, .size = 20, .seed = 3},
+                                  false));
+    read = test_open_split(&files, "s", "test");
+    test_ok(files.ctx,
+            pare_data_open(&drawn, files.ctx, "synth:test=12,train=0,size=20,seed=3", NULL));
+    assert_int_equal(pare_data_count(drawn), 12);
+    assert_memory_equal(drawn->pixels, read->pixels, 12 * 400 * 3);
+    assert_memory_equal(drawn->masks, read->masks, 12 * 400);
+    assert_int_equal(pare_data_label(drawn, 11), pare_data_label(read, 11));
+    assert_string_equal(pare_data_class_name(drawn, 0), pare_data_class_name(read, 0));
+    pare_data_free(drawn);
+    pare_data_free(read);
+    assert_int_equal(pare_data_open(&drawn, files.ctx, "synth:size=2", NULL), PARE_ERROR_ARGUMENT);
+    assert_int_equal(pare_data_open(&drawn, files.ctx, "synth:colour=2", NULL),
+                     PARE_ERROR_ARGUMENT);
+    test_files_clear(&files);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -231,6 +249,7 @@ int main(void)
         cmocka_unit_test(impossible_options_are_refused),
         cmocka_unit_test(shapes_differ),
         cmocka_unit_test(difficulty_hides_shapes),
+        cmocka_unit_test(drawn_images_are_those_of_synth),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
