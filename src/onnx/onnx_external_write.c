@@ -8,17 +8,10 @@
 
 enum { SMALL_BYTES = 1024, ALIGNMENT = 4096, MAX_NAMES = 1000 };
 
-static const char *base_name(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-
-    return slash != NULL ? slash + 1 : path;
-}
-
 /* `location` beside `path`. */
 static char *beside(pare_context *ctx, const char *path, const char *location)
 {
-    const size_t folder = (size_t)(base_name(path) - path);
+    const size_t folder = (size_t)(pri_name_of(path) - path);
     char *result = pri_alloc(ctx, folder + strlen(location) + 1, 1);
 
     if (result != NULL) {
@@ -31,14 +24,14 @@ static char *beside(pare_context *ctx, const char *path, const char *location)
 static void write_name(char *name, size_t size, const char *path, int number)
 {
     if (number == 0)
-        snprintf(name, size, "%s.data", base_name(path));
+        snprintf(name, size, "%s.data", pri_name_of(path));
     else
-        snprintf(name, size, "%s.%d.data", base_name(path), number);
+        snprintf(name, size, "%s.%d.data", pri_name_of(path), number);
 }
 
 pare_status pri_onnx_external_init(pri_onnx_external *external, pare_context *ctx, const char *path)
 {
-    const size_t size = strlen(base_name(path)) + 32;
+    const size_t size = strlen(pri_name_of(path)) + 32;
 
     *external = (pri_onnx_external){.ctx = ctx, .location = pri_alloc(ctx, size, 1)};
     if (external->location == NULL)
@@ -124,10 +117,10 @@ char *pri_onnx_external_path(const pri_onnx_external *external, const char *path
 /* The names that pri_onnx_external_init gives. */
 static bool is_our_name(const char *location, const char *path)
 {
-    const size_t length = strlen(base_name(path));
+    const size_t length = strlen(pri_name_of(path));
     const char *rest = location + length;
 
-    if (strncmp(location, base_name(path), length) != 0)
+    if (strncmp(location, pri_name_of(path), length) != 0)
         return false;
     if (*rest == '.' && rest[1] >= '0' && rest[1] <= '9')
         rest += 1 + strspn(rest + 1, "0123456789");
@@ -142,7 +135,7 @@ static bool has_our_file(pare_context *ctx, const char *path)
     bool is_there = false;
 
     for (int number = 0; name != NULL && number < MAX_NAMES && !is_there; number++) {
-        const size_t folder = (size_t)(base_name(path) - path);
+        const size_t folder = (size_t)(pri_name_of(path) - path);
         memcpy(name, path, folder);
         write_name(name + folder, size - folder, path, number);
         is_there = pri_file_exists(name);
