@@ -60,8 +60,8 @@ typedef struct pare_data_options {
 PARE_API PARE_NODISCARD pare_status pare_data_open(pare_data **out, pare_context *ctx,
                                                    const char *path,
                                                    const pare_data_options *options);
-/* Opens image files (PNG, JPEG, WebP, BMP, PGM, PPM) as a set without labels, in the order given; all
- * must decode. Of the options only channels, height, width and crop count. */
+/* Opens image files (PNG, JPEG, WebP, BMP, PGM, PPM) as a set without labels, in the order given;
+ * all must decode. Of the options only channels, height, width and crop count. */
 PARE_API PARE_NODISCARD pare_status pare_data_open_images(pare_data **out, pare_context *ctx,
                                                           const char *const *paths, int64_t count,
                                                           const pare_data_options *options);

@@ -64,9 +64,9 @@ PARE_API PARE_NODISCARD pare_status pare_session_new(pare_session **out, const p
 PARE_API void pare_session_free(pare_session *session); /* NULL is fine */
 
 /* Input or output `index` (0, 1, ...); false past the last. What the file declares as another
- * precision (float16, bfloat16, float64) is float32 here, which pare computes in. The data is the session's: an input's is
- * written before a run, and again before the next one, since running may overwrite it; an output's
- * holds the last run until the next one. */
+ * precision (float16, bfloat16, float64) is float32 here, which pare computes in. The data is the
+ * session's: an input's is written before a run, and again before the next one, since running may
+ * overwrite it; an output's holds the last run until the next one. */
 PARE_API bool pare_session_input(pare_tensor *out, const pare_session *session, int index);
 PARE_API bool pare_session_output(pare_tensor *out, const pare_session *session, int index);
 /* Number of the input of this name; -1: there is none. */

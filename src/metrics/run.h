@@ -6,8 +6,8 @@
 #include "data/data.h"
 #include "engine/engine.h"
 
-/* The model has one image input, of floats, that the images fit; its preprocessing says whether channels come
- * last. Open dimensions fit everything. */
+/* The model has one image input, of floats, that the images fit; its preprocessing says whether
+ * channels come last. Open dimensions fit everything. */
 pare_status pri_check_input(pare_model *model, const pare_data *data);
 /* A copy whose open channels, height and width are those of the images (pare_model_free). */
 pare_status pri_close_shape(pare_model **out, pare_model *model, const pare_data *data);

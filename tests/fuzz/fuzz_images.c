@@ -14,7 +14,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
-    static const pri_colours colours = {.rgb = {{0, 0, 0}, {128, 0, 0}, {255, 255, 255}}, .count = 3};
+    static const pri_colours colours = {.count = 3,
+                                        .rgb = {{0, 0, 0}, {128, 0, 0}, {255, 255, 255}}};
     pare_context *ctx = NULL;
     pri_image image = {0};
     int64_t unknown = 0;
