@@ -6,11 +6,6 @@
 #include "data/data.h"
 #include "engine/engine.h"
 
-/* Lowers *batch to what keeps the activations of an engine with these options (their batch is of no
- * account) within `bytes`; it becomes the declared batch, with a warning, where the graph runs at no
- * other. */
-pare_status pri_batch_within(int64_t *batch, pare_model *model, pri_engine_options options,
-                             double bytes);
 /* Fills an engine's first input with images from, from + 1, ... of a set (the last again where it
  * ends). */
 pare_status pri_fill_input(pri_engine *engine, const pare_data *data,

@@ -37,6 +37,11 @@ pare_status pri_precision_parse(bool *bf16, pare_context *ctx, const char *text)
 pare_status pri_engine_new(pri_engine **out, pare_model *model, const pri_engine_options *options);
 void pri_engine_free(pri_engine *engine); /* NULL is fine */
 
+/* Lowers *batch to what keeps the activations of an engine with these options (their batch is of no
+ * account) within `bytes`; it becomes the declared batch, with a warning, where the graph runs at no
+ * other. */
+pare_status pri_batch_within(int64_t *batch, pare_model *model, pri_engine_options options,
+                             double bytes);
 int64_t pri_engine_batch(const pri_engine *engine);
 /* Whether all outputs have the batch as first dimension: a graph that states its batch in a Reshape may
  * run at another one and fold images together. */
