@@ -4,7 +4,8 @@
 usage: training_peers.py PARE FOLDER curve|speed [NETWORK ...]
 Needs torch, numpy and onnx (bench/environment.sh FOLDER torch). Scratch files go to FOLDER.
 
-curve: the loss of the first 50 steps of both, float32, SGD with Nesterov momentum.
+curve: the loss of the first 50 steps of both, SGD with Nesterov momentum; PyTorch in float64 too, which
+  says how far two ways to round move apart by themselves.
 speed: images a second of processor time of one thread and the peak memory of the process, in turns,
   medians of 5 with least and most: whole steps with loss and optimiser; pare reads its images from an
   .npz file, PyTorch has its batch in memory. pinned to one core it takes no notice of neighbours.
@@ -150,35 +151,48 @@ def batch_of(pixels, truth, chosen):
     return x, torch.from_numpy(truth[chosen].astype(numpy.int64))
 
 
-def curve(pare, folder, names, rate="0.01"):
-    print(f"torch {torch.__version__}, learning rate {rate}\n")
-    print("| network | steps | first loss | last loss | largest relative difference | of the first 10 |"
-          "\n|---|---|---|---|---|---|")
+def torch_losses(model, pixels, truth, batch, rate, kind):
+    """The losses of PyTorch's first steps in the order pare takes."""
+    module = OnnxModule(model).train().to(kind)
+    optimizer = torch.optim.SGD(module.parameters(), rate, momentum=0.9, nesterov=True)
+    losses = []
+    for step in range(CURVE_STEPS):
+        epoch, place = divmod(step, STEPS_AN_EPOCH)
+        order = permutation(len(pixels), 0, SHUFFLE + (epoch << 32))
+        x, y = batch_of(pixels, truth, order[place * batch:(place + 1) * batch])
+        loss = F.cross_entropy(module(x.to(kind)), y)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    return numpy.array(losses)
+
+
+def curve(pare, folder, names):
+    print(f"torch {torch.__version__}; largest relative difference of the loss in {CURVE_STEPS} steps "
+          "(in the first 10)\n")
+    print("| network | learning rate | loss | pare to PyTorch float64 | PyTorch float32 to float64 | "
+          "pare to PyTorch float32 |\n|---|---|---|---|---|---|")
+
+    def off(a, b):
+        far = abs(a / b - 1)
+        return f"{far.max():.1e} ({far[:10].max():.1e})"
+
     for name in names:
         batch = CURVES[name][3]
-        count = STEPS_AN_EPOCH * batch
-        model, data, pixels, truth = prepare(pare, folder, name, CURVES, count)
-        log, epochs = f"{folder}/{name}.jsonl", -(-CURVE_STEPS // STEPS_AN_EPOCH)
-        if os.path.exists(log):
-            os.remove(log)
-        train(pare, model, data, folder, epochs, batch, "--lr", rate, "--log", log, "--threads", "1")
-        ours = [row["loss"] for row in map(json.loads, open(log)) if row["kind"] == "steps"]
-        module = OnnxModule(model).train()
-        optimizer = torch.optim.SGD(module.parameters(), float(rate), momentum=0.9, nesterov=True)
-        theirs = []
-        for epoch in range(epochs):
-            order = permutation(count, 0, SHUFFLE + (epoch << 32))
-            for step in range(STEPS_AN_EPOCH):
-                x, y = batch_of(pixels, truth, order[step * batch:(step + 1) * batch])
-                loss = F.cross_entropy(module(x), y)
-                optimizer.zero_grad()
-                loss.backward()
-                optimizer.step()
-                theirs.append(loss.item())
-        ours, theirs = (numpy.array(v[:CURVE_STEPS]) for v in (ours, theirs))
-        off = abs(ours / theirs - 1)
-        print(f"| {name} | {len(off)} | {ours[0]:.5f} | {ours[-1]:.5f} | {off.max():.1e} | "
-              f"{off[:10].max():.1e} |", flush=True)
+        model, data, pixels, truth = prepare(pare, folder, name, CURVES, STEPS_AN_EPOCH * batch)
+        for rate in (0.01, 0.002):
+            log = f"{folder}/{name}.jsonl"
+            if os.path.exists(log):
+                os.remove(log)
+            train(pare, model, data, folder, -(-CURVE_STEPS // STEPS_AN_EPOCH), batch, "--lr",
+                  str(rate), "--log", log, "--threads", "1")
+            rows = [row for row in map(json.loads, open(log)) if row["kind"] == "steps"]
+            ours = numpy.array([row["loss"] for row in rows[:CURVE_STEPS]])
+            single, double = (torch_losses(model, pixels, truth, batch, rate, kind)
+                              for kind in (torch.float32, torch.float64))
+            print(f"| {name} | {rate} | {ours[0]:.4f} to {ours[-1]:.4f} | {off(ours, double)} | "
+                  f"{off(single, double)} | {off(ours, single)} |", flush=True)
 
 
 def torch_once(folder, name, precision, layout):

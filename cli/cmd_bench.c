@@ -149,13 +149,14 @@ static int run(const char *path, const char *input, const pare_profile_options *
 int cmd_bench(int argc, char **argv)
 {
     int64_t batch = 0, rounds = 20, n_steps = 10;
-    const char *input = NULL;
+    const char *input = NULL, *precision = "f32";
     bool train = false;
     const cli_option options[] = {
         {"--train", 'b', &train, NULL, "a training step: forward and backward for all weights"},
         {"--batch", 'i', &batch, "N", "images a run (default: as declared, otherwise 1)"},
         {"--rounds", 'i', &rounds, "N", "runs; medians count"},
         {"--steps", 'i', &n_steps, "N", "slowest steps to list"},
+        {"--precision", 's', &precision, "f32|bf16|auto", "what convolutions multiply in"},
         {"--input", 's', &input, "[NAME:]SHAPE", "sizes the model leaves open, 1x3x320x320"},
         {NULL, 0, NULL, NULL, NULL}};
     const char *const examples[] = {"pare bench model.onnx --rounds 5",
@@ -178,6 +179,9 @@ int cmd_bench(int argc, char **argv)
     if (batch < 0 || batch > 65536 || rounds < 1 || rounds > 100000 || n_steps < 0)
         return cli_usage(&command, "--batch wants at most 65536, --rounds 1 to 100000");
     return run(words[0], input,
-               &(pare_profile_options){.batch = batch, .rounds = (int)rounds, .training = train},
+               &(pare_profile_options){.batch = batch,
+                                       .rounds = (int)rounds,
+                                       .training = train,
+                                       .precision = precision},
                n_steps);
 }

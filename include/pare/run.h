@@ -116,6 +116,7 @@ typedef struct pare_profile_options {
     int rounds;    /* 0: 20 */
     bool training; /* a training step instead: forward with batch statistics, then backward for all
                       weights; without loss and optimiser */
+    const char *precision; /* what convolutions multiply in, as in pare_train_options; NULL: f32 */
 } pare_profile_options;
 
 /* Times every step on random inputs: with one thread its processor time, otherwise by the clock. */

@@ -351,13 +351,14 @@ static void set_handle(dnnl_memory_t memory, const void *data)
 }
 
 /* Activations as a primitive reads them: as they are, or narrowed into the scratch at *at, which
- * moves on. */
-static const void *as_read(const side *s, const float *data, unsigned char **at)
+ * moves on; is_there: they have been. */
+static const void *as_read(const side *s, const float *data, unsigned char **at, bool is_there)
 {
     if (s->narrow_bytes == 0)
         return data;
     uint16_t *narrow = (uint16_t *)(void *)*at;
-    pri_narrow(narrow, data, s->count);
+    if (!is_there)
+        pri_narrow(narrow, data, s->count);
     *at += s->narrow_bytes;
     return narrow;
 }
@@ -414,7 +415,7 @@ pare_status pri_conv_forward(pri_conv *conv, const float *src, float *dst, void 
                                     {DNNL_ARG_DST, d->b},
                                     {DNNL_ARG_SCRATCHPAD, d->scratchpad}};
 
-    set_handle(d->a, as_read(&conv->src, src, &at));
+    set_handle(d->a, as_read(&conv->src, src, &at, false));
     set_handle(d->b, dst);
     set_handle(d->scratchpad, at);
     return run(conv, d->primitive, 5, args, "run a convolution");
@@ -431,13 +432,14 @@ pare_status pri_conv_backward_data(pri_conv *conv, const float *diff_dst, float 
                                     {DNNL_ARG_SCRATCHPAD, d->scratchpad}};
 
     set_handle(d->a, diff_src);
-    set_handle(d->b, as_read(&conv->dst, diff_dst, &at));
+    set_handle(d->b, as_read(&conv->dst, diff_dst, &at, false));
     set_handle(d->scratchpad, at);
     return run(conv, d->primitive, 4, args, "run a convolution backwards");
 }
 
 pare_status pri_conv_backward_weights(pri_conv *conv, const float *src, const float *diff_dst,
-                                      float *diff_weights, float *diff_bias, void *scratch)
+                                      float *diff_weights, float *diff_bias, void *scratch,
+                                      bool after_data)
 {
     direction *d = &conv->weights;
     unsigned char *at = scratch;
@@ -448,8 +450,8 @@ pare_status pri_conv_backward_weights(pri_conv *conv, const float *src, const fl
                                     {DNNL_ARG_DIFF_BIAS, d->bias},
                                     {DNNL_ARG_SCRATCHPAD, d->scratchpad}};
 
-    set_handle(d->a, as_read(&conv->src, src, &at));
-    set_handle(d->b, as_read(&conv->dst, diff_dst, &at));
+    set_handle(d->b, as_read(&conv->dst, diff_dst, &at, after_data));
+    set_handle(d->a, as_read(&conv->src, src, &at, false));
     set_handle(d->scratchpad, at);
     at += d->scratch_bytes;
     set_handle(d->weights, at);

@@ -56,9 +56,11 @@ pare_status pri_conv_forward(pri_conv *conv, const float *src, float *dst, void 
 /* Overwrites diff_src. */
 pare_status pri_conv_backward_data(pri_conv *conv, const float *diff_dst, float *diff_src,
                                    void *scratch);
-/* Adds to plain gradients; diff_bias may be NULL. */
+/* Adds to plain gradients; diff_bias may be NULL. after_data: the call before was pri_conv_backward_data
+ * with the same diff_dst and scratch, so that diff_dst need not be narrowed again. */
 pare_status pri_conv_backward_weights(pri_conv *conv, const float *src, const float *diff_dst,
-                                      float *diff_weights, float *diff_bias, void *scratch);
+                                      float *diff_weights, float *diff_bias, void *scratch,
+                                      bool after_data);
 
 /* Whether the processor multiplies bfloat16 by itself (is_narrow would be slow elsewhere), and whether it
  * does so clearly faster than float32: with AMX, and with AVX512_BF16 on AMD's processors (measured on Zen 4: 1.6 to

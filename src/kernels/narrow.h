@@ -5,7 +5,8 @@
 
 #include <stdint.h>
 
-/* Infinities stay, NaNs stay NaNs. */
+/* Infinities stay, NaNs stay NaNs; processors with an instruction for it take subnormal numbers for
+ * zero. */
 void pri_narrow(uint16_t *to, const float *from, int64_t count);
 
 #endif

@@ -213,7 +213,8 @@ static pare_status backward(pri_call *call)
     }
     if (call->grad_in[1] != NULL || bias_gradient != NULL)
         PRI_TRY(pri_conv_backward_weights(state->conv, call->in[0].data, call->grad_out[0],
-                                          call->grad_in[1], bias_gradient, scratch));
+                                          call->grad_in[1], bias_gradient, scratch,
+                                          call->grad_in[0] != NULL));
     return PARE_OK;
 }
 

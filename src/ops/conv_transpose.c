@@ -164,7 +164,7 @@ static pare_status backward(pri_call *call)
     }
     if (call->grad_in[1] != NULL)
         PRI_TRY(pri_conv_backward_weights(state->conv, call->grad_out[0], call->in[0].data,
-                                          call->grad_in[1], NULL, scratch));
+                                          call->grad_in[1], NULL, scratch, false));
     if (call->n_in > 2 && call->grad_in[2] != NULL)
         add_bias_gradient(call, call->grad_in[2]);
     return PARE_OK;

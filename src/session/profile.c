@@ -169,16 +169,20 @@ static pare_status fill(pare_profile *out, const job *j)
 static pare_status run(pare_profile *out, job *j, const pare_model *model,
                        const pare_profile_options *options)
 {
+    bool bf16 = false;
+
     if (options->batch < 0 || options->batch > INT32_MAX || options->rounds < 0 ||
         options->rounds > MAX_ROUNDS)
         return pri_fail(j->ctx, PARE_ERROR_ARGUMENT,
                         "timing wants a batch of at least 1 and 1 to %d rounds", MAX_ROUNDS);
+    PRI_TRY(pri_precision_parse(&bf16, j->ctx, options->precision));
     PRI_TRY(pare_model_clone(&j->model, model));
     PRI_TRY(pri_batch_engine(&j->engine, j->model,
                              (pri_engine_options){.batch = options->batch,
                                                   .training = options->training,
                                                   .backward = options->training,
-                                                  .weight_gradients = options->training}));
+                                                  .weight_gradients = options->training,
+                                                  .bf16 = bf16}));
     j->n_steps = pri_engine_steps(j->engine);
     PRI_TRY(measure(j));
     return fill(out, j);

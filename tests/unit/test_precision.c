@@ -75,7 +75,7 @@ static void convolve(run *out, pare_context *ctx, bool is_narrow, bool rounds)
     test_ok(ctx, pri_conv_pack(conv, w, NULL, NULL, aligned));
     test_ok(ctx, pri_conv_forward(conv, x, out->y, aligned));
     test_ok(ctx, pri_conv_backward_data(conv, g, out->gx, aligned));
-    test_ok(ctx, pri_conv_backward_weights(conv, x, g, out->gw, NULL, aligned));
+    test_ok(ctx, pri_conv_backward_weights(conv, x, g, out->gw, NULL, aligned, true));
     pri_free(scratch);
     pri_conv_free(conv);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* batch.c - how many images at once. */
+/* batch_size.c - how many images at once. */
 #include "engine/engine.h"
 
 /* Bytes an image takes in an engine with these options, tried at options.batch. */
