@@ -2,7 +2,7 @@
 /*
  * dnn_api.h - what versions 2 and 3 of oneDNN's C interface do differently.
  *
- * Included by dnn.c alone. Functions return oneDNN's own status.
+ * Included by dnn_conv.h alone. Functions return oneDNN's own status.
  */
 #ifndef PRI_DNN_API_H
 #define PRI_DNN_API_H
@@ -64,6 +64,7 @@ static inline void append_sum(dnnl_post_ops_t ops)
 typedef struct conv_md {
     const memory_desc *src, *dst, *weights, *bias;
     const dnnl_dim_t *stride, *dilation, *pad_begin, *pad_end;
+    dnnl_alg_kind_t algorithm;
 } conv_md;
 
 static inline dnnl_status_t create_forward(dnnl_primitive_desc_t *pd, const conv_md *m,
@@ -73,12 +74,12 @@ static inline dnnl_status_t create_forward(dnnl_primitive_desc_t *pd, const conv
     const dnnl_prop_kind_t kind = training ? dnnl_forward_training : dnnl_forward_inference;
 #if DNNL_VERSION_MAJOR >= 3
     return dnnl_convolution_forward_primitive_desc_create(
-        pd, engine, kind, dnnl_convolution_direct, *m->src, *m->weights, *m->bias, *m->dst,
+        pd, engine, kind, m->algorithm, *m->src, *m->weights, *m->bias, *m->dst,
         m->stride, m->dilation, m->pad_begin, m->pad_end, attr);
 #else
     dnnl_convolution_desc_t desc;
     const dnnl_status_t status = dnnl_dilated_convolution_forward_desc_init(
-        &desc, kind, dnnl_convolution_direct, m->src, m->weights, m->bias, m->dst, m->stride,
+        &desc, kind, m->algorithm, m->src, m->weights, m->bias, m->dst, m->stride,
         m->dilation, m->pad_begin, m->pad_end);
     return status != dnnl_success ? status
                                   : dnnl_primitive_desc_create(pd, &desc, attr, engine, NULL);
@@ -91,12 +92,12 @@ static inline dnnl_status_t create_backward_data(dnnl_primitive_desc_t *pd, cons
 {
 #if DNNL_VERSION_MAJOR >= 3
     return dnnl_convolution_backward_data_primitive_desc_create(
-        pd, engine, dnnl_convolution_direct, *m->src, *m->weights, *m->dst, m->stride, m->dilation,
+        pd, engine, m->algorithm, *m->src, *m->weights, *m->dst, m->stride, m->dilation,
         m->pad_begin, m->pad_end, hint, attr);
 #else
     dnnl_convolution_desc_t desc;
     const dnnl_status_t status = dnnl_dilated_convolution_backward_data_desc_init(
-        &desc, dnnl_convolution_direct, m->src, m->weights, m->dst, m->stride, m->dilation,
+        &desc, m->algorithm, m->src, m->weights, m->dst, m->stride, m->dilation,
         m->pad_begin, m->pad_end);
     return status != dnnl_success ? status
                                   : dnnl_primitive_desc_create(pd, &desc, attr, engine, hint);
@@ -110,12 +111,12 @@ static inline dnnl_status_t create_backward_weights(dnnl_primitive_desc_t *pd, c
 {
 #if DNNL_VERSION_MAJOR >= 3
     return dnnl_convolution_backward_weights_primitive_desc_create(
-        pd, engine, dnnl_convolution_direct, *m->src, *m->weights, *m->bias, *m->dst, m->stride,
+        pd, engine, m->algorithm, *m->src, *m->weights, *m->bias, *m->dst, m->stride,
         m->dilation, m->pad_begin, m->pad_end, hint, attr);
 #else
     dnnl_convolution_desc_t desc;
     const dnnl_status_t status = dnnl_dilated_convolution_backward_weights_desc_init(
-        &desc, dnnl_convolution_direct, m->src, m->weights, m->bias, m->dst, m->stride, m->dilation,
+        &desc, m->algorithm, m->src, m->weights, m->bias, m->dst, m->stride, m->dilation,
         m->pad_begin, m->pad_end);
     return status != dnnl_success ? status
                                   : dnnl_primitive_desc_create(pd, &desc, attr, engine, hint);

@@ -2,6 +2,8 @@
 /* layout.c - strides of a layout, and copying between layouts. */
 #include "kernels/layout.h"
 
+#include <string.h>
+
 pri_channels pri_channels_of(const pri_shape *shape, pri_layout layout)
 {
     pri_channels out = {.outer = shape->dims[0],
@@ -64,5 +66,61 @@ void pri_layout_copy(void *dst, pri_layout to, const void *src, pri_layout from,
             transpose(out + first, in + first, rows, columns, t * TILE,
                       pri_min_i64((t + 1) * TILE, rows), add);
         }
+    }
+}
+
+size_t pri_blocked_bytes(int64_t batch, int64_t channels, int64_t positions)
+{
+    const int64_t blocks = (channels + PRI_BLOCK - 1) / PRI_BLOCK;
+
+    return (size_t)(batch * blocks * positions * PRI_BLOCK) * sizeof(float);
+}
+
+/* One image's channels from..from+15 of all positions, or fewer where channels end. */
+static void block_one(float *to, const float *from, int64_t channels, int64_t positions,
+                      int64_t count)
+{
+    for (int64_t p = 0; p < positions && count == PRI_BLOCK; p++)
+        memcpy(to + p * PRI_BLOCK, from + p * channels, PRI_BLOCK * sizeof *to);
+    for (int64_t p = 0; p < positions && count < PRI_BLOCK; p++) {
+        for (int64_t c = 0; c < PRI_BLOCK; c++)
+            to[p * PRI_BLOCK + c] = c < count ? from[p * channels + c] : 0;
+    }
+}
+
+static void unblock_one(float *to, const float *from, int64_t channels, int64_t positions,
+                        int64_t count)
+{
+    for (int64_t p = 0; p < positions && count == PRI_BLOCK; p++)
+        memcpy(to + p * channels, from + p * PRI_BLOCK, PRI_BLOCK * sizeof *to);
+    for (int64_t p = 0; p < positions && count < PRI_BLOCK; p++) {
+        for (int64_t c = 0; c < count; c++)
+            to[p * channels + c] = from[p * PRI_BLOCK + c];
+    }
+}
+
+void pri_block_channels(float *to, const float *from, int64_t batch, int64_t channels,
+                        int64_t positions)
+{
+    const int64_t blocks = (channels + PRI_BLOCK - 1) / PRI_BLOCK;
+
+#pragma omp parallel for schedule(static) if (batch * channels * positions > 16384)
+    for (int64_t i = 0; i < batch * blocks; i++) {
+        const int64_t c = i % blocks * PRI_BLOCK;
+        block_one(to + i * positions * PRI_BLOCK, from + i / blocks * positions * channels + c,
+                  channels, positions, pri_min_i64(PRI_BLOCK, channels - c));
+    }
+}
+
+void pri_unblock_channels(float *to, const float *from, int64_t batch, int64_t channels,
+                          int64_t positions)
+{
+    const int64_t blocks = (channels + PRI_BLOCK - 1) / PRI_BLOCK;
+
+#pragma omp parallel for schedule(static) if (batch * channels * positions > 16384)
+    for (int64_t i = 0; i < batch * blocks; i++) {
+        const int64_t c = i % blocks * PRI_BLOCK;
+        unblock_one(to + i / blocks * positions * channels + c, from + i * positions * PRI_BLOCK,
+                    channels, positions, pri_min_i64(PRI_BLOCK, channels - c));
     }
 }

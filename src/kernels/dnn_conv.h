@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* dnn_conv.h - the inside of a convolution, shared by dnn.c, which makes it, and dnn_run.c. */
+#ifndef PRI_DNN_CONV_H
+#define PRI_DNN_CONV_H
+
+#include "kernels/dnn.h"
+#include "kernels/dnn_api.h"
+
+/* One direction: its primitive and the memories it works on. */
+typedef struct direction {
+    dnnl_primitive_desc_t desc;
+    dnnl_primitive_t primitive;
+    dnnl_memory_t a, b;          /* activations; their handles are set at each call */
+    dnnl_memory_t weights, bias; /* packed and owned (forward, data) or in scratch (weights) */
+    dnnl_memory_t scratchpad;
+    size_t scratch_bytes, weights_bytes;
+    dnnl_primitive_t reorder; /* plain <-> packed weights; NULL when they are the same */
+} direction;
+
+/* How activations pass between the caller, who has them plain or channels-last, and primitives. */
+typedef enum staging {
+    STAGED_NOT,    /* primitives work on the caller's */
+    STAGED_NARROW, /* what is read is bfloat16; what is written is the caller's */
+    STAGED_BLOCKED /* what is read and written is by 16 channels */
+} staging;
+
+typedef struct side {
+    memory_desc md, read_md, write_md; /* of the caller; as primitives read and write */
+    int64_t batch, channels, positions;
+    staging staging;
+    size_t staged_bytes; /* in scratch */
+} side;
+
+struct pri_conv {
+    pare_context *ctx;
+    pri_conv_problem problem;
+    int64_t weight_count, row_count; /* elements in all, of one output channel */
+    side src, dst;
+    memory_desc read_weights, weights_any, bias; /* packed for reading, gradients of them */
+    memory_desc plain;                           /* weights as ONNX has them */
+    dnnl_dims_t stride, dilation, pad_begin, pad_end;
+    dnnl_memory_t plain_memory;
+    direction forward, data, weights;
+    bool is_winograd;
+    size_t scratch_bytes;
+};
+
+static inline size_t pri_dnn_round_up(size_t bytes)
+{
+    return (bytes + 63) / 64 * 64;
+}
+
+/* oneDNN's status as one of pare's, with a message. */
+pare_status pri_dnn_check(pare_context *ctx, dnnl_status_t status, const char *what);
+/* The stream everything runs in; there once a convolution is made. */
+dnnl_stream_t pri_dnn_stream(void);
+
+#endif

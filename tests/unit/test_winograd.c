@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* test_winograd.c - convolutions by Winograd's algorithm against direct ones. */
+#include "support.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/random.h"
+#include "kernels/dnn.h"
+
+/* Channels that are no multiples of a block, an image no multiple of a tile. */
+enum { BATCH = 4, IN = 37, OUT = 45, HEIGHT = 13, WIDTH = 11, POSITIONS = HEIGHT * WIDTH };
+
+typedef struct run {
+    float y[BATCH * OUT * POSITIONS], gx[BATCH * IN * POSITIONS], gw[OUT * IN * 9], gb[OUT];
+} run;
+
+static void fill(float *x, int count, uint64_t seed)
+{
+    for (int i = 0; i < count; i++)
+        x[i] = (float)pri_random_normal(seed, PRI_STREAM_TEST, (uint64_t)i);
+}
+
+static void convolve(run *out, pare_context *ctx, pri_conv_problem problem, unsigned directions)
+{
+    static float x[BATCH * IN * POSITIONS], w[OUT * IN * 9], g[BATCH * OUT * POSITIONS], scale[OUT],
+        bias[OUT];
+    pri_conv *conv = NULL;
+
+    fill(x, BATCH * IN * POSITIONS, 1);
+    fill(w, OUT * IN * 9, 2);
+    fill(g, BATCH * OUT * POSITIONS, 3);
+    fill(scale, OUT, 4);
+    fill(bias, OUT, 5);
+    fill(out->y, BATCH * OUT * POSITIONS, 6); /* a residual, or to be overwritten */
+    memset(out->gw, 0, sizeof out->gw);
+    memset(out->gb, 0, sizeof out->gb);
+    test_ok(ctx, pri_conv_new(&conv, ctx, &problem, directions));
+    void *scratch = pri_alloc_aligned(ctx, pri_conv_scratch(conv));
+    test_ok(ctx, pri_conv_pack(conv, w, scale, bias, scratch));
+    test_ok(ctx, pri_conv_forward(conv, x, out->y, scratch));
+    if ((directions & PRI_CONV_BACKWARD_DATA) != 0) {
+        test_ok(ctx, pri_conv_backward_data(conv, g, out->gx, scratch));
+        test_ok(ctx, pri_conv_backward_weights(conv, x, g, out->gw, out->gb, scratch, true));
+    }
+    pri_free(scratch);
+    pri_conv_free(conv);
+}
+
+static void assert_close(const float *a, const float *b, int count)
+{
+    float largest = 0, worst = 0;
+
+    for (int i = 0; i < count; i++) {
+        largest = fmaxf(largest, fabsf(b[i]));
+        worst = fmaxf(worst, fabsf(a[i] - b[i]));
+    }
+    assert_true(largest > 1);
+    assert_true(worst <= 2e-5f * largest);
+}
+
+static const pri_conv_problem base = {.spatial = 2, .batch = BATCH, .groups = 1, .in_channels = IN,
+                                      .out_channels = OUT, .in = {HEIGHT, WIDTH},
+                                      .out = {HEIGHT, WIDTH}, .kernel = {3, 3}, .stride = {1, 1},
+                                      .dilation = {1, 1}, .pad_begin = {1, 1}, .pad_end = {1, 1},
+                                      .layout = PRI_CHANNELS_LAST};
+
+static void all_directions_agree(void **state)
+{
+    static run fast, direct;
+
+    (void)state;
+    pare_context *ctx = test_context();
+    pri_conv_problem problem = base;
+    const unsigned all = PRI_CONV_FORWARD | PRI_CONV_BACKWARD_DATA | PRI_CONV_BACKWARD_WEIGHTS;
+    convolve(&fast, ctx, problem, all);
+    problem.is_direct = true;
+    convolve(&direct, ctx, problem, all);
+    assert_close(fast.y, direct.y, BATCH * OUT * POSITIONS);
+    assert_close(fast.gx, direct.gx, BATCH * IN * POSITIONS);
+    assert_close(fast.gw, direct.gw, OUT * IN * 9);
+    assert_close(fast.gb, direct.gb, OUT);
+    pare_context_free(ctx);
+}
+
+/* Sums and activations are taken over where that is possible, and else the convolution is direct. */
+static void whatever_is_fused_agrees(void **state)
+{
+    static const pri_post_kind posts[] = {PRI_POST_NONE, PRI_POST_RELU,      PRI_POST_CLIP,
+                                          PRI_POST_TANH, PRI_POST_HARDSWISH, PRI_POST_SWISH};
+    static run fast, direct;
+
+    (void)state;
+    pare_context *ctx = test_context();
+    for (size_t i = 0; i < 2 * PRI_COUNT(posts); i++) {
+        pri_conv_problem problem = base;
+        problem.post = posts[i / 2];
+        problem.alpha = problem.post == PRI_POST_RELU ? 0.1f : 0;
+        problem.beta = 6;
+        problem.accumulates = i % 2 == 1;
+        convolve(&fast, ctx, problem, PRI_CONV_FORWARD);
+        problem.is_direct = true;
+        convolve(&direct, ctx, problem, PRI_CONV_FORWARD);
+        if (problem.post == PRI_POST_TANH) {
+            for (int k = 0; k < BATCH * OUT * POSITIONS; k++)
+                assert_true(fabsf(fast.y[k] - direct.y[k]) < 1e-3f);
+        } else {
+            assert_close(fast.y, direct.y, BATCH * OUT * POSITIONS);
+        }
+    }
+    pare_context_free(ctx);
+}
+
+static void blocks_hold_every_channel_once(void **state)
+{
+    static float x[2 * 19 * 5], blocked[2 * 32 * 5], back[2 * 19 * 5];
+
+    (void)state;
+    fill(x, 2 * 19 * 5, 7);
+    assert_int_equal(pri_blocked_bytes(2, 19, 5), sizeof blocked);
+    pri_block_channels(blocked, x, 2, 19, 5);
+    for (int n = 0; n < 2; n++) {
+        for (int c = 0; c < 32; c++) {
+            for (int p = 0; p < 5; p++) {
+                const float seen = blocked[((n * 2 + c / 16) * 5 + p) * 16 + c % 16];
+                assert_true(seen == (c < 19 ? x[(n * 5 + p) * 19 + c] : 0));
+            }
+        }
+    }
+    pri_unblock_channels(back, blocked, 2, 19, 5);
+    assert_memory_equal(back, x, sizeof x);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(all_directions_agree),
+        cmocka_unit_test(whatever_is_fused_agrees),
+        cmocka_unit_test(blocks_hold_every_channel_once),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
