@@ -7,8 +7,9 @@ Needs torch, numpy and onnx (bench/environment.sh FOLDER torch). Scratch files g
 curve: the loss of the first 50 steps of both, SGD with Nesterov momentum; PyTorch in float64 too, which
   says how far two ways to round move apart by themselves.
 speed: images a second of processor time of one thread and the peak memory of the process, in turns,
-  medians of 5 with least and most: whole steps with loss and optimiser; pare reads its images from an
-  .npz file, PyTorch has its batch in memory. pinned to one core it takes no notice of neighbours.
+  medians of 5 with least and most (compiled: once): whole steps with loss and optimiser; pare reads its
+  images from an .npz file, PyTorch has its batch in memory. Pinned to one core it takes no notice of
+  neighbours.
 """
 import json
 import os
@@ -239,8 +240,10 @@ def speed(pare, folder, names):
         prepare(pare, folder, name, NETWORKS, LONG * NETWORKS[name][3])
         for precision in ("f32", "bf16"):
             seen = {layout: [] for layout in layouts}
-            for _ in range(ROUNDS):
+            for k in range(ROUNDS):
                 for layout in layouts:
+                    if layout == "compiled" and k > 0:
+                        continue  # compiling takes longer than all the rest
                     if (result := turn(pare, folder, name, precision, layout)) is not None:
                         seen[layout].append(result)
             cells, middle = [], {}
