@@ -17,7 +17,7 @@ pare_status pare_model_costs(const pare_model *model, pare_costs *out)
         pri_call call;
         pri_cost cost = {0};
         if (node->is_dead || node->op == NULL || node->op->cost == NULL ||
-            !facts->of[node->outputs[0]->id].known)
+            node->outputs[0] == NULL || !facts->of[node->outputs[0]->id].known)
             continue;
         pri_call_of(&call, in, outputs, model, node, facts);
         node->op->cost(&call, &cost);

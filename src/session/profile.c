@@ -126,8 +126,8 @@ static void add_names(pri_text *text, const job *j, int step)
         pri_text_addf(text, "%c(layout)%c", '\0', '\0');
         return;
     }
-    pri_text_addf(text, "%s%c%s", node->name[0] != '\0' ? node->name : node->outputs[0]->name, '\0',
-                  node->op_type);
+    const char *made = node->outputs[0] != NULL ? node->outputs[0]->name : "";
+    pri_text_addf(text, "%s%c%s", node->name[0] != '\0' ? node->name : made, '\0', node->op_type);
     for (int k = 0; (fused = pri_engine_step_fused(j->engine, step, k)) != NULL; k++)
         pri_text_addf(text, "+%s", fused->op_type);
     pri_text_addf(text, "%c", '\0');
