@@ -3,7 +3,7 @@
 of pare and Torch-Pruning takes.
 
 usage: structure_peers.py PARE FOLDER share|speed [NAME ...]
-Networks of torchvision and a ResNet-56 with zero-padded shortcuts, random weights, written to FOLDER.
+Networks of torchvision and ResNet-56 with zero-padded and with projected shortcuts, random weights, written to FOLDER.
 Needs torch, torchvision, torch-pruning, onnxsim, onnxscript (bench/environment.sh FOLDER torch ...).
 
 share: all channels but one are asked of every group; what is gone counts, measured by pare for
@@ -29,30 +29,36 @@ NETWORKS = {
     "mobilenet_v3_small": 224, "mnasnet0_5": 224, "shufflenet_v2_x0_5": 224,
     "efficientnet_b0": 224, "regnet_y_400mf": 224, "convnext_tiny": 224,
     "deeplabv3_mobilenet_v3_large": 224, "lraspp_mobilenet_v3_large": 224, "resnet56": 32,
+    "resnet56_projected": 32,
 }
 
 
 class Block(torch.nn.Module):
-    """He et al. 2016, section 4.2: two 3x3 convolutions, shortcut A (strided, padded with zeros)."""
+    """He et al. 2016, section 4.2: two 3x3 convolutions, shortcut A (strided, padded with zeros) or
+    B (projected)."""
 
-    def __init__(self, channels_in, channels, stride):
+    def __init__(self, channels_in, channels, stride, projects):
         super().__init__()
         self.conv1 = torch.nn.Conv2d(channels_in, channels, 3, stride, 1, bias=False)
         self.bn1 = torch.nn.BatchNorm2d(channels)
         self.conv2 = torch.nn.Conv2d(channels, channels, 3, 1, 1, bias=False)
         self.bn2 = torch.nn.BatchNorm2d(channels)
-        self.stride, self.more = stride, channels - channels_in
+        self.stride, self.more, self.project = stride, channels - channels_in, None
+        if projects and self.more > 0:
+            self.project = torch.nn.Conv2d(channels_in, channels, 1, stride, bias=False)
 
     def forward(self, x):
         y = self.bn2(self.conv2(torch.relu(self.bn1(self.conv1(x)))))
-        if self.more > 0:
+        if self.project is not None:
+            x = self.project(x)
+        elif self.more > 0:
             x = torch.nn.functional.pad(x[:, :, ::self.stride, ::self.stride],
                                         (0, 0, 0, 0, self.more // 2, self.more // 2))
         return torch.relu(x + y)
 
 
 class CifarResNet(torch.nn.Module):
-    def __init__(self, depth):
+    def __init__(self, depth, projects=False):
         super().__init__()
         self.conv = torch.nn.Conv2d(3, 16, 3, 1, 1, bias=False)
         self.bn = torch.nn.BatchNorm2d(16)
@@ -61,7 +67,8 @@ class CifarResNet(torch.nn.Module):
         for stage, width in enumerate(widths):
             for i in range((depth - 2) // 6):
                 before = widths[max(0, stage - 1)] if i == 0 else width
-                blocks.append(Block(before, width, 2 if stage > 0 and i == 0 else 1))
+                blocks.append(Block(before, width, 2 if stage > 0 and i == 0 else 1,
+                                    projects))
         self.blocks = torch.nn.Sequential(*blocks)
         self.fc = torch.nn.Linear(64, 10)
 
@@ -83,8 +90,8 @@ class Masks(torch.nn.Module):
 
 def network(name):
     torch.manual_seed(1)
-    if name == "resnet56":
-        return CifarResNet(56).eval()
+    if name.startswith("resnet56"):
+        return CifarResNet(56, name.endswith("projected")).eval()
     if name in torchvision.models.list_models(torchvision.models.segmentation):
         return Masks(torchvision.models.get_model(name, weights=None, weights_backbone=None)).eval()
     words = {"init_weights": True, "aux_logits": False} if name in ("googlenet", "inception_v3") else {}
@@ -238,7 +245,7 @@ def main():
     elif task == "share":
         shares(pare, folder, names or list(NETWORKS))
     else:
-        speed(pare, folder, names or ["mobilenet_v2", "resnet56"])
+        speed(pare, folder, names or ["mobilenet_v2", "resnet56_projected"])
 
 
 if __name__ == "__main__":

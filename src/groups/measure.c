@@ -49,7 +49,8 @@ static int64_t node_macs(const pri_groups *groups, const pri_node *node)
     pri_cost cost = {0};
     pri_call call;
 
-    if (node->is_dead || node->op == NULL || node->op->cost == NULL)
+    if (node->is_dead || node->op == NULL || node->op->cost == NULL || node->n_outputs < 1 ||
+        node->outputs[0] == NULL)
         return 0;
     for (int k = 0; k < node->n_outputs; k++) {
         if (node->outputs[k] != NULL && !groups->facts->of[node->outputs[k]->id].known)
