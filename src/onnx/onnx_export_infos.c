@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* onnx_export_infos.c - inputs, outputs and the declared types and shapes of other values. */
 #include "onnx/onnx_export.h"
+#include "onnx/onnx_import.h"
 
 /* From this version on initialisers need not be inputs. */
 enum { FREE_INITIALIZERS_IR = 4 };
@@ -125,7 +126,7 @@ static pare_status write_inputs(pri_exporter *ex, Onnx__GraphProto *graph)
     graph->n_input = 0;
     graph->input = list;
     for (size_t i = 0; old != NULL && i < old->n_input && is_complete; i++) {
-        const pri_value *value = pri_graph_find_value(g, old->input[i]->name);
+        const pri_value *value = pri_graph_find_value(g, pri_onnx_text(old->input[i]->name));
         if (value != NULL && is_input_listed(ex, value))
             is_complete = add_info(list, &graph->n_input, listed_info(ex, value));
     }
@@ -173,7 +174,7 @@ static pare_status write_others(pri_exporter *ex, Onnx__GraphProto *graph)
     graph->n_value_info = 0;
     graph->value_info = list;
     for (size_t i = 0; i < n && is_complete; i++) {
-        const pri_value *value = pri_graph_find_value(g, old->value_info[i]->name);
+        const pri_value *value = pri_graph_find_value(g, pri_onnx_text(old->value_info[i]->name));
         Onnx__ValueInfoProto *info = old->value_info[i];
         if (value != NULL && (!is_there(ex, value) || value->is_input || value->is_output))
             continue;

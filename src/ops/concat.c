@@ -225,6 +225,7 @@ static pare_status split_resize(const pri_call *call, const pri_cut *cut, pri_gr
 
 const pri_op pri_op_split = {
     .name = "Split",
+    .lets_outputs_out = true,
     .summary = "parts of an axis",
     .min_opset = 2,
     .max_opset = 21,

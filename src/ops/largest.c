@@ -191,6 +191,7 @@ static pare_status top_couple(const pri_call *call, pri_rules *rules)
 
 const pri_op pri_op_top_k = {
     .name = "TopK",
+    .lets_outputs_out = true,
     .summary = "the k largest or smallest elements along an axis",
     .min_opset = 1,
     .max_opset = 21,

@@ -158,6 +158,7 @@ struct pri_op {
                              (Pad: 2); 0 = none */
     bool reads_shapes_only; /* forward looks at in[].shape only (Shape, Size) */
     bool takes_epilogue;  /* honours call->epilogue */
+    bool lets_outputs_out; /* any output may be absent; of others the first is always there */
     bool is_sum;          /* adds its two inputs (a residual connection when shapes are equal) */
     bool is_product;      /* multiplies its two inputs */
     bool is_in_place;     /* forward may run with out[0].data == in[0].data (same layout, shape) */
