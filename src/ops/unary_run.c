@@ -158,43 +158,61 @@ pare_status pri_unary_forward(pri_call *call)
 
 /* Two loops: a load of d that may not happen would keep the compiler from vectors. */
 #define BACK_LOOP(sign, expression)                                                                \
-    _Pragma("omp parallel for schedule(static) if (n > 16384)") for (int64_t i = 0; i < n; i++)    \
+    _Pragma("omp simd") for (int64_t i = 0; i < n; i++)                                            \
     {                                                                                              \
-        const float v = x[i];                                                                      \
+        const float v = x[i], slope = g[i];                                                        \
         (void)v;                                                                                   \
-        d[i] sign g[i] * (expression);                                                             \
+        d[i] sign (expression);                                                                    \
     }
 
-#define BACK(expression)                                                                           \
+#define EITHER(expression)                                                                         \
     if (is_fresh)                                                                                  \
         BACK_LOOP(=, expression)                                                                   \
     else                                                                                           \
         BACK_LOOP(+=, expression)                                                                  \
     break
 
-PRI_CLONES static void relu_back(const float *y, const float *g, float *d, int64_t n, bool is_fresh)
-{
-    if (is_fresh) {
-#pragma omp simd
-        for (int64_t i = 0; i < n; i++) {
-            const float slope = g[i];
-            d[i] = y[i] > 0 ? slope : 0;
-        }
-        return;
-    }
-#pragma omp simd
-    for (int64_t i = 0; i < n; i++) {
-        const float slope = g[i];
-        d[i] += y[i] > 0 ? slope : 0;
-    }
-}
+#define BACK(expression) EITHER(slope * (expression))
+/* Slopes of 1 and 0, which are not multiplied: what was cut off may be infinite. */
+#define CHOOSE(condition) EITHER((condition) ? slope : 0)
 
-/* The commonest of all, and the one that compilers do not vectorise as a product. */
-static void run_relu_back(const float *y, const float *g, float *d, int64_t n, bool is_fresh)
+PRI_CLONES static void back_piece(pri_unary_kind kind, int64_t n, const float *x, const float *g,
+                                  float *d, float a, float b, bool is_fresh)
 {
-#pragma omp parallel for schedule(static) if (n > PIECE)
-    for (int64_t at = 0; at < n; at += PIECE)
-        relu_back(y + at, g + at, d + at, pri_min_i64(PIECE, n - at), is_fresh);
+    switch (kind) {
+    case PRI_UNARY_RELU: CHOOSE(v > 0);
+    case PRI_UNARY_LEAKY_RELU: BACK(v < 0 ? a : 1.0f);
+    case PRI_UNARY_CLIP: CHOOSE((v > a) & (v < b));
+    case PRI_UNARY_SIGMOID: BACK(v * (1 - v));
+    case PRI_UNARY_HARD_SIGMOID: BACK((a * v + b > 0) & (a * v + b < 1) ? a : 0.0f);
+    case PRI_UNARY_HARD_SWISH: BACK(v <= -3 ? 0.0f : v >= 3 ? 1.0f : v / 3 + 0.5f);
+    case PRI_UNARY_TANH: BACK(1 - v * v);
+    case PRI_UNARY_ELU: BACK(v < 0 ? a * pri_exp(v) : 1.0f);
+    case PRI_UNARY_SOFTPLUS: BACK(pri_sigmoid(v));
+    case PRI_UNARY_EXP: BACK(v);
+    case PRI_UNARY_SQRT: BACK(0.5f / sqrtf(v));
+    case PRI_UNARY_ABS: BACK(v < 0 ? -1.0f : 1.0f);
+    case PRI_UNARY_THRESHOLDED_RELU: CHOOSE(v > a);
+    case PRI_UNARY_SELU: BACK(v < 0 ? a * b * pri_exp(v) : b);
+    case PRI_UNARY_CELU: BACK(v < 0 ? pri_exp(v / a) : 1.0f);
+    case PRI_UNARY_SOFTSIGN: BACK(1 / ((1 + fabsf(v)) * (1 + fabsf(v))));
+    case PRI_UNARY_MISH: BACK(mish_slope(v));
+    case PRI_UNARY_GELU: BACK(normal_below(v) + v * 0.39894228f * pri_exp(-0.5f * v * v));
+    case PRI_UNARY_GELU_TANH: BACK(gelu_tanh_slope(v));
+    case PRI_UNARY_ERF: BACK(1.12837917f * pri_exp(-v * v));
+    case PRI_UNARY_LOG: BACK(1 / v);
+    case PRI_UNARY_RECIPROCAL: BACK(-1 / (v * v));
+    case PRI_UNARY_SIN: BACK(cosf(v));
+    case PRI_UNARY_COS: BACK(-sinf(v));
+    case PRI_UNARY_NEG: BACK(-1.0f);
+    case PRI_UNARY_SIGN:
+    case PRI_UNARY_FLOOR:
+    case PRI_UNARY_CEIL:
+    case PRI_UNARY_ROUND: /* flat almost everywhere */
+        if (is_fresh)
+            memset(d, 0, (size_t)n * sizeof *d);
+        break;
+    }
 }
 
 /* Relu, Clip, Sigmoid, Tanh and Exp know their slope from what they gave (v is then the output), so
@@ -216,39 +234,8 @@ pare_status pri_unary_backward(pri_call *call)
     if (g == NULL || d == NULL)
         return PARE_OK;
     pri_unary_bounds(call, &a, &b);
-    switch (p->kind) {
-    case PRI_UNARY_RELU: run_relu_back(x, g, d, n, is_fresh); break;
-    case PRI_UNARY_LEAKY_RELU: BACK(v < 0 ? a : 1.0f);
-    case PRI_UNARY_CLIP: BACK(v > a && v < b ? 1.0f : 0.0f);
-    case PRI_UNARY_SIGMOID: BACK(v * (1 - v));
-    case PRI_UNARY_HARD_SIGMOID: BACK(a * v + b > 0 && a * v + b < 1 ? a : 0.0f);
-    case PRI_UNARY_HARD_SWISH: BACK(v <= -3 ? 0.0f : v >= 3 ? 1.0f : v / 3 + 0.5f);
-    case PRI_UNARY_TANH: BACK(1 - v * v);
-    case PRI_UNARY_ELU: BACK(v < 0 ? a * expf(v) : 1.0f);
-    case PRI_UNARY_SOFTPLUS: BACK(pri_sigmoid(v));
-    case PRI_UNARY_EXP: BACK(v);
-    case PRI_UNARY_SQRT: BACK(0.5f / sqrtf(v));
-    case PRI_UNARY_ABS: BACK(v < 0 ? -1.0f : 1.0f);
-    case PRI_UNARY_THRESHOLDED_RELU: BACK(v > a ? 1.0f : 0.0f);
-    case PRI_UNARY_SELU: BACK(v < 0 ? a * b * expf(v) : b);
-    case PRI_UNARY_CELU: BACK(v < 0 ? expf(v / a) : 1.0f);
-    case PRI_UNARY_SOFTSIGN: BACK(1 / ((1 + fabsf(v)) * (1 + fabsf(v))));
-    case PRI_UNARY_MISH: BACK(mish_slope(v));
-    case PRI_UNARY_GELU: BACK(normal_below(v) + v * 0.39894228f * expf(-0.5f * v * v));
-    case PRI_UNARY_GELU_TANH: BACK(gelu_tanh_slope(v));
-    case PRI_UNARY_ERF: BACK(1.12837917f * expf(-v * v));
-    case PRI_UNARY_LOG: BACK(1 / v);
-    case PRI_UNARY_RECIPROCAL: BACK(-1 / (v * v));
-    case PRI_UNARY_SIN: BACK(cosf(v));
-    case PRI_UNARY_COS: BACK(-sinf(v));
-    case PRI_UNARY_NEG: BACK(-1.0f);
-    case PRI_UNARY_SIGN:
-    case PRI_UNARY_FLOOR:
-    case PRI_UNARY_CEIL:
-    case PRI_UNARY_ROUND: /* flat almost everywhere */
-        if (is_fresh)
-            memset(d, 0, (size_t)n * sizeof *d);
-        break;
-    }
+#pragma omp parallel for schedule(static) if (n > PIECE)
+    for (int64_t at = 0; at < n; at += PIECE)
+        back_piece(p->kind, pri_min_i64(PIECE, n - at), x + at, g + at, d + at, a, b, is_fresh);
     return PARE_OK;
 }
