@@ -36,7 +36,7 @@ static void trim_outputs(pri_view *view, const pri_facts *facts)
     graph->n_outputs = 0;
     for (int k = 0; k < n; k++) {
         pri_value *output = graph->outputs[k];
-        pri_head head;
+        pri_head head = {0};
         output->is_output = false;
         output = pri_logits_of(output, facts, graph->opset);
         if (!head_of(&head, &facts->of[output->id]) || view->n_heads == 2 ||
