@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* pool.c - MaxPool, AveragePool, GlobalAveragePool, GlobalMaxPool in any layout. */
 #include <float.h>
+#include <math.h>
 #include <string.h>
 
 #include "ops/elements.h"
@@ -105,37 +106,32 @@ static pare_status forward(pri_call *call)
 
 enum { LANES = 64 };
 
-/* The gradients of channels whose largest element is here, and of no later place in the window. */
-PRI_CLONES static void give_largest(float *restrict d, const float *restrict x,
-                                    const float *restrict largest, float *restrict rest,
-                                    int64_t count)
-{
-#pragma omp simd
-    for (int64_t c = 0; c < count; c++) {
-        const bool is_here = x[c] == largest[c];
-        d[c] += is_here ? rest[c] : 0;
-        rest[c] = is_here ? 0 : rest[c];
-    }
-}
-
-/* Maximum over a window of channels side by side, at most LANES of them. */
-static void max_back(const float *x, float *d, const float *g, const pri_channels *ch,
-                     const pri_place *pl, const int64_t in[3], int64_t count)
+/* Maximum over a window of channels side by side, at most LANES of them: the first place that holds
+ * the largest element gets the gradient. */
+PRI_CLONES static void max_back(const float *restrict x, float *restrict d, const float *g,
+                                int64_t stride, const pri_place *pl, const int64_t in[3],
+                                int64_t count)
 {
     float largest[LANES], rest[LANES];
-    bool is_first = true;
 
+    for (int64_t c = 0; c < count; c++)
+        largest[c] = -INFINITY;
     PRI_FOR_WINDOW(*pl, in, i)
     {
-        if (is_first)
-            memcpy(largest, x + i * ch->inner_stride, (size_t)count * sizeof *x);
-        else
-            take_largest(largest, x + i * ch->inner_stride, count);
-        is_first = false;
+#pragma omp simd
+        for (int64_t c = 0; c < count; c++)
+            largest[c] = x[i * stride + c] > largest[c] ? x[i * stride + c] : largest[c];
     }
     memcpy(rest, g, (size_t)count * sizeof *g);
     PRI_FOR_WINDOW(*pl, in, i)
-    give_largest(d + i * ch->inner_stride, x + i * ch->inner_stride, largest, rest, count);
+    {
+#pragma omp simd
+        for (int64_t c = 0; c < count; c++) {
+            const bool is_here = x[i * stride + c] == largest[c];
+            d[i * stride + c] += is_here ? rest[c] : 0;
+            rest[c] = is_here ? 0 : rest[c];
+        }
+    }
 }
 
 static void pool_back(const float *x, float *d, const float *g, const pri_channels *ch,
@@ -144,7 +140,8 @@ static void pool_back(const float *x, float *d, const float *g, const pri_channe
     const bool is_dense = ch->channel_stride == 1 && g_stride == 1;
 
     for (int64_t c = 0; c < ch->channels && is_max && is_dense; c += LANES)
-        max_back(x + c, d + c, g + c, ch, pl, in, pri_min_i64(LANES, ch->channels - c));
+        max_back(x + c, d + c, g + c, ch->inner_stride, pl, in,
+                 pri_min_i64(LANES, ch->channels - c));
     if (is_max && is_dense)
         return;
     for (int64_t c = 0; c < ch->channels; c++) {
