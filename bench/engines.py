@@ -7,6 +7,7 @@ import numpy
 import onnxruntime
 
 RANK = 8
+PAUSE = 0.1  # seconds
 TYPES = {1: "float32", 2: "uint8", 3: "int8", 6: "int32", 7: "int64", 9: "bool", 11: "float64"}
 
 
@@ -129,10 +130,15 @@ def random_feeds(shapes, seed=1):
 def interleaved(runners, rounds, warm_up=3, clock=time.thread_time):
     """Seconds of each runner's run, rounds x runners: they take turns, since what the clock and
     neighbours do to one they then do to the others. With one thread the processor time of the calling
-    thread is what counts, which leaves out when others ran."""
+    thread is what counts, which leaves out when others ran. With several, threads of the one that ran
+    before still spin for a while: they are let fall asleep, and a run that does not count wakes the
+    others."""
     times = numpy.zeros((rounds, len(runners)))
     for r in range(-warm_up, rounds):
         for k, runner in enumerate(runners):
+            if clock is not time.thread_time:
+                time.sleep(PAUSE)
+                runner.run()
             start = clock()
             runner.run()
             if r >= 0:
