@@ -9,6 +9,13 @@
 #include "ops/elements.h"
 #include "ops/op_support.h"
 
+/* gcc has to be asked for vectors; clang makes them by itself and warns where it cannot. */
+#if defined(__clang__)
+#define SIMD
+#else
+#define SIMD _Pragma("omp simd")
+#endif
+
 enum { PIECE = 16384 }; /* elements for one thread at a time */
 
 /* Bounds of Clip come as inputs since opset 11. */
@@ -58,7 +65,7 @@ static inline float gelu_tanh_slope(float x)
 }
 
 #define EACH(expression)                                                                           \
-    _Pragma("omp simd") for (int64_t i = 0; i < n; i++)                                            \
+    SIMD for (int64_t i = 0; i < n; i++)                                                           \
     {                                                                                              \
         const float v = x[i];                                                                      \
         y[i] = (expression);                                                                       \
@@ -158,7 +165,7 @@ pare_status pri_unary_forward(pri_call *call)
 
 /* Two loops: a load of d that may not happen would keep the compiler from vectors. */
 #define BACK_LOOP(sign, expression)                                                                \
-    _Pragma("omp simd") for (int64_t i = 0; i < n; i++)                                            \
+    SIMD for (int64_t i = 0; i < n; i++)                                                           \
     {                                                                                              \
         const float v = x[i], slope = g[i];                                                        \
         (void)v;                                                                                   \
@@ -184,7 +191,7 @@ PRI_CLONES static void back_piece(pri_unary_kind kind, int64_t n, const float *x
     case PRI_UNARY_LEAKY_RELU: BACK(v < 0 ? a : 1.0f);
     case PRI_UNARY_CLIP: CHOOSE((v > a) & (v < b));
     case PRI_UNARY_SIGMOID: BACK(v * (1 - v));
-    case PRI_UNARY_HARD_SIGMOID: BACK((a * v + b > 0) & (a * v + b < 1) ? a : 0.0f);
+    case PRI_UNARY_HARD_SIGMOID: BACK(((a * v + b > 0) & (a * v + b < 1)) ? a : 0.0f);
     case PRI_UNARY_HARD_SWISH: BACK(v <= -3 ? 0.0f : v >= 3 ? 1.0f : v / 3 + 0.5f);
     case PRI_UNARY_TANH: BACK(1 - v * v);
     case PRI_UNARY_ELU: BACK(v < 0 ? a * pri_exp(v) : 1.0f);
