@@ -2,14 +2,15 @@
 /* batch_size.c - how many images at once. */
 #include "engine/engine.h"
 
-/* Bytes an image takes in an engine with these options, tried at options.batch. */
+/* Bytes of activations an image takes in an engine with these options, tried at options.batch; what an
+ * engine takes besides hardly grows with the batch. */
 static pare_status bytes_an_image(double *out, pare_model *model, pri_engine_options options)
 {
     pri_engine *engine = NULL;
 
     options.plan_only = true;
     PRI_TRY(pri_engine_new(&engine, model, &options));
-    *out = ((double)pri_engine_slab_bytes(engine) + 1) / (double)options.batch;
+    *out = ((double)pri_engine_activation_bytes(engine) + 1) / (double)options.batch;
     pri_engine_free(engine);
     return PARE_OK;
 }
@@ -44,7 +45,7 @@ pare_status pri_batch_within(int64_t *batch, pare_model *model, pri_engine_optio
     options.batch = *batch;
     if (declared > 0 && declared != *batch && !runs_at(model, options)) {
         *batch = declared;
-        pri_log(model->ctx, PARE_LOG_WARNING,
+        pri_log(model->ctx, PARE_LOG_DEBUG,
                 "the model is made for batches of %lld: only so many images can be looked at at once",
                 (long long)declared);
     }

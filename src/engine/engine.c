@@ -318,6 +318,11 @@ float *pri_engine_tap_gradient(const pri_engine *engine, int tap)
     return (float *)(void *)(block->is_foreign ? block->data : engine->slab + block->offset);
 }
 
+int64_t pri_engine_activation_bytes(const pri_engine *engine)
+{
+    return (int64_t)engine->slab_bytes;
+}
+
 int64_t pri_engine_slab_bytes(const pri_engine *engine)
 {
     return (int64_t)(engine->slab_bytes + engine->scratch_bytes);

@@ -38,8 +38,7 @@ pare_status pri_engine_new(pri_engine **out, pare_model *model, const pri_engine
 void pri_engine_free(pri_engine *engine); /* NULL is fine */
 
 /* Lowers *batch to what keeps the activations of an engine with these options (their batch is of no
- * account) within `bytes`; it becomes the declared batch, with a warning, where the graph runs at no
- * other. */
+ * account) within `bytes`; it becomes the declared batch where the graph runs at no other. */
 pare_status pri_batch_within(int64_t *batch, pare_model *model, pri_engine_options options,
                              double bytes);
 int64_t pri_engine_batch(const pri_engine *engine);
@@ -83,7 +82,8 @@ pare_status pri_engine_tap(const pri_engine *engine, int tap, pri_tap *out);
  * forward; NULL without backward. */
 float *pri_engine_tap_gradient(const pri_engine *engine, int tap);
 
-/* Bytes of the slab, of scratch, of packed weights: what a run needs beside the weights. */
+/* Bytes of activations and gradients alone; with scratch: what a run needs beside the weights. */
+int64_t pri_engine_activation_bytes(const pri_engine *engine);
 int64_t pri_engine_slab_bytes(const pri_engine *engine);
 
 /* --- Step by step, for layer-wise methods (no_fusion engines) --- */

@@ -21,7 +21,7 @@ static pare_status bind_node(pri_graph *graph, pri_node *node)
                         "%s: has %d inputs and %d outputs; expected %d to %d and at most %d",
                         pri_node_text(text, node), node->n_inputs, node->n_outputs, op->min_in,
                         op->max_in, op->n_out);
-    if (!op->lets_outputs_out && (node->n_outputs < 1 || node->outputs[0] == NULL))
+    if (node->n_outputs < 1 || (!op->lets_outputs_out && node->outputs[0] == NULL))
         return pri_fail(graph->ctx, PARE_ERROR_FORMAT, "%s: its first output has no name",
                         pri_node_text(text, node));
     if (op->params_size > 0) {

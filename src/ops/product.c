@@ -20,6 +20,8 @@ pare_status pri_couple_sum(const pri_call *call, pri_rules *rules, int axis_a, i
 void pri_multiply(bool trans_a, bool trans_b, int64_t m, int64_t n, int64_t k, float alpha,
                   const float *a, const float *b, float beta, float *c)
 {
+    if (m == 1 && beta == 0) /* whatever is there, even NaN, is not to be multiplied by 0 */
+        memset(c, 0, (size_t)n * sizeof *c);
     if (m == 1 && k > 0)
         cblas_sgemv(CblasRowMajor, trans_b ? CblasNoTrans : CblasTrans, (int)(trans_b ? n : k),
                     (int)(trans_b ? k : n), alpha, b, (int)pri_max_i64(1, trans_b ? k : n), a, 1,
