@@ -24,6 +24,18 @@ pare_context *test_context(void)
     return ctx;
 }
 
+int test_setup(void **state)
+{
+    *state = test_context();
+    return 0;
+}
+
+int test_teardown(void **state)
+{
+    pare_context_free(*state);
+    return 0;
+}
+
 void test_ok(pare_context *ctx, pare_status status)
 {
     if (status != PARE_OK)
@@ -35,7 +47,7 @@ const char *test_folder(void)
     static char path[512];
     const char *base = getenv("TMPDIR");
 
-    snprintf(path, sizeof path, "%s/pare-test-XXXXXX", base != NULL ? base : "/tmp");
+    snprintf(path, sizeof path, "%s/pare-test-XXXXXX", base != NULL ? base : P_tmpdir);
     assert_non_null(mkdtemp(path));
     return path;
 }

@@ -14,6 +14,9 @@
 
 /* A context whose warnings go to stderr; free with pare_context_free. */
 pare_context *test_context(void);
+/* A group's set-up and teardown: *state is a context. */
+int test_setup(void **state);
+int test_teardown(void **state);
 /* Fails the test with the context's message when status is not PARE_OK. */
 void test_ok(pare_context *ctx, pare_status status);
 /* A fresh folder below TMPDIR; borrowed until the next call. test_remove_folder deletes it. */

@@ -81,6 +81,13 @@ double pri_clock_s(void); /* monotonic seconds */
 #else
 #define PRI_CLONES
 #endif
+/* Before a loop: gcc has to be asked for vectors; clang makes them by itself and warns where it
+ * cannot. */
+#if defined(__GNUC__) && !defined(__clang__)
+#define PRI_SIMD _Pragma("omp simd")
+#else
+#define PRI_SIMD
+#endif
 
 #define PRI_COUNT(array) (sizeof(array) / sizeof((array)[0]))
 

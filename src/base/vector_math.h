@@ -8,24 +8,7 @@
 #ifndef PRI_VECTOR_MATH_H
 #define PRI_VECTOR_MATH_H
 
-#include <stdint.h>
-#include <string.h>
-
-static inline float pri_float_of_bits(uint32_t bits)
-{
-    float value;
-
-    memcpy(&value, &bits, sizeof value);
-    return value;
-}
-
-static inline uint32_t pri_bits_of_float(float value)
-{
-    uint32_t bits;
-
-    memcpy(&bits, &value, sizeof bits);
-    return bits;
-}
+#include "base/float_bits.h"
 
 /* exp(x) to 2 units in the last place; infinity, 0 and NaN as expf. */
 static inline float pri_exp(float x)

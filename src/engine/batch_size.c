@@ -2,8 +2,8 @@
 /* batch_size.c - how many images at once. */
 #include "engine/engine.h"
 
-/* Bytes of activations an image takes in an engine with these options, tried at options.batch; what an
- * engine takes besides hardly grows with the batch. */
+/* Bytes of activations an image takes in an engine with these options, tried at options.batch. Scratch,
+ * which all steps share and of which much does not grow with the batch, is left out. */
 static pare_status bytes_an_image(double *out, pare_model *model, pri_engine_options options)
 {
     pri_engine *engine = NULL;

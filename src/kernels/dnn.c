@@ -72,7 +72,7 @@ static dnnl_format_tag_t activation_tag(const pri_conv_problem *p)
     return p->layout == PRI_CHANNELS_LAST ? last[p->spatial - 1] : plain[p->spatial - 1];
 }
 
-static pare_status describe_side(pri_conv *conv, side *s, const int64_t *dims)
+static pare_status describe_side(pri_conv *conv, pri_dnn_side *s, const int64_t *dims)
 {
     const pri_conv_problem *p = &conv->problem;
     const int rank = 2 + p->spatial;
@@ -86,12 +86,12 @@ static pare_status describe_side(pri_conv *conv, side *s, const int64_t *dims)
     for (int k = 2; k < rank; k++)
         s->positions *= dims[k];
     if (p->is_narrow) {
-        s->staging = STAGED_NARROW;
+        s->staging = PRI_STAGED_NARROW;
         read_type = dnnl_bf16;
         s->staged_bytes =
             pri_dnn_round_up((size_t)(s->batch * s->channels * s->positions) * sizeof(uint16_t));
     } else if (conv->is_winograd) {
-        s->staging = STAGED_BLOCKED;
+        s->staging = PRI_STAGED_BLOCKED;
         read_tag = write_tag = dnnl_nChw16c;
         s->staged_bytes = pri_blocked_bytes(s->batch, s->channels, s->positions);
     }
@@ -142,7 +142,7 @@ static pare_status describe(pri_conv *conv)
 
 /* Memories of a made primitive descriptor over inputs `a` and outputs `b`. `is_gradient`: weights
  * live in scratch. */
-static pare_status finish(pri_conv *conv, direction *d, const memory_desc *a, const memory_desc *b,
+static pare_status finish(pri_conv *conv, pri_dnn_direction *d, const memory_desc *a, const memory_desc *b,
                           bool is_gradient)
 {
     const dnnl_query_t query = is_gradient ? dnnl_query_diff_weights_md : dnnl_query_weights_md;
@@ -259,7 +259,7 @@ static pare_status build(pri_conv *conv, unsigned directions)
     return PARE_OK;
 }
 
-static void drop_direction(direction *d)
+static void drop_direction(pri_dnn_direction *d)
 {
     dnnl_memory_t memories[] = {d->a, d->b, d->weights, d->bias, d->scratchpad};
 

@@ -7,7 +7,7 @@
 #include "kernels/dnn_api.h"
 
 /* One direction: its primitive and the memories it works on. */
-typedef struct direction {
+typedef struct pri_dnn_direction {
     dnnl_primitive_desc_t desc;
     dnnl_primitive_t primitive;
     dnnl_memory_t a, b;          /* activations; their handles are set at each call */
@@ -15,32 +15,32 @@ typedef struct direction {
     dnnl_memory_t scratchpad;
     size_t scratch_bytes, weights_bytes;
     dnnl_primitive_t reorder; /* plain <-> packed weights; NULL when they are the same */
-} direction;
+} pri_dnn_direction;
 
 /* How activations pass between the caller, who has them plain or channels-last, and primitives. */
-typedef enum staging {
-    STAGED_NOT,    /* primitives work on the caller's */
-    STAGED_NARROW, /* what is read is bfloat16; what is written is the caller's */
-    STAGED_BLOCKED /* what is read and written is by 16 channels */
-} staging;
+typedef enum pri_dnn_staging {
+    PRI_STAGED_NOT,    /* primitives work on the caller's */
+    PRI_STAGED_NARROW, /* what is read is bfloat16; what is written is the caller's */
+    PRI_STAGED_BLOCKED /* what is read and written is by 16 channels */
+} pri_dnn_staging;
 
-typedef struct side {
+typedef struct pri_dnn_side {
     memory_desc md, read_md, write_md; /* of the caller; as primitives read and write */
     int64_t batch, channels, positions;
-    staging staging;
+    pri_dnn_staging staging;
     size_t staged_bytes; /* in scratch */
-} side;
+} pri_dnn_side;
 
 struct pri_conv {
     pare_context *ctx;
     pri_conv_problem problem;
     int64_t weight_count, row_count; /* elements in all, of one output channel */
-    side src, dst;
+    pri_dnn_side src, dst;
     memory_desc read_weights, weights_any, bias; /* packed for reading, gradients of them */
     memory_desc plain;                           /* weights as ONNX has them */
     dnnl_dims_t stride, dilation, pad_begin, pad_end;
     dnnl_memory_t plain_memory;
-    direction forward, data, weights;
+    pri_dnn_direction forward, data, weights;
     bool is_winograd;
     size_t scratch_bytes;
 };

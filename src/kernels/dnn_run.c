@@ -21,14 +21,14 @@ static void set_handle(dnnl_memory_t memory, const void *data)
 
 /* Activations as a primitive reads them: the caller's, or staged in the scratch at *at, which moves
  * on; is_there: they have been. */
-static const void *read_side(const side *s, const float *data, unsigned char **at, bool is_there)
+static const void *read_side(const pri_dnn_side *s, const float *data, unsigned char **at, bool is_there)
 {
     void *staged = *at;
 
     *at += s->staged_bytes;
-    if (s->staging == STAGED_NOT)
+    if (s->staging == PRI_STAGED_NOT)
         return data;
-    if (s->staging == STAGED_NARROW && !is_there)
+    if (s->staging == PRI_STAGED_NARROW && !is_there)
         pri_narrow(staged, data, s->batch * s->channels * s->positions);
     else if (!is_there)
         pri_block_channels(staged, data, s->batch, s->channels, s->positions);
@@ -36,19 +36,19 @@ static const void *read_side(const side *s, const float *data, unsigned char **a
 }
 
 /* Where a primitive writes activations, in the same way; take_written has them in `data` afterwards. */
-static void *write_side(const side *s, float *data, unsigned char **at)
+static void *write_side(const pri_dnn_side *s, float *data, unsigned char **at)
 {
     void *staged = *at;
 
-    if (s->staging != STAGED_BLOCKED)
+    if (s->staging != PRI_STAGED_BLOCKED)
         return data;
     *at += s->staged_bytes;
     return staged;
 }
 
-static void take_written(const side *s, float *data, const void *written)
+static void take_written(const pri_dnn_side *s, float *data, const void *written)
 {
-    if (s->staging == STAGED_BLOCKED)
+    if (s->staging == PRI_STAGED_BLOCKED)
         pri_unblock_channels(data, written, s->batch, s->channels, s->positions);
 }
 
@@ -96,7 +96,7 @@ pare_status pri_conv_pack(pri_conv *conv, const float *weights, const float *sca
 
 pare_status pri_conv_forward(pri_conv *conv, const float *src, float *dst, void *scratch)
 {
-    direction *d = &conv->forward;
+    pri_dnn_direction *d = &conv->forward;
     unsigned char *at = scratch;
     const dnnl_exec_arg_t args[] = {{DNNL_ARG_SRC, d->a},
                                     {DNNL_ARG_WEIGHTS, d->weights},
@@ -118,7 +118,7 @@ pare_status pri_conv_forward(pri_conv *conv, const float *src, float *dst, void 
 pare_status pri_conv_backward_data(pri_conv *conv, const float *diff_dst, float *diff_src,
                                    void *scratch)
 {
-    direction *d = &conv->data;
+    pri_dnn_direction *d = &conv->data;
     unsigned char *at = scratch;
     const dnnl_exec_arg_t args[] = {{DNNL_ARG_DIFF_DST, d->b},
                                     {DNNL_ARG_WEIGHTS, d->weights},
@@ -138,7 +138,7 @@ pare_status pri_conv_backward_weights(pri_conv *conv, const float *src, const fl
                                       float *diff_weights, float *diff_bias, void *scratch,
                                       bool after_data)
 {
-    direction *d = &conv->weights;
+    pri_dnn_direction *d = &conv->weights;
     unsigned char *at = scratch;
     const int64_t outputs = conv->problem.out_channels;
     const dnnl_exec_arg_t args[] = {{DNNL_ARG_SRC, d->a},

@@ -9,19 +9,15 @@
 #endif
 
 #include "base/base.h"
+#include "base/float_bits.h"
 
 enum { STRETCH = 16384 };
 
 PRI_CLONES static void narrow_stretch(uint16_t *restrict to, const float *restrict from,
                                       int64_t count)
 {
-    for (int64_t i = 0; i < count; i++) {
-        uint32_t bits;
-        memcpy(&bits, &from[i], sizeof bits);
-        const uint32_t rounded = (bits + 0x7fffu + (bits >> 16 & 1u)) >> 16;
-        const uint32_t quiet = bits >> 16 | 0x40u;
-        to[i] = (uint16_t)((bits & 0x7fffffffu) > 0x7f800000u ? quiet : rounded);
-    }
+    for (int64_t i = 0; i < count; i++)
+        to[i] = pri_f32_to_bf16(from[i]);
 }
 
 #if defined(__x86_64__) && defined(__GNUC__)

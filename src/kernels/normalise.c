@@ -66,7 +66,7 @@ typedef struct params {
 PRI_CLONES static void sum_squares(const float *x, const float *mean, float *square, float *sum,
                                    int64_t n)
 {
-#pragma omp simd
+    PRI_SIMD
     for (int64_t i = 0; i < n; i++) {
         const float d = x[i] - mean[i];
         square[i] += d * d;
@@ -80,7 +80,7 @@ PRI_CLONES static void sum_gradients(const float *x, const float *g, const param
     const float *mean = p->mean, *scale = p->scale, *shift = p->shift;
 
     if (p->relu) {
-#pragma omp simd
+        PRI_SIMD
         for (int64_t i = 0; i < n; i++) {
             const float h = x[i] * scale[i] + shift[i] > 0 ? g[i] : 0;
             product[i] += h * (x[i] - mean[i]);
@@ -88,7 +88,7 @@ PRI_CLONES static void sum_gradients(const float *x, const float *g, const param
         }
         return;
     }
-#pragma omp simd
+    PRI_SIMD
     for (int64_t i = 0; i < n; i++) {
         product[i] += g[i] * (x[i] - mean[i]);
         sum[i] += g[i];
@@ -100,14 +100,14 @@ PRI_CLONES static void apply_stretch(const float *x, float *y, const params *p, 
     const float *scale = p->scale, *shift = p->shift;
 
     if (p->relu) {
-#pragma omp simd
+        PRI_SIMD
         for (int64_t i = 0; i < n; i++) {
             const float v = x[i] * scale[i] + shift[i];
             y[i] = v > 0 ? v : 0;
         }
         return;
     }
-#pragma omp simd
+    PRI_SIMD
     for (int64_t i = 0; i < n; i++)
         y[i] = x[i] * scale[i] + shift[i];
 }
@@ -120,25 +120,25 @@ PRI_CLONES static void back_stretch(const float *x, const float *g, float *d, co
 
     if (!p->relu) {
         if (p->add) {
-#pragma omp simd
+            PRI_SIMD
             for (int64_t i = 0; i < n; i++)
                 d[i] += scale[i] * (g[i] - tilt[i] - (x[i] - mean[i]) * slope[i]);
             return;
         }
-#pragma omp simd
+        PRI_SIMD
         for (int64_t i = 0; i < n; i++)
             d[i] = scale[i] * (g[i] - tilt[i] - (x[i] - mean[i]) * slope[i]);
         return;
     }
     if (p->add) {
-#pragma omp simd
+        PRI_SIMD
         for (int64_t i = 0; i < n; i++) {
             const float h = x[i] * scale[i] + shift[i] > 0 ? g[i] : 0;
             d[i] += scale[i] * (h - tilt[i] - (x[i] - mean[i]) * slope[i]);
         }
         return;
     }
-#pragma omp simd
+    PRI_SIMD
     for (int64_t i = 0; i < n; i++) {
         const float h = x[i] * scale[i] + shift[i] > 0 ? g[i] : 0;
         d[i] = scale[i] * (h - tilt[i] - (x[i] - mean[i]) * slope[i]);

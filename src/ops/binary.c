@@ -259,7 +259,7 @@ static void backward_row(const pri_call *call, const pri_nest *nest, int k, cons
             memcpy(d, g, (size_t)length * sizeof *d);
             return;
         }
-#pragma omp simd
+        PRI_SIMD
         for (int64_t i = 0; i < length; i++)
             d[i] += g[i];
         return;

@@ -2,6 +2,8 @@
 /* elements.c - see elements.h. */
 #include "ops/elements.h"
 
+#include "base/float_bits.h"
+
 bool pri_is_float(pri_dtype dtype)
 {
     return dtype == PRI_F32 || dtype == PRI_F64 || dtype == PRI_F16 || dtype == PRI_BF16;

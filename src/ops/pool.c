@@ -118,14 +118,14 @@ PRI_CLONES static void max_back(const float *restrict x, float *restrict d, cons
         largest[c] = -INFINITY;
     PRI_FOR_WINDOW(*pl, in, i)
     {
-#pragma omp simd
+        PRI_SIMD
         for (int64_t c = 0; c < count; c++)
             largest[c] = x[i * stride + c] > largest[c] ? x[i * stride + c] : largest[c];
     }
     memcpy(rest, g, (size_t)count * sizeof *g);
     PRI_FOR_WINDOW(*pl, in, i)
     {
-#pragma omp simd
+        PRI_SIMD
         for (int64_t c = 0; c < count; c++) {
             const bool is_here = x[i * stride + c] == largest[c];
             d[i * stride + c] += is_here ? rest[c] : 0;

@@ -9,13 +9,6 @@
 #include "ops/elements.h"
 #include "ops/op_support.h"
 
-/* gcc has to be asked for vectors; clang makes them by itself and warns where it cannot. */
-#if defined(__clang__)
-#define SIMD
-#else
-#define SIMD _Pragma("omp simd")
-#endif
-
 enum { PIECE = 16384 }; /* elements for one thread at a time */
 
 /* Bounds of Clip come as inputs since opset 11. */
@@ -65,7 +58,7 @@ static inline float gelu_tanh_slope(float x)
 }
 
 #define EACH(expression)                                                                           \
-    SIMD for (int64_t i = 0; i < n; i++)                                                           \
+    PRI_SIMD for (int64_t i = 0; i < n; i++)                                                       \
     {                                                                                              \
         const float v = x[i];                                                                      \
         y[i] = (expression);                                                                       \
@@ -165,7 +158,7 @@ pare_status pri_unary_forward(pri_call *call)
 
 /* Two loops: a load of d that may not happen would keep the compiler from vectors. */
 #define BACK_LOOP(sign, expression)                                                                \
-    SIMD for (int64_t i = 0; i < n; i++)                                                           \
+    PRI_SIMD for (int64_t i = 0; i < n; i++)                                                       \
     {                                                                                              \
         const float v = x[i], slope = g[i];                                                        \
         (void)v;                                                                                   \

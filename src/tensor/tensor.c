@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/float_bits.h"
+
 typedef struct pri_buffer {
     atomic_int references;
     void *data; /* aligned to 64 bytes */
@@ -337,37 +339,21 @@ pare_status pri_tensor_convert(pri_tensor **out, const pri_tensor *tensor, pri_d
 
 /* --- Half precision --- */
 
-static float bits_to_float(uint32_t bits)
-{
-    float value;
-
-    memcpy(&value, &bits, sizeof value);
-    return value;
-}
-
-static uint32_t float_to_bits(float value)
-{
-    uint32_t bits;
-
-    memcpy(&bits, &value, sizeof bits);
-    return bits;
-}
-
 float pri_f16_to_f32(uint16_t half)
 {
     const uint32_t sign = (uint32_t)(half & 0x8000u) << 16;
     const uint32_t exponent = half >> 10 & 0x1fu, mantissa = half & 0x3ffu;
 
     if (exponent == 0) /* zero or subnormal: mantissa * 2^-24 */
-        return bits_to_float(sign | float_to_bits((float)mantissa * 0x1p-24f));
+        return pri_float_of_bits(sign | pri_bits_of_float((float)mantissa * 0x1p-24f));
     if (exponent == 31)
-        return bits_to_float(sign | 0x7f800000u | mantissa << 13);
-    return bits_to_float(sign | (exponent + 112u) << 23 | mantissa << 13);
+        return pri_float_of_bits(sign | 0x7f800000u | mantissa << 13);
+    return pri_float_of_bits(sign | (exponent + 112u) << 23 | mantissa << 13);
 }
 
 uint16_t pri_f32_to_f16(float value)
 {
-    const uint32_t bits = float_to_bits(value);
+    const uint32_t bits = pri_bits_of_float(value);
     const uint16_t sign = (uint16_t)(bits >> 16 & 0x8000u);
     const uint32_t magnitude = bits & 0x7fffffffu;
 
@@ -376,23 +362,9 @@ uint16_t pri_f32_to_f16(float value)
     if (magnitude >= 0x477ff000u) /* rounds to 65536 or more */
         return (uint16_t)(sign | 0x7c00u);
     if (magnitude < 0x38800000u) { /* subnormal: let the addition round to even */
-        const float rounded = bits_to_float(magnitude) + 0.5f;
-        return (uint16_t)(sign | (uint16_t)(float_to_bits(rounded) - 0x3f000000u));
+        const float rounded = pri_float_of_bits(magnitude) + 0.5f;
+        return (uint16_t)(sign | (uint16_t)(pri_bits_of_float(rounded) - 0x3f000000u));
     }
     const uint32_t rounded = magnitude - 0x38000000u + 0xfffu + (magnitude >> 13 & 1u);
     return (uint16_t)(sign | (uint16_t)(rounded >> 13));
-}
-
-float pri_bf16_to_f32(uint16_t half)
-{
-    return bits_to_float((uint32_t)half << 16);
-}
-
-uint16_t pri_f32_to_bf16(float value)
-{
-    const uint32_t bits = float_to_bits(value);
-
-    if ((bits & 0x7fffffffu) > 0x7f800000u)
-        return (uint16_t)(bits >> 16 | 0x40u);
-    return (uint16_t)((bits + 0x7fffu + (bits >> 16 & 1u)) >> 16);
 }

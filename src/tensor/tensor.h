@@ -99,7 +99,5 @@ int64_t pri_tensor_get_i64(const pri_tensor *tensor, int64_t index);
 
 float pri_f16_to_f32(uint16_t half);
 uint16_t pri_f32_to_f16(float value); /* to nearest even */
-float pri_bf16_to_f32(uint16_t half);
-uint16_t pri_f32_to_bf16(float value); /* to nearest even */
 
 #endif

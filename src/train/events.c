@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "base/file.h"
+#include "base/float_bits.h"
 
 enum { MAX_TAG = 64, MAX_EVENT = 160 };
 
@@ -79,11 +80,8 @@ static void add_double(message *m, int field, double value)
 
 static void add_float(message *m, int field, float value)
 {
-    uint32_t bits;
-
-    memcpy(&bits, &value, sizeof bits);
     add_key(m, field, 5);
-    add_little(m, bits, 4);
+    add_little(m, pri_bits_of_float(value), 4);
 }
 
 static double wall_time(void)

@@ -21,7 +21,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
 /* What a file may take in one piece beyond its size: packed bytes grow by 1032, numbers by none. */
 enum { BASE_BYTES = 4 << 20, FACTOR = 1100 };
 
-static char folder[] = "/tmp/pare-fuzz-XXXXXX";
+static char folder[] = P_tmpdir "/pare-fuzz-XXXXXX"; /* mkdtemp names it */
 
 static void remove_folder(void)
 {

@@ -120,23 +120,11 @@ static void folding_keeps_means_without_a_bias_of_their_own(void **state)
     pare_model_free(model);
 }
 
-static int setup(void **state)
-{
-    *state = test_context();
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    pare_context_free(*state);
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(biases_come_where_there_is_no_place_and_go_when_unused),
         cmocka_unit_test(folding_keeps_means_without_a_bias_of_their_own)};
 
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, test_setup, test_teardown);
 }

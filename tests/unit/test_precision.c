@@ -6,19 +6,11 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/float_bits.h"
 #include "base/random.h"
 #include "engine/engine.h"
 #include "kernels/dnn.h"
 #include "kernels/narrow.h"
-
-static float widen(uint16_t half)
-{
-    const uint32_t bits = (uint32_t)half << 16;
-    float value;
-
-    memcpy(&value, &bits, sizeof value);
-    return value;
-}
 
 static void floats_round_to_nearest_even(void **state)
 {
@@ -30,11 +22,11 @@ static void floats_round_to_nearest_even(void **state)
     pri_narrow(half, from, 9);
     for (int i = 0; i < 9; i++) {
         if (isnan(to[i]))
-            assert_true(isnan(widen(half[i])));
+            assert_true(isnan(pri_bf16_to_f32(half[i])));
         else if (isinf(to[i]) || to[i] == 0)
-            assert_true(widen(half[i]) == to[i]);
+            assert_true(pri_bf16_to_f32(half[i]) == to[i]);
         else
-            assert_true(fabsf(widen(half[i]) / to[i] - 1) <= (i == 7 ? 1 / 256.0f : 0));
+            assert_true(fabsf(pri_bf16_to_f32(half[i]) / to[i] - 1) <= (i == 7 ? 1 / 256.0f : 0));
     }
 }
 
@@ -48,7 +40,7 @@ static void fill(float *x, int64_t count, uint64_t seed, bool rounds)
         uint16_t half;
         x[i] = (float)pri_random_normal(seed, PRI_STREAM_TEST, (uint64_t)i);
         pri_narrow(&half, &x[i], 1);
-        x[i] = rounds ? widen(half) : x[i];
+        x[i] = rounds ? pri_bf16_to_f32(half) : x[i];
     }
 }
 
@@ -127,18 +119,6 @@ static void precisions_have_names(void **state)
     assert_int_equal(pri_precision_parse(&bf16, ctx, "fp8"), PARE_ERROR_ARGUMENT);
 }
 
-static int setup(void **state)
-{
-    *state = test_context();
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    pare_context_free(*state);
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -146,5 +126,5 @@ int main(void)
         cmocka_unit_test(convolutions_round_their_inputs_and_nothing_else),
         cmocka_unit_test(precisions_have_names)};
 
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, test_setup, test_teardown);
 }

@@ -96,23 +96,11 @@ static void only_the_last_layer_gives_classes(void **state)
     pare_model_free(model);
 }
 
-static int setup(void **state)
-{
-    *state = test_context();
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    pare_context_free(*state);
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(an_error_weighs_what_it_diverges),
                                        cmocka_unit_test(one_score_is_a_sigmoid),
                                        cmocka_unit_test(only_the_last_layer_gives_classes)};
 
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, test_setup, test_teardown);
 }

@@ -70,18 +70,6 @@ static void validation_images_must_fit(void **state)
     pare_data_free(val);
 }
 
-static int setup(void **state)
-{
-    *state = test_context();
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    pare_context_free(*state);
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -89,5 +77,5 @@ int main(void)
         cmocka_unit_test(labels_past_the_last_output_are_refused),
         cmocka_unit_test(validation_images_must_fit)};
 
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, test_setup, test_teardown);
 }

@@ -300,18 +300,6 @@ static void inner_values_teach_and_frozen_statistics_stay(void **state)
     pare_model_free(teacher);
 }
 
-static int setup(void **state)
-{
-    *state = test_context();
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    pare_context_free(*state);
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -320,5 +308,5 @@ int main(void)
         cmocka_unit_test(channels_that_are_left_find_their_own),
         cmocka_unit_test(inner_values_teach_and_frozen_statistics_stay)};
 
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, test_setup, test_teardown);
 }
