@@ -57,7 +57,8 @@ pare_context *cli_context(void);
 /* Ends a progress line that stands on the terminal, before something is printed. */
 void cli_end_progress(void);
 
-/* The input shapes of a file, so that what a command fixes for running does not get into the file. */
+/* The input shapes of a file, so that what a command fixes for running does not get into the file.
+ */
 typedef struct cli_shapes {
     int ranks[PARE_MAX_RANK];
     int64_t dims[PARE_MAX_RANK][PARE_MAX_RANK];
@@ -84,9 +85,10 @@ typedef struct cli_images {
 /* Their rows in a command's table. */
 #define CLI_IMAGE_OPTIONS(images)                                                                  \
     {"--data", 's', &(images).path, "PATH", "labelled images (required)"},                         \
-        {"--split", 's', &(images).split, "NAME", "train, val, test or all (train and val)"},                      \
+        {"--split", 's', &(images).split, "NAME", "train, val, test or all (train and val)"},      \
         {"--val-fraction", 'f', &(images).val_fraction, "F",                                       \
-         "share of the training images that is val where the data has none;\nval chooses the best epoch; 0: none"},                      \
+         "share of the training images that is val where the data has none;\n"                     \
+         "val chooses the best epoch; 0: none"},                                                   \
         {"--limit", 'i', &(images).limit, "N", "the first N images only"},                         \
         {"--size", 's', &(images).size, "HxW",                                                     \
          "resize images and masks; default: what the model\n"                                      \
@@ -105,15 +107,16 @@ typedef struct cli_images {
          "output number of label 0; 1 where output 0 is a background\nclass without label"},       \
         {"--memory", 'i', &(images).memory, "MB", CLI_MEMORY_HELP},                                \
     {                                                                                              \
-        "--seed", 'i', &(images).seed, "N", "of everything random, splits that the data lacks included"                \
+        "--seed", 'i', &(images).seed, "N",                                                        \
+            "of everything random, splits that the data lacks included"                            \
     }
 
 /* "224x224" (height x width) or "224". */
 bool cli_read_size(int64_t *height, int64_t *width, const char *text);
 /* Checks what needs no model; EXIT_USAGE after a message, otherwise 0. */
 int cli_check_images(const cli_command *command, const cli_images *images);
-/* Fixes the models' inputs, stores preprocessing and class offset in them, then opens the images as they
- * want them (as the files are without a model). */
+/* Fixes the models' inputs, stores preprocessing and class offset in them, then opens the images as
+ * they want them (as the files are without a model). */
 pare_status cli_open_images(pare_data **out, pare_context *ctx, const cli_images *images,
                             pare_model *const *models, int n_models);
 
@@ -160,8 +163,7 @@ pare_status cli_read_requirements(cli_verdict *room, pare_context *ctx, const cl
 void cli_print_comparison(const pare_comparison *c);
 /* The same as JSON, with verdicts; `files` names the two. */
 json_t *cli_comparison_json(const pare_comparison *c, const char *const *files,
-                            const pare_data *data, const cli_requirements *r,
-                            const cli_verdict *v);
+                            const pare_data *data, const cli_requirements *r, const cli_verdict *v);
 
 #define CLI_AUGMENT_HELP                                                                           \
     "random changes: flip, vflip, crop=4, resized_crop=0.3, rotate=10,\n"                          \

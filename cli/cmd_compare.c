@@ -71,8 +71,7 @@ int cmd_compare(int argc, char **argv)
         {"--no-latency", 'b', &no_latency, NULL, "do not measure latency"},
         {NULL, 0, NULL, NULL, NULL}};
     const char *const examples[] = {
-        "pare compare model.onnx small.onnx --data cifar10/ --require 'macs<=60%'",
-        NULL};
+        "pare compare model.onnx small.onnx --data cifar10/ --require 'macs<=60%'", NULL};
     const cli_command command = {
         "compare",
         "ORIGINAL.onnx PRUNED.onnx",

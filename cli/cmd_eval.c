@@ -116,9 +116,8 @@ int cmd_eval(int argc, char **argv)
         CLI_IMAGE_OPTIONS(images),
         {"--per-class", 'b', &per_class, NULL, "also a row for each class"},
         {NULL, 0, NULL, NULL, NULL}};
-    const char *const examples[] = {
-        "pare eval model.onnx --data cifar10/ --preprocess cifar10",
-        "pare eval duo.onnx --data data/ --per-class", NULL};
+    const char *const examples[] = {"pare eval model.onnx --data cifar10/ --preprocess cifar10",
+                                    "pare eval duo.onnx --data data/ --per-class", NULL};
     const cli_command command = {
         "eval",
         "MODEL.onnx",

@@ -91,17 +91,18 @@ static void print_markdown(void)
     pare_operator op;
     char name[96];
 
-    printf("# Operators\n\nMade by `pare list ops --markdown`.\n\n"
-           "Operators that are not listed are read, kept and written back unchanged; a model with "
-           "them can\nbe inspected, and pruned where they do not stand in the way.\n\n"
-           "Weights that a file computes from other constants (behind Identity, Transpose, Cast or\n"
-           "DequantizeLinear) become float weights when a model is read, and are pruned and written as\n"
-           "such; QuantizeLinear and DequantizeLinear between layers stay. Integers pass no gradient, so\n"
-           "a model cannot be trained behind a QuantizeLinear.\n\n"
-           "Shapes are fixed before a model runs: shapes, axes and indices of Reshape, Slice, TopK and\n"
-           "the like must follow from constants and input shapes. NonMaxSuppression gives as many rows as\n"
-           "could ever be selected, the last ones -1.\n\n"
-           "| operator | opsets | gradient | channels | summary |\n|---|---|---|---|---|\n");
+    printf(
+        "# Operators\n\nMade by `pare list ops --markdown`.\n\n"
+        "Operators that are not listed are read, kept and written back unchanged; a model with "
+        "them can\nbe inspected, and pruned where they do not stand in the way.\n\n"
+        "Weights that a file computes from other constants (behind Identity, Transpose, Cast or\n"
+        "DequantizeLinear) become float weights when a model is read, and are pruned and written as\n"
+        "such; QuantizeLinear and DequantizeLinear between layers stay. Integers pass no gradient, so\n"
+        "a model cannot be trained behind a QuantizeLinear.\n\n"
+        "Shapes are fixed before a model runs: shapes, axes and indices of Reshape, Slice, TopK and\n"
+        "the like must follow from constants and input shapes. NonMaxSuppression gives as many rows as\n"
+        "could ever be selected, the last ones -1.\n\n"
+        "| operator | opsets | gradient | channels | summary |\n|---|---|---|---|---|\n");
     for (int i = 0; pare_operator_at(&op, i); i++) {
         print_name(&op, name, sizeof name);
         printf("| %s | %d-%d | %s | %s | %s |\n", name, op.min_opset, op.max_opset,
@@ -182,13 +183,14 @@ int cmd_list(int argc, char **argv)
         {NULL, 0, NULL, NULL, NULL}};
     const char *const examples[] = {"pare list ops", "pare list architectures --json",
                                     "pare list ops --markdown > operators.md", NULL};
-    const cli_command command = {"list",
-                                 "[ops|architectures|strategies|preprocessing|formats|optimizers|schedules|losses|commands]",
-                                 "Lists what this build knows; without a word, the lists.",
-                                 options,
-                                 0,
-                                 1,
-                                 examples};
+    const cli_command command = {
+        "list",
+        "[ops|architectures|strategies|preprocessing|formats|optimizers|schedules|losses|commands]",
+        "Lists what this build knows; without a word, the lists.",
+        options,
+        0,
+        1,
+        examples};
     const char *words[1];
     int code, list = 0;
 

@@ -138,15 +138,16 @@ static int read_words(prune_arguments *a, const cli_command *command, const word
     r->train.batch = w->batch;
     r->train.schedule = w->schedule;
     r->train.precision = r->prune.precision = w->precision;
-    a->compare = (pare_compare_options){.latency_rounds = w->no_latency ? -1 : 0,
-                                        .batch = w->latency_batch};
+    a->compare =
+        (pare_compare_options){.latency_rounds = w->no_latency ? -1 : 0, .batch = w->latency_batch};
     if (a->required.count > 0 && (a->no_compare || a->images.path == NULL))
         return cli_usage(command, "--require is checked by comparing: %s",
                          a->no_compare ? "it excludes --no-compare" : "it needs --data");
     return read_strategies(a, command, w);
 }
 
-/* Writes a word as a shell reads it back; `at` has room for 4 bytes a byte and 3. Returns its end. */
+/* Writes a word as a shell reads it back; `at` has room for 4 bytes a byte and 3. Returns its end.
+ */
 static char *quote(char *at, const char *word)
 {
     static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
@@ -256,8 +257,13 @@ static void list_options(cli_option out[MAX_OPTIONS], prune_arguments *a, words_
 int cmd_prune(int argc, char **argv)
 {
     prune_arguments a = {.images = {.split = "test", .val_fraction = CLI_VAL_FRACTION}};
-    words_of w = {.strategy = "ml", .recover = "hints", .scope = "global", .fisher = "gauss-newton",
-                  .action = "delete", .rounds = 1, .factor = 0.5};
+    words_of w = {.strategy = "ml",
+                  .recover = "hints",
+                  .scope = "global",
+                  .fisher = "gauss-newton",
+                  .action = "delete",
+                  .rounds = 1,
+                  .factor = 0.5};
     cli_option options[MAX_OPTIONS];
     list_options(options, &a, &w);
     const char *const examples[] = {
@@ -268,10 +274,14 @@ int cmd_prune(int argc, char **argv)
         "--against random --data data/ --rounds 2 --epochs 1 --report report.html",
         NULL};
     const cli_command command = {
-        "prune", "MODEL.onnx",
+        "prune",
+        "MODEL.onnx",
         "Chooses channels, cuts them out, repairs what is left and compares it with the original on\n"
         "the test images. An interrupted run with rounds goes on when typed again.",
-        options, 1, 1, examples};
+        options,
+        1,
+        1,
+        examples};
     const char *words[1];
     int code;
 

@@ -11,7 +11,8 @@
 
 typedef struct arguments {
     const char *out, *teacher, *augment, *schedule, *log;
-    const char *optimizer, *precision, *decay, *loss, *mask_loss, *class_weights, *tensorboard, *noise_report, *trim;
+    const char *optimizer, *precision, *decay, *loss, *mask_loss, *class_weights, *tensorboard,
+        *noise_report, *trim;
     const char *checkpoint;
     cli_images images; /* split: the one trained on */
     int64_t epochs, batch, early_stop, trim_after;
@@ -312,8 +313,16 @@ static int start(const cli_command *command, const char *in, const arguments *a)
 
 int cmd_train(int argc, char **argv)
 {
-    arguments a = {.epochs = 10, .batch = 64, .momentum = 0.9, .optimizer = "sgd", .precision = "f32", .beta2 = 0.999,
-                   .schedule = "cosine", .mask_weight = 1, .distill = 0.7, .temperature = 4,
+    arguments a = {.epochs = 10,
+                   .batch = 64,
+                   .momentum = 0.9,
+                   .optimizer = "sgd",
+                   .precision = "f32",
+                   .beta2 = 0.999,
+                   .schedule = "cosine",
+                   .mask_weight = 1,
+                   .distill = 0.7,
+                   .temperature = 4,
                    .images = {.split = "train", .val_fraction = CLI_VAL_FRACTION}};
     const cli_option list[] = {
         {"-o", 's', &a.out, "OUT.onnx", "the file to write (required)"},
@@ -327,14 +336,12 @@ int cmd_train(int argc, char **argv)
         {"--beta2", 'f', &a.beta2, "X", "of adamw"},
         {"--decay", 's', &a.decay, "X", "weight decay; default: 5e-4, with adamw 0.01"},
         {"--schedule", 's', &a.schedule, "NAME", "cosine, step, constant or one-cycle"},
-        {"--warmup", 'f', &a.warmup, "EPOCHS",
-         "epochs of linear warm-up; of one-cycle the rise"},
+        {"--warmup", 'f', &a.warmup, "EPOCHS", "epochs of linear warm-up; of one-cycle the rise"},
         {"--loss", 's', &a.loss, "TERMS",
          "a sum such as ce+0.5*dice of ce, focal=GAMMA, dice, bce, mse;\ndefault: ce, with one "
          "output bce"},
         {"--mask-loss", 's', &a.mask_loss, "TERMS", "of the mask head; default: as --loss"},
-        {"--class-weights", 's', &a.class_weights, "auto|FILE",
-         "balanced, or a number a class"},
+        {"--class-weights", 's', &a.class_weights, "auto|FILE", "balanced, or a number a class"},
         {"--ema", 'f', &a.average, "X",
          "validate and keep a running average of the weights\nwith this decay, say 0.999"},
         {"--early-stop", 'i', &a.early_stop, "N", "end after N epochs without a better one"},
@@ -347,8 +354,7 @@ int cmd_train(int argc, char **argv)
         {"--temperature", 'f', &a.temperature, "X", "of the distillation"},
         {"--distill-inner", 'f', &a.inner, "X",
          "weight of the squared difference of logits and residual\nsums from the teacher's"},
-        {"--freeze-norm", 'b', &a.freeze_norm, NULL,
-         "normalisations keep their statistics"},
+        {"--freeze-norm", 'b', &a.freeze_norm, NULL, "normalisations keep their statistics"},
         CLI_IMAGE_OPTIONS(a.images),
         {"--checkpoint", 's', &a.checkpoint, "FILE",
          "state of the run, removed after success;\ndefault: OUT.onnx.checkpoint"},
@@ -366,10 +372,14 @@ int cmd_train(int argc, char **argv)
         {"--force", 'b', &a.force, NULL, "replace existing files"},
         {NULL, 0, NULL, NULL, NULL}};
     const cli_command command = {
-        "train", "MODEL.onnx",
+        "train",
+        "MODEL.onnx",
         "Trains a model from scratch or onward, with a teacher when one is given. Ctrl-C leaves a\n"
         "checkpoint; the same command with --resume goes on from there and gives the same file.",
-        list, 1, 1, examples};
+        list,
+        1,
+        1,
+        examples};
     const char *words[1];
     int code;
 

@@ -126,8 +126,9 @@ const cli_entry *cli_commands(void)
 
 static int usage(FILE *out)
 {
-    fprintf(out, "pare %s - prune neural networks: ONNX in, smaller and faster ONNX out\n\n"
-                 "usage: pare COMMAND ...   (pare COMMAND --help says more)\n\n",
+    fprintf(out,
+            "pare %s - prune neural networks: ONNX in, smaller and faster ONNX out\n\n"
+            "usage: pare COMMAND ...   (pare COMMAND --help says more)\n\n",
             pare_version());
     for (int i = 0; commands[i].name != NULL; i++)
         fprintf(out, "  %-9s %s\n", commands[i].name, commands[i].summary);

@@ -163,8 +163,9 @@ static int read_option(int argc, char **argv, int i, const cli_command *command)
         option = find(common, argv[i], length);
     if (option == NULL) {
         const char *near = nearest(command, argv[i]);
-        (void)cli_usage(command, near != NULL ? "there is no option '%s'; did you mean %s?"
-                                              : "there is no option '%s'",
+        (void)cli_usage(command,
+                        near != NULL ? "there is no option '%s'; did you mean %s?"
+                                     : "there is no option '%s'",
                         argv[i], near);
         return 0;
     }

@@ -163,14 +163,13 @@ static int refuse_existing(const prune_arguments *a)
     return 0;
 }
 
-/* Channel counts that engines like cost little of the exact target, so they are the default where speed
- * is what is asked for: MACs are counted, or rounds of training make up for it. */
+/* Channel counts that engines like cost little of the exact target, so they are the default where
+ * speed is what is asked for: MACs are counted, or rounds of training make up for it. */
 static void choose_align(prune_arguments *a)
 {
     pare_prune_options *o = &a->recipe.prune;
     const bool has_rounds = a->recipe.rounds > 1;
-    const bool deletes =
-        o->action == PARE_DELETE || (o->action == PARE_WEAKEN && has_rounds);
+    const bool deletes = o->action == PARE_DELETE || (o->action == PARE_WEAKEN && has_rounds);
 
     if (a->chooses_align)
         o->align = deletes && (o->target.quantity == PARE_MACS || has_rounds) ? PARE_ALIGN_AUTO : 1;

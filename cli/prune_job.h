@@ -9,14 +9,14 @@ enum { PRUNE_MAX_RUNS = 8 };
 
 typedef struct prune_arguments {
     const char *in, *out, *report, *plot, *command; /* command: the line as typed */
-    cli_images images;      /* split: the one results are compared on */
+    cli_images images;                              /* split: the one results are compared on */
     cli_requirements required;
     pare_strategy strategies[PRUNE_MAX_RUNS]; /* the first is the one written */
     int n_strategies;
-    pare_recipe recipe;     /* but strategy */
+    pare_recipe recipe; /* but strategy */
     pare_compare_options compare;
     bool force, no_compare, dry_run;
-    bool chooses_align;     /* nobody said --align */
+    bool chooses_align; /* nobody said --align */
 } prune_arguments;
 
 /* One strategy's run. */

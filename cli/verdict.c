@@ -35,8 +35,8 @@ bool cli_split_requirements(cli_requirements *out, const cli_list *list)
     return true;
 }
 
-pare_status cli_check_requirements(cli_verdict *out, pare_context *ctx, const pare_comparison *comparison,
-                             const cli_requirements *r)
+pare_status cli_check_requirements(cli_verdict *out, pare_context *ctx,
+                                   const pare_comparison *comparison, const cli_requirements *r)
 {
     pare_status status = PARE_OK;
 
@@ -47,7 +47,7 @@ pare_status cli_check_requirements(cli_verdict *out, pare_context *ctx, const pa
 
 /* Reads the requirements on made-up numbers, so that a slip is found before hours of work. */
 pare_status cli_read_requirements(cli_verdict *room, pare_context *ctx, const cli_requirements *r,
-                                bool has_latency)
+                                  bool has_latency)
 {
     const pare_scores scores = {.classes = 1, .mask_classes = 1};
     const double seconds = has_latency ? 1 : 0;
@@ -138,14 +138,14 @@ static json_t *side_json(const char *file, const pare_comparison *c, int k, cons
                   "costs", cli_costs_json(&c->costs[k]));
 
     if (c->latency[k] > 0)
-        json_object_update_new(
-            side, json_pack("{s:f, s:[f, f]}", "latency_s", c->latency[k], "latency_quartiles_s",
-                            c->latency_low[k], c->latency_high[k]));
+        json_object_update_new(side, json_pack("{s:f, s:[f, f]}", "latency_s", c->latency[k],
+                                               "latency_quartiles_s", c->latency_low[k],
+                                               c->latency_high[k]));
     return side;
 }
 
 json_t *cli_comparison_json(const pare_comparison *c, const char *const *files,
-                               const pare_data *data, const cli_requirements *r, const cli_verdict *v)
+                            const pare_data *data, const cli_requirements *r, const cli_verdict *v)
 {
     json_t *list = json_array();
 
@@ -156,13 +156,12 @@ json_t *cli_comparison_json(const pare_comparison *c, const char *const *files,
                              side_json(files[0], c, 0, data), "pruned",
                              side_json(files[1], c, 1, data), "requirements", list);
     if (c->latency[0] > 0)
-        json_object_update_new(root, json_pack("{s:I, s:[f, f]}", "batch", (json_int_t)c->batch,
-                                               "latency_ratio_quartiles", c->ratio_low,
-                                               c->ratio_high));
+        json_object_update_new(root,
+                               json_pack("{s:I, s:[f, f]}", "batch", (json_int_t)c->batch,
+                                         "latency_ratio_quartiles", c->ratio_low, c->ratio_high));
     if (c->scores[0].classes > 0 && c->scores[1].classes > 0)
         json_object_set_new(root, "p_class", json_real(c->p_class));
     if (c->scores[0].mask_classes > 0 && c->scores[1].mask_classes > 0)
         json_object_set_new(root, "p_mask", json_real(c->p_mask));
     return root;
 }
-

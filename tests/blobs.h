@@ -7,7 +7,8 @@
 
 #include <pare/pare.h>
 
-/* Gray 16x16 images of blobs whose place tells one of four classes, with structure between pixels. */
+/* Gray 16x16 images of blobs whose place tells one of four classes, with structure between pixels.
+ */
 pare_data *test_blobs(pare_context *ctx, int64_t count, uint64_t seed);
 /* A fresh network of the catalog for them. */
 pare_model *test_network(pare_context *ctx, const char *name);

@@ -57,8 +57,7 @@ pri_value *test_floats(pri_graph *graph, int count, const float *values)
     return constant(graph, PRI_F32, &shape, values);
 }
 
-pri_value *test_weight(pri_graph *graph, int rank, const int64_t *dims, uint64_t seed,
-                       double scale)
+pri_value *test_weight(pri_graph *graph, int rank, const int64_t *dims, uint64_t seed, double scale)
 {
     const pri_shape shape = pri_shape_of(rank, dims);
     pri_value *value = constant(graph, PRI_F32, &shape, NULL);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* build.h - small graphs for tests, stated in few words. Everything fails the test when it fails. */
+/* build.h - small graphs for tests, stated in few words. Everything fails the test when it fails.
+ */
 #ifndef TEST_BUILD_H
 #define TEST_BUILD_H
 
@@ -24,7 +25,10 @@ pri_value *test_op(pri_graph *graph, const char *op_type, const char *attributes
 void test_output(pri_graph *graph, pri_value *value);
 pare_model *test_model(pri_graph *graph);
 
-#define TEST_LIST(...) (int)(sizeof((pri_value *[]){__VA_ARGS__}) / sizeof(pri_value *)),          \
-    (pri_value *[]){__VA_ARGS__}
+#define TEST_LIST(...)                                                                             \
+    (int)(sizeof((pri_value *[]){__VA_ARGS__}) / sizeof(pri_value *)), (pri_value *[])             \
+    {                                                                                              \
+        __VA_ARGS__                                                                                \
+    }
 
 #endif

@@ -60,7 +60,8 @@ typedef struct random_block {
 
 random_map random_plain(random_drawing *d, random_map x);
 random_map random_resize(random_drawing *d, random_map x);
-/* The blocks of random_blocks.c, random_moves.c, random_gates.c and random_norms.c; return their number. */
+/* The blocks of random_blocks.c, random_moves.c, random_gates.c and random_norms.c; return their
+ * number. */
 int random_layer_blocks(const random_block **out);
 int random_move_blocks(const random_block **out);
 int random_gate_blocks(const random_block **out);

@@ -49,7 +49,6 @@ pri_value *train_convolution(pri_graph *graph, pri_value *x, const char *name, i
     return y;
 }
 
-
 pri_value *train_normalise(pri_graph *graph, pri_value *x, const char *name, int64_t channels,
                            pri_value *mean, pri_value *variance)
 {

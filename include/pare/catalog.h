@@ -11,20 +11,20 @@
 
 /* How channels pass through an operator when a model is pruned. */
 typedef enum pare_coupling {
-    PARE_COUPLING_LAYER,    /* its weights make channels, which can be cut */
-    PARE_COUPLING_TIES,     /* declares which channels of its operands belong together */
-    PARE_COUPLING_MOVES,    /* only moves data; followed element by element */
-    PARE_COUPLING_NONE,     /* reads no channels (constants, shapes) */
-    PARE_COUPLING_BARRIER   /* keeps the channels it reads as they are */
+    PARE_COUPLING_LAYER,  /* its weights make channels, which can be cut */
+    PARE_COUPLING_TIES,   /* declares which channels of its operands belong together */
+    PARE_COUPLING_MOVES,  /* only moves data; followed element by element */
+    PARE_COUPLING_NONE,   /* reads no channels (constants, shapes) */
+    PARE_COUPLING_BARRIER /* keeps the channels it reads as they are */
 } pare_coupling;
 
 /* One operator. Text is static. */
 typedef struct pare_operator {
-    const char *name;    /* ONNX op_type */
-    const char *domain;  /* "" is ai.onnx */
+    const char *name;   /* ONNX op_type */
+    const char *domain; /* "" is ai.onnx */
     const char *summary;
     int min_opset, max_opset;
-    bool has_gradient;   /* a gradient passes: it can be trained through */
+    bool has_gradient; /* a gradient passes: it can be trained through */
     pare_coupling coupling;
 } pare_operator;
 

@@ -48,7 +48,8 @@ PARE_API const char *pare_context_message(const pare_context *ctx);
 PARE_API void pare_context_set_log(pare_context *ctx, pare_log_fn log, void *user);
 PARE_API void pare_context_set_progress(pare_context *ctx, pare_progress_fn fn, void *user);
 
-/* Threads for all that follows on the calling thread; 0 = as many as OpenMP gives (OMP_NUM_THREADS). */
+/* Threads for all that follows on the calling thread; 0 = as many as OpenMP gives
+ * (OMP_NUM_THREADS). */
 PARE_API void pare_context_set_threads(pare_context *ctx, int threads);
 PARE_API int pare_context_threads(const pare_context *ctx);
 

@@ -20,8 +20,8 @@ enum { PARE_IGNORE = 255 }; /* a mask value that no score and no loss counts */
 
 /* How a set is opened. The zero value is a sensible default. */
 typedef struct pare_data_options {
-    const char *split;     /* "train", "val", "test" or "all" (train and val together); NULL: "test" */
-    int64_t channels;      /* 1 or 3; 0: as the files are (colour when any file is) */
+    const char *split; /* "train", "val", "test" or "all" (train and val together); NULL: "test" */
+    int64_t channels;  /* 1 or 3; 0: as the files are (colour when any file is) */
     int64_t height, width; /* images and masks are resized to this; 0: as they are, then all files
                               must be of one size */
     int64_t crop;          /* percent of the shorter side a centre crop keeps before resizing, for
@@ -38,23 +38,19 @@ typedef struct pare_data_options {
 } pare_data_options;
 
 /* Opens a set. `path` is a folder or a file (details in docs/data.md):
- *   manifest            FILE.csv, FILE.tsv, or a folder with manifest, labels, train, val, test.csv:
- *                       image, label and mask, columns by name; paths relative to the file
- *   arrays              FILE.npz, FILE.npy, or a folder of .npy: images, labels, masks
- *   lists               FILE.txt, or a folder with SPLIT.txt: IMAGE and MASK or class number a line;
- *                       Pascal VOC's folders
- *   drawn images        "synth:train=400,test=100,size=32" instead of a path
- *   CIFAR-10 binary     FILE.bin, or a folder of data_batch_*.bin and test_batch.bin
- *   IDX, also gzip      a folder of *-images-idx3-ubyte[.gz] and *-labels-idx1-ubyte[.gz]
- *   PNG strips          a folder of SPLIT_00.png, ... (square images one below the other) and
- *                       SPLIT_labels.u8
- *   class folders       [SPLIT/]CLASS/IMAGE.(jpg|png|webp|bmp|ppm|pgm)
- *   masks               [SPLIT/]images and [SPLIT/]masks, also SPLIT and SPLITannot, image and label;
- *                       masks are indexed or gray images whose values are classes, or colour images
- *                       when classes.txt states the colours
- *   labels.tsv          a folder with labels.tsv: IMAGE, class number[, class name] a line, and
- *                       optionally MASK as a fourth column; images relative to the folder
- *   pare synth          what `pare synth` writes (labels.tsv with masks in each split folder)
+ *   manifest            FILE.csv, FILE.tsv, or a folder with manifest, labels, train, val,
+ * test.csv: image, label and mask, columns by name; paths relative to the file arrays FILE.npz,
+ * FILE.npy, or a folder of .npy: images, labels, masks lists               FILE.txt, or a folder
+ * with SPLIT.txt: IMAGE and MASK or class number a line; Pascal VOC's folders drawn images
+ * "synth:train=400,test=100,size=32" instead of a path CIFAR-10 binary     FILE.bin, or a folder of
+ * data_batch_*.bin and test_batch.bin IDX, also gzip      a folder of *-images-idx3-ubyte[.gz] and
+ * *-labels-idx1-ubyte[.gz] PNG strips          a folder of SPLIT_00.png, ... (square images one
+ * below the other) and SPLIT_labels.u8 class folders [SPLIT/]CLASS/IMAGE.(jpg|png|webp|bmp|ppm|pgm)
+ *   masks               [SPLIT/]images and [SPLIT/]masks, also SPLIT and SPLITannot, image and
+ * label; masks are indexed or gray images whose values are classes, or colour images when
+ * classes.txt states the colours labels.tsv          a folder with labels.tsv: IMAGE, class
+ * number[, class name] a line, and optionally MASK as a fourth column; images relative to the
+ * folder pare synth          what `pare synth` writes (labels.tsv with masks in each split folder)
  * What cannot be decoded is left out: one warning with the count, each file at debug level;
  * PARE_ERROR_DATA when nothing is left. *out is the caller's: pare_data_free. */
 PARE_API PARE_NODISCARD pare_status pare_data_open(pare_data **out, pare_context *ctx,
@@ -68,13 +64,14 @@ PARE_API PARE_NODISCARD pare_status pare_data_open_images(pare_data **out, pare_
 /* The images from .. from + count - 1 (clipped to what there is) as a set of its own. */
 PARE_API PARE_NODISCARD pare_status pare_data_slice(pare_data **out, const pare_data *data,
                                                     int64_t from, int64_t count);
-/* `count` images (all where there are fewer) drawn at random, without repetition, in random order. */
+/* `count` images (all where there are fewer) drawn at random, without repetition, in random order.
+ */
 PARE_API PARE_NODISCARD pare_status pare_data_sample(pare_data **out, const pare_data *data,
                                                      int64_t count, uint64_t seed);
 PARE_API void pare_data_free(pare_data *data); /* NULL is fine */
 
 PARE_API int64_t pare_data_count(const pare_data *data);
-PARE_API int64_t pare_data_classes(const pare_data *data);      /* largest label + 1; 0: no labels */
+PARE_API int64_t pare_data_classes(const pare_data *data); /* largest label + 1; 0: no labels */
 PARE_API int64_t pare_data_mask_classes(const pare_data *data); /* the same of masks; 0: no masks */
 PARE_API int64_t pare_data_channels(const pare_data *data);
 PARE_API int64_t pare_data_height(const pare_data *data);
@@ -86,27 +83,26 @@ PARE_API const uint8_t *pare_data_mask(const pare_data *data, int64_t index);
 PARE_API const char *pare_data_class_name(const pare_data *data, int64_t k);
 PARE_API const char *pare_data_mask_class_name(const pare_data *data, int64_t k);
 
-/* States how pixels become inputs: "cifar10" or "imagenet" (RGB / 255, mean .485 .456 .406, std .229
- * .224 .225), "none" (0 .. 255 as they are), "unit" (/ 255), or a list such as
+/* States how pixels become inputs: "cifar10" or "imagenet" (RGB / 255, mean .485 .456 .406, std
+ * .229 .224 .225), "none" (0 .. 255 as they are), "unit" (/ 255), or a list such as
  * "scale=255,mean=0.5,std=0.25,order=bgr,layout=nhwc,size=224x224" in which mean and std may hold
  * one number a channel ("mean=0.4 0.5 0.6"). x = (pixel / scale - mean) / std. Kept in the model's
  * metadata. */
-PARE_API PARE_NODISCARD pare_status pare_model_set_preprocess(pare_model *model,
-                                                              const char *text);
+PARE_API PARE_NODISCARD pare_status pare_model_set_preprocess(pare_model *model, const char *text);
 /* Fills channels, height and width of `options` (where they are 0) with what the model's input and
  * preprocessing want, so that the set opened with them fits the model. */
 PARE_API PARE_NODISCARD pare_status pare_data_fit_options(pare_data_options *options,
                                                           const pare_model *model);
 
-/* Writes a mask of height x width classes as an indexed PNG whose colours tell classes apart, beside
- * `path`, then renamed. */
+/* Writes a mask of height x width classes as an indexed PNG whose colours tell classes apart,
+ * beside `path`, then renamed. */
 PARE_API PARE_NODISCARD pare_status pare_mask_write(pare_context *ctx, const char *path,
                                                     const uint8_t *mask, int64_t height,
                                                     int64_t width, bool replace);
 
-/* Random changes of training images; masks move with their image. What each image gets is a function
- * of seed, epoch and its number alone. Zero switches each off. Outside of a moved image, and in holes,
- * pixels are 0 and masks PARE_IGNORE. */
+/* Random changes of training images; masks move with their image. What each image gets is a
+ * function of seed, epoch and its number alone. Zero switches each off. Outside of a moved image,
+ * and in holes, pixels are 0 and masks PARE_IGNORE. */
 typedef struct pare_augment {
     bool flip;          /* left and right, one in two */
     int crop;           /* pixels of padding before a random crop of the original size */
@@ -132,8 +128,8 @@ typedef struct pare_augment {
 } pare_augment;
 
 /* Reads "flip,crop=4,rotate=10,rand=2:5"; names as above, gray for grayscale, rand=COUNT:MAGNITUDE.
- * What is not named stays as it is; NULL changes nothing. PARE_ERROR_ARGUMENT names the nearest known
- * word for an unknown one, and the range of a value outside it. */
+ * What is not named stays as it is; NULL changes nothing. PARE_ERROR_ARGUMENT names the nearest
+ * known word for an unknown one, and the range of a value outside it. */
 PARE_API PARE_NODISCARD pare_status pare_augment_parse(pare_augment *out, pare_context *ctx,
                                                        const char *text);
 /* Row k of what pare_augment_parse knows: "crop=PIXELS" and a sentence; false past the end. */
@@ -141,7 +137,8 @@ PARE_API bool pare_augment_describe(int k, const char **word, const char **summa
 
 /* --- Looking at a set --- */
 
-/* What can be wrong with a set. Those marked (note) may be as they should; the others are faults. */
+/* What can be wrong with a set. Those marked (note) may be as they should; the others are faults.
+ */
 typedef enum pare_data_fault {
     PARE_FAULT_UNREADABLE,     /* a file is absent, damaged, truncated or of no format pare reads */
     PARE_FAULT_NOT_FINITE,     /* an array's image holds NaN or infinity */
@@ -202,13 +199,13 @@ PARE_API PARE_NODISCARD pare_status pare_data_check(pare_data_report *out, pare_
 PARE_API void pare_data_report_clear(pare_data_report *report);
 
 typedef struct pare_preview_options {
-    int64_t count;      /* images; 0: 48 */
+    int64_t count; /* images; 0: 48 */
     pare_augment augment;
-    uint64_t seed;      /* images and changes are those of the first epoch of a training with it */
+    uint64_t seed; /* images and changes are those of the first epoch of a training with it */
 } pare_preview_options;
 
-/* Writes a contact sheet: `path` ends with .png (masks as colours beside their images) or .html (also
- * labels). An existing file is PARE_ERROR_EXISTS unless `replace`. */
+/* Writes a contact sheet: `path` ends with .png (masks as colours beside their images) or .html
+ * (also labels). An existing file is PARE_ERROR_EXISTS unless `replace`. */
 PARE_API PARE_NODISCARD pare_status pare_data_preview(const pare_data *data, const char *path,
                                                       const pare_preview_options *options,
                                                       bool replace);

@@ -18,15 +18,16 @@ enum { PARE_MAX_RANK = 8 };
 
 typedef struct pare_model pare_model;
 
-/* Reads an ONNX file (opset from 7, IR from 3, external data beside it). Unknown operators and newer
- * versions (opset above 21) load and are kept; running them is refused later. *out is the caller's: pare_model_free. */
+/* Reads an ONNX file (opset from 7, IR from 3, external data beside it). Unknown operators and
+ * newer versions (opset above 21) load and are kept; running them is refused later. *out is the
+ * caller's: pare_model_free. */
 PARE_API PARE_NODISCARD pare_status pare_model_load(pare_model **out, pare_context *ctx,
                                                     const char *path);
 /* The same from memory; external data is refused. */
 PARE_API PARE_NODISCARD pare_status pare_model_parse(pare_model **out, pare_context *ctx,
                                                      const void *bytes, size_t size_bytes);
-/* Writes beside `path` and renames. Data that came from files beside the model, or is too large for one
- * file, goes to "<path>.data". Without `replace` an existing file is PARE_ERROR_EXISTS. */
+/* Writes beside `path` and renames. Data that came from files beside the model, or is too large for
+ * one file, goes to "<path>.data". Without `replace` an existing file is PARE_ERROR_EXISTS. */
 PARE_API PARE_NODISCARD pare_status pare_model_save(const pare_model *model, const char *path,
                                                     bool replace);
 /* A copy that shares weights until one of the two is changed. */
@@ -43,8 +44,8 @@ PARE_API PARE_NODISCARD pare_status pare_model_new(pare_model **out, pare_contex
 PARE_API const char *pare_architecture_name(int index);
 PARE_API const char *pare_architecture_summary(int index);
 
-/* Metadata of the file (key/value); NULL when absent; borrowed until the model changes. Setting NULL
- * removes a key. */
+/* Metadata of the file (key/value); NULL when absent; borrowed until the model changes. Setting
+ * NULL removes a key. */
 PARE_API const char *pare_model_metadata(const pare_model *model, const char *key);
 PARE_API PARE_NODISCARD pare_status pare_model_set_metadata(pare_model *model, const char *key,
                                                             const char *value);
@@ -69,8 +70,8 @@ PARE_API const char *pare_model_input_name(const pare_model *model, int index); 
 PARE_API const char *pare_model_output_name(const pare_model *model, int index); /* or NULL */
 /* Name the file gives a dimension that it leaves open ("batch", "height"); NULL without one. */
 PARE_API const char *pare_model_input_symbol(const pare_model *model, int index, int axis);
-/* Fixes the dynamic (or changes the declared) dimensions of input `index` before running; dimensions of
- * other inputs that have the same name in the file become the same. */
+/* Fixes the dynamic (or changes the declared) dimensions of input `index` before running;
+ * dimensions of other inputs that have the same name in the file become the same. */
 PARE_API PARE_NODISCARD pare_status pare_model_set_input_shape(pare_model *model, int index,
                                                                int rank, const int64_t *dims);
 /* The same in words: "[NAME:]1x3x224x224", several with commas; without a name, of the first input.

@@ -13,13 +13,13 @@
 /* One point of a run: after round `round` (0: the original). */
 typedef struct pare_report_point {
     int round;
-    double macs, parameters;   /* shares of the original, 0 .. 1 */
-    double accuracy, miou;     /* validation or test; NAN where there is none */
-    double val_nll;            /* NAN when unknown */
+    double macs, parameters; /* shares of the original, 0 .. 1 */
+    double accuracy, miou;   /* validation or test; NAN where there is none */
+    double val_nll;          /* NAN when unknown */
 } pare_report_point;
 
 typedef struct pare_report_layer {
-    const char *name;  /* group: the first layer that makes these channels */
+    const char *name; /* group: the first layer that makes these channels */
     int64_t before, after;
 } pare_report_layer;
 
@@ -42,9 +42,9 @@ typedef struct pare_report_condition {
 
 typedef struct pare_report {
     const char *title;
-    const char *summary;       /* a sentence or two */
-    const char *command;       /* what was typed, or NULL */
-    const pare_data *data;     /* for class names, or NULL */
+    const char *summary;   /* a sentence or two */
+    const char *command;   /* what was typed, or NULL */
+    const pare_data *data; /* for class names, or NULL */
     const pare_report_run *runs;
     int n_runs;
     const pare_report_condition *conditions;

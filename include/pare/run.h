@@ -56,8 +56,8 @@ typedef struct pare_session_options {
 } pare_session_options;
 
 /* Plans a model at fixed shapes; running it then allocates nothing. The session shares weights with
- * `model`, which may be changed or freed afterwards. `options` may be NULL. Operators that pare cannot
- * run are refused here: PARE_ERROR_UNSUPPORTED names them. *out is the caller's:
+ * `model`, which may be changed or freed afterwards. `options` may be NULL. Operators that pare
+ * cannot run are refused here: PARE_ERROR_UNSUPPORTED names them. *out is the caller's:
  * pare_session_free. */
 PARE_API PARE_NODISCARD pare_status pare_session_new(pare_session **out, const pare_model *model,
                                                      const pare_session_options *options);
@@ -94,17 +94,18 @@ PARE_API PARE_NODISCARD pare_status pare_arrays_write(pare_context *ctx, const c
 
 /* One step of the engine. */
 typedef struct pare_profile_step {
-    const char *name;    /* of the node; "" for a change of layout */
-    const char *op_type; /* what it computes, fused operators joined by "+": "Conv+Relu"; "(layout)" */
-    double forward;      /* seconds, median over the rounds */
-    double backward;     /* the same; 0 where none is computed */
+    const char *name; /* of the node; "" for a change of layout */
+    const char
+        *op_type;    /* what it computes, fused operators joined by "+": "Conv+Relu"; "(layout)" */
+    double forward;  /* seconds, median over the rounds */
+    double backward; /* the same; 0 where none is computed */
 } pare_profile_step;
 
 typedef struct pare_profile {
     int64_t batch;
     int rounds;
-    double forward, backward;   /* seconds of a whole pass, median */
-    double forward_low, forward_high;   /* quartiles */
+    double forward, backward;         /* seconds of a whole pass, median */
+    double forward_low, forward_high; /* quartiles */
     double backward_low, backward_high;
     int n_steps;
     pare_profile_step *steps; /* in running order, owned */

@@ -30,9 +30,9 @@ typedef enum pare_status {
     PARE_ERROR_DATA,        /* images or labels are unusable (empty set, label out of range) */
     PARE_ERROR_TARGET,      /* the pruning target cannot be reached */
     PARE_ERROR_NUMERIC,     /* NaN, infinity, a matrix that cannot be factored */
-    PARE_ERROR_VERIFY,      /* the oracle found the pruned model to differ: a bug, nothing written */
-    PARE_ERROR_CANCELLED,   /* stopped by pare_context_cancel */
-    PARE_ERROR_INTERNAL     /* a library underneath failed in a way that should not happen */
+    PARE_ERROR_VERIFY,    /* the oracle found the pruned model to differ: a bug, nothing written */
+    PARE_ERROR_CANCELLED, /* stopped by pare_context_cancel */
+    PARE_ERROR_INTERNAL   /* a library underneath failed in a way that should not happen */
 } pare_status;
 
 /* The name of a status in words ("shape mismatch"); never NULL, static. */

@@ -105,7 +105,13 @@ static inline uint64_t pri_little(const unsigned char *at, int bytes)
     return value;
 }
 
-static inline int64_t pri_min_i64(int64_t a, int64_t b) { return a < b ? a : b; }
-static inline int64_t pri_max_i64(int64_t a, int64_t b) { return a > b ? a : b; }
+static inline int64_t pri_min_i64(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+static inline int64_t pri_max_i64(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
 
 #endif

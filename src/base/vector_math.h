@@ -20,7 +20,11 @@ static inline float pri_exp(float x)
     const float n = shifted - round;
     const float r = (bounded - n * 0.693359375f) + n * 2.12194440e-4f;
     const float p = ((((1.9875691500e-4f * r + 1.3981999507e-3f) * r + 8.3334519073e-3f) * r +
-                      4.1665795894e-2f) * r + 1.6666665459e-1f) * r + 5.0000001201e-1f;
+                      4.1665795894e-2f) *
+                         r +
+                     1.6666665459e-1f) *
+                        r +
+                    5.0000001201e-1f;
     /* 2^n in two factors, for the ends of the range */
     const int32_t whole = (int32_t)(pri_bits_of_float(shifted) - pri_bits_of_float(round));
     const int32_t half = whole / 2;
@@ -39,9 +43,14 @@ static inline float pri_tanh(float x)
 {
     const float size = x < 0 ? -x : x, square = x * x;
     const float far = 1 - 2 / (pri_exp(2 * size) + 1);
-    const float near = ((((-5.70498872745e-3f * square + 2.06390887954e-2f) * square -
-                          5.37397155531e-2f) * square + 1.33314422036e-1f) * square -
-                        3.33332819422e-1f) * square * x + x;
+    const float near =
+        ((((-5.70498872745e-3f * square + 2.06390887954e-2f) * square - 5.37397155531e-2f) *
+              square +
+          1.33314422036e-1f) *
+             square -
+         3.33332819422e-1f) *
+            square * x +
+        x;
 
     return size < 0.625f ? near : x < 0 ? -far : far;
 }

@@ -29,7 +29,8 @@ static bool is_row(const pri_node *node)
     const pri_value *output = first_output(node);
 
     /* Constant nodes and what computes weights are no layers */
-    return !node->is_dead && !node->is_derived && !(output != NULL && output->constant != NULL && node->n_inputs == 0);
+    return !node->is_dead && !node->is_derived &&
+           !(output != NULL && output->constant != NULL && node->n_inputs == 0);
 }
 
 /* --- Shape and costs --- */

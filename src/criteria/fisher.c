@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* fisher.c - see fisher.h. Kunstner et al. 2019 compare the three; Martens 2020 gives the theory. */
+/* fisher.c - see fisher.h. Kunstner et al. 2019 compare the three; Martens 2020 gives the theory.
+ */
 #include "criteria/fisher.h"
 
 #include <math.h>
@@ -19,7 +20,8 @@ typedef struct head {
     uint64_t seed;
 } head;
 
-/* Random signs whose mean over classes is taken off: a shift of all logits changes no probability. */
+/* Random signs whose mean over classes is taken off: a shift of all logits changes no probability.
+ */
 static void project(const head *h, float *g, uint64_t index)
 {
     const float size = 1 / sqrtf((float)h->positions);
@@ -37,8 +39,8 @@ static void project(const head *h, float *g, uint64_t index)
 }
 
 /* softmax - onehot(label); label < 0: drawn from the softmax. */
-static void likelihood(const head *h, float *g, const float *logits, int64_t label,
-                       uint64_t index, float weight)
+static void likelihood(const head *h, float *g, const float *logits, int64_t label, uint64_t index,
+                       float weight)
 {
     const int64_t stride = h->positions;
     double largest = -INFINITY, sum = 0;
@@ -84,8 +86,8 @@ static void seed_image(const head *h, pare_fisher kind, int64_t n, int64_t image
 }
 
 pare_status pri_seed_gradients(pri_engine *engine, const pare_model *model, pare_fisher kind,
-                               const pare_data *data, int64_t from, int64_t count,
-                               uint64_t seed, uint64_t draw)
+                               const pare_data *data, int64_t from, int64_t count, uint64_t seed,
+                               uint64_t draw)
 {
     int with_truth = 0;
 

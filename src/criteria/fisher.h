@@ -19,10 +19,11 @@ enum { PRI_FISHER_BATCH = 64 };
  *   true          softmax - onehot(label drawn from the softmax)
  *   empirical     softmax - onehot(label or mask of the data)
  * The classes of an output are its axis 1; where positions follow, each is a prediction of its own,
- * weighted by 1 / sqrt(positions) (Gauss-Newton, true) or 1 / positions. The model should have its logits
- * as outputs (pri_model_expose_logits). PARE_ERROR_DATA when labels are asked for and none fits. */
+ * weighted by 1 / sqrt(positions) (Gauss-Newton, true) or 1 / positions. The model should have its
+ * logits as outputs (pri_model_expose_logits). PARE_ERROR_DATA when labels are asked for and none
+ * fits. */
 pare_status pri_seed_gradients(pri_engine *engine, const pare_model *model, pare_fisher kind,
-                               const pare_data *data, int64_t from, int64_t count,
-                               uint64_t seed, uint64_t draw);
+                               const pare_data *data, int64_t from, int64_t count, uint64_t seed,
+                               uint64_t draw);
 
 #endif

@@ -20,7 +20,7 @@ typedef struct edges {
     pare_model *copy;
     pri_engine *engine;
     pri_value **taps;
-    int *record;  /* axis record of the value read, by edge */
+    int *record; /* axis record of the value read, by edge */
     int n;
 } edges;
 
@@ -45,8 +45,7 @@ static pare_status insert_identities(edges *e, const pri_groups *groups)
         pri_node *node = graph->nodes[consumer->node->id];
         pri_value *from = node->inputs[consumer->slot];
         pri_value *edge = pri_graph_add_value(graph, "");
-        if (edge == NULL ||
-            pri_graph_add_node(graph, "Identity", "", 1, &from, 1, &edge) == NULL)
+        if (edge == NULL || pri_graph_add_node(graph, "Identity", "", 1, &from, 1, &edge) == NULL)
             return PARE_ERROR_MEMORY;
         PRI_TRY(pri_graph_set_input(graph, node, consumer->slot, edge));
         e->taps[e->n] = edge;
@@ -86,10 +85,11 @@ static pare_status add_edge(double *sums, const edges *e, int k, const pri_group
     PRI_TRY(pri_engine_tap(e->engine, k, &tap));
     pri_layout_strides(strides, &tap.shape, tap.layout);
     if (use->axis == 0 || tap.shape.dims[0] % images != 0)
-        return pri_fail(groups->ctx, PARE_ERROR_UNSUPPORTED,
-                        "'%s' does not keep images apart along its first axis, so its channels have no "
-                        "sensitivity; use ml, local-ml or magnitude",
-                        use->value->name);
+        return pri_fail(
+            groups->ctx, PARE_ERROR_UNSUPPORTED,
+            "'%s' does not keep images apart along its first axis, so its channels have no "
+            "sensitivity; use ml, local-ml or magnitude",
+            use->value->name);
     const int64_t channels = tap.shape.dims[use->axis], stride = strides[use->axis];
     const int64_t per_image = pri_shape_count(&tap.shape) / images;
 #pragma omp parallel for schedule(static)
@@ -127,16 +127,16 @@ static pare_status run_batches(double *scores, double *sums, edges *e, const pri
         PRI_TRY(pri_fill_input(e->engine, data, scoring->preprocess, at));
         for (int draw = 0; draw < (kind == PARE_FISHER_EMPIRICAL ? 1 : PROJECTIONS); draw++) {
             PRI_TRY(pri_engine_forward(e->engine));
-            PRI_TRY(pri_seed_gradients(e->engine, e->copy, kind, data, at, count,
-                                       scoring->seed, (uint64_t)draw));
+            PRI_TRY(pri_seed_gradients(e->engine, e->copy, kind, data, at, count, scoring->seed,
+                                       (uint64_t)draw));
             PRI_TRY(pri_engine_backward(e->engine));
             memset(sums, 0, (size_t)batch * (size_t)groups->n_units * sizeof *sums);
             for (int k = 0; k < e->n; k++)
                 PRI_TRY(add_edge(sums, e, k, groups));
             add_scores(scores, sums, count, groups->n_units, is_taylor);
         }
-        pri_progress(groups->ctx, &(pare_progress){"sensitivity", "", at + count, data->count,
-                                                   "images"});
+        pri_progress(groups->ctx,
+                     &(pare_progress){"sensitivity", "", at + count, data->count, "images"});
     }
     return PARE_OK;
 }
@@ -152,8 +152,8 @@ pare_status pri_score_gradient(double *scores, const pri_scoring *scoring, bool 
     if (status == PARE_OK) {
         sums = pri_alloc(groups->ctx, (size_t)pri_engine_batch(e.engine),
                          (size_t)groups->n_units * sizeof *sums);
-        status = sums != NULL ? run_batches(scores, sums, &e, scoring, is_taylor)
-                              : PARE_ERROR_MEMORY;
+        status =
+            sums != NULL ? run_batches(scores, sums, &e, scoring, is_taylor) : PARE_ERROR_MEMORY;
     }
     pri_free(sums);
     close_edges(&e);

@@ -112,9 +112,8 @@ typedef struct buffers {
     float *rows, *augmented, *residual;
 } buffers;
 
-static void add_chunk(pri_gram *gram, const buffers *b, const pri_call *call,
-                      const pri_product *p, int group, const pri_wanted *wanted, int64_t from,
-                      int64_t count)
+static void add_chunk(pri_gram *gram, const buffers *b, const pri_call *call, const pri_product *p,
+                      int group, const pri_wanted *wanted, int64_t from, int64_t count)
 {
     const int64_t k = p->columns, size = k + 1;
 
@@ -140,10 +139,10 @@ pare_status pri_gram_make(pri_gram *gram, const pri_call *call, const pri_produc
     const int64_t k = product->columns, size = k + 1;
     const int64_t chunks = (product->rows + CHUNK - 1) / CHUNK;
     const int64_t step = pri_max_i64(1, (chunks * CHUNK + max_rows - 1) / max_rows);
-    const buffers b = {
-        .rows = pri_alloc(call->ctx, CHUNK, (size_t)k * sizeof(float)),
-        .augmented = pri_alloc(call->ctx, CHUNK, (size_t)size * sizeof(float)),
-        .residual = pri_alloc(call->ctx, CHUNK, (size_t)product->outputs * sizeof(float))};
+    const buffers b = {.rows = pri_alloc(call->ctx, CHUNK, (size_t)k * sizeof(float)),
+                       .augmented = pri_alloc(call->ctx, CHUNK, (size_t)size * sizeof(float)),
+                       .residual =
+                           pri_alloc(call->ctx, CHUNK, (size_t)product->outputs * sizeof(float))};
 
     *gram = (pri_gram){.size = size, .outputs = product->outputs};
     gram->gram = pri_alloc(call->ctx, (size_t)size, (size_t)size * sizeof(float));

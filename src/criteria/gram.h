@@ -18,10 +18,10 @@ bool pri_is_fittable(const pri_call *call, pri_product *product);
 pare_status pri_step_call(pri_call *call, pri_operand *in, pri_operand *out,
                           const pri_engine *engine, const pare_model *model, int step);
 
-/* What a layer should give: `data` (the output's shape, in `layout`). Where the output is added to a
- * shortcut, behind a normalisation or not, the shortcut may be off already: the layer is then asked to
- * give data + (original_shortcut - shortcut) * scale[c], 1 / scale being what the output is multiplied by
- * on its way to the sum. */
+/* What a layer should give: `data` (the output's shape, in `layout`). Where the output is added to
+ * a shortcut, behind a normalisation or not, the shortcut may be off already: the layer is then
+ * asked to give data + (original_shortcut - shortcut) * scale[c], 1 / scale being what the output
+ * is multiplied by on its way to the sum. */
 typedef struct pri_wanted {
     const float *data;
     pri_layout layout;
@@ -34,7 +34,7 @@ typedef struct pri_wanted {
  * belong to a constant 1) and, with `wanted`, cross (K+1 x outputs) = A' (wanted - given). At most
  * `max_rows` rows, in runs spread over the whole set, are read; `rows` says how many. */
 typedef struct pri_gram {
-    int64_t size;    /* K + 1 */
+    int64_t size; /* K + 1 */
     int64_t outputs;
     int64_t rows;
     float *gram, *cross;
@@ -45,8 +45,9 @@ pare_status pri_gram_make(pri_gram *gram, const pri_call *call, const pri_produc
 pare_status pri_column_squares(double *squares, int64_t *rows, const pri_call *call,
                                const pri_product *product, int group, int64_t max_rows);
 void pri_gram_clear(pri_gram *gram);
-/* The ridge for a problem of so many rows, as a share of the mean of the moments' diagonal: 1e-3, and
- * more where there are few rows for the columns, since least squares would then fit what is chance. */
+/* The ridge for a problem of so many rows, as a share of the mean of the moments' diagonal: 1e-3,
+ * and more where there are few rows for the columns, since least squares would then fit what is
+ * chance. */
 double pri_ridge(int64_t rows, int64_t columns);
 
 #endif

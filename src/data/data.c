@@ -198,10 +198,10 @@ static pare_status copy_part(pare_data *part, const pare_data *data, const int64
         return PARE_ERROR_MEMORY;
     if (data->store != NULL)
         PRI_TRY(share_store(part, data, chosen));
-    PRI_TRY(pri_names_copy(&part->class_names, data->classes, ctx, data->class_names,
-                           data->classes));
-    return pri_names_copy(&part->mask_class_names, data->mask_classes, ctx,
-                          data->mask_class_names, data->mask_classes);
+    PRI_TRY(
+        pri_names_copy(&part->class_names, data->classes, ctx, data->class_names, data->classes));
+    return pri_names_copy(&part->mask_class_names, data->mask_classes, ctx, data->mask_class_names,
+                          data->mask_classes);
 }
 
 static pare_status make_part(pare_data **out, const pare_data *data, const int64_t *chosen,

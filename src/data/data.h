@@ -31,8 +31,8 @@ typedef struct pri_preprocess {
 bool pri_preprocess_is_same(const pri_preprocess *a, const pri_preprocess *b);
 
 #define PRI_PREPROCESS_KEY "pare.preprocess"
-/* Metadata: the label of output k of a class head is k minus this number (1 for networks whose output 0 is a
- * background class the data does not have). */
+/* Metadata: the label of output k of a class head is k minus this number (1 for networks whose
+ * output 0 is a background class the data does not have). */
 #define PRI_CLASS_OFFSET_KEY "pare.class_offset"
 
 /* Reads the text of pare_model_set_preprocess (NULL: unit). */

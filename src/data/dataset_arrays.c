@@ -278,8 +278,8 @@ static pare_status make_masks(const uint8_t **out, const bundle *b, const entry 
     const pri_array *a = &e->array;
     const pri_shape *shape = &a->shape;
     const int64_t area = b->out->height * b->out->width;
-    const bool is_flat = shape->rank == 3 ||
-                         (shape->rank == 4 && (shape->dims[1] == 1 || shape->dims[3] == 1));
+    const bool is_flat =
+        shape->rank == 3 || (shape->rank == 4 && (shape->dims[1] == 1 || shape->dims[3] == 1));
 
     if (!is_flat || shape->dims[0] != images || a->count != images * area || a->kind == 'f')
         return pri_fail(b->out->ctx, PARE_ERROR_SHAPE,

@@ -255,10 +255,10 @@ static pare_status finish(loader *l)
     if (l->has_masks && data->count > 0)
         settle_masks(data, l->options->ignore_class, l->listing->colours.count > 0);
     const pri_names *classes = &l->listing->classes, *mask_classes = &l->listing->mask_classes;
-    PRI_TRY(pri_names_copy(&data->class_names, data->classes, data->ctx, classes->of,
-                           classes->count));
-    return pri_names_copy(&data->mask_class_names, data->mask_classes, data->ctx,
-                          mask_classes->of, mask_classes->count);
+    PRI_TRY(
+        pri_names_copy(&data->class_names, data->classes, data->ctx, classes->of, classes->count));
+    return pri_names_copy(&data->mask_class_names, data->mask_classes, data->ctx, mask_classes->of,
+                          mask_classes->count);
 }
 
 /* Gives back what was reserved for colour, or for files that were left out. */

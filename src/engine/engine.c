@@ -333,6 +333,15 @@ int pri_engine_steps(const pri_engine *engine)
     return engine->n_steps;
 }
 
+bool pri_plan_is_tap(const pri_engine *engine, const pri_value *value)
+{
+    for (int t = 0; t < engine->options.n_taps; t++) {
+        if (engine->options.taps[t] == value)
+            return true;
+    }
+    return false;
+}
+
 const pri_node *pri_engine_step_node(const pri_engine *engine, int step)
 {
     return engine->steps[step].node;

@@ -17,21 +17,22 @@
 typedef struct pri_engine pri_engine;
 
 typedef struct pri_engine_options {
-    int64_t batch;            /* first dimension of the inputs; 0 = declared, or 1 when open */
-    bool training;            /* batch statistics in normalisation, dropout; of fusion only Relu
-                                 behind a normalisation */
-    bool backward;            /* gradients will be asked for; no fusion */
-    bool weight_gradients;    /* with backward: gradients of all float weights */
-    pri_value *const *taps;   /* values kept readable after forward ... */
-    int n_taps;               /* ... and whose gradients are kept after backward */
-    bool no_fusion;           /* every value of the graph is computed as itself */
-    bool plain;               /* no channels-last, for tests */
-    bool bf16;                /* convolutions multiply in bfloat16 (pri_precision_parse) */
-    bool plan_only;           /* takes no memory to run in: only what it would need can be asked */
+    int64_t batch;          /* first dimension of the inputs; 0 = declared, or 1 when open */
+    bool training;          /* batch statistics in normalisation, dropout; of fusion only Relu
+                               behind a normalisation */
+    bool backward;          /* gradients will be asked for; no fusion */
+    bool weight_gradients;  /* with backward: gradients of all float weights */
+    pri_value *const *taps; /* values kept readable after forward ... */
+    int n_taps;             /* ... and whose gradients are kept after backward */
+    bool no_fusion;         /* every value of the graph is computed as itself */
+    bool plain;             /* no channels-last, for tests */
+    bool bf16;              /* convolutions multiply in bfloat16 (pri_precision_parse) */
+    bool plan_only;         /* takes no memory to run in: only what it would need can be asked */
 } pri_engine_options;
 
-/* "f32" (or NULL), "bf16", "auto": bfloat16 on processors that gain by it, so that a run goes on in what it began
- * in. PARE_ERROR_UNSUPPORTED for "bf16" on a processor without, PARE_ERROR_ARGUMENT for other words. */
+/* "f32" (or NULL), "bf16", "auto": bfloat16 on processors that gain by it, so that a run goes on in
+ * what it began in. PARE_ERROR_UNSUPPORTED for "bf16" on a processor without, PARE_ERROR_ARGUMENT
+ * for other words. */
 pare_status pri_precision_parse(bool *bf16, pare_context *ctx, const char *text);
 
 pare_status pri_engine_new(pri_engine **out, pare_model *model, const pri_engine_options *options);
@@ -42,8 +43,8 @@ void pri_engine_free(pri_engine *engine); /* NULL is fine */
 pare_status pri_batch_within(int64_t *batch, pare_model *model, pri_engine_options options,
                              double bytes);
 int64_t pri_engine_batch(const pri_engine *engine);
-/* Whether all outputs have the batch as first dimension: a graph that states its batch in a Reshape may
- * run at another one and fold images together. */
+/* Whether all outputs have the batch as first dimension: a graph that states its batch in a Reshape
+ * may run at another one and fold images together. */
 bool pri_engine_keeps_batch(const pri_engine *engine);
 /* Where to write input k: plain float (or the input's type), shape as given. */
 void *pri_engine_input(pri_engine *engine, int k);
@@ -78,8 +79,8 @@ typedef struct pri_tap {
     const float *gradient;
 } pri_tap;
 pare_status pri_engine_tap(const pri_engine *engine, int tap, pri_tap *out);
-/* Where to write the gradient of a loss by a tapped value before backward: in the tap's layout, zero after
- * forward; NULL without backward. */
+/* Where to write the gradient of a loss by a tapped value before backward: in the tap's layout,
+ * zero after forward; NULL without backward. */
 float *pri_engine_tap_gradient(const pri_engine *engine, int tap);
 
 /* Bytes of activations and gradients alone; with scratch: what a run needs beside the weights. */

@@ -13,18 +13,11 @@
 /* Read by `readers` operands of nodes and by nothing else. */
 static bool is_private(const pri_engine *engine, const pri_value *value, int readers)
 {
-    if (value->is_output || value->n_uses != readers)
-        return false;
-    for (int t = 0; t < engine->options.n_taps; t++) {
-        if (engine->options.taps[t] == value)
-            return false;
-    }
-    return true;
+    return !value->is_output && value->n_uses == readers && !pri_plan_is_tap(engine, value);
 }
 
 /* The only reader of a node's output, when the pair may be fused. */
-static const pri_node *next_node(const pri_engine *engine, const pri_node *node,
-                                 const bool *needed)
+static const pri_node *next_node(const pri_engine *engine, const pri_node *node, const bool *needed)
 {
     const pri_value *value = node->outputs[0];
 
@@ -54,7 +47,8 @@ static bool takes_sum(const pri_engine *engine, const pri_node *node, const pri_
     const pri_value *other = node->inputs[0] == from ? node->inputs[1] : node->inputs[0];
     if (other == NULL || other == from || engine->facts->of[other->id].constant != NULL)
         return false;
-    return pri_shape_equal(&engine->facts->of[other->id].shape, &engine->facts->of[from->id].shape) &&
+    return pri_shape_equal(&engine->facts->of[other->id].shape,
+                           &engine->facts->of[from->id].shape) &&
            engine->facts->of[other->id].dtype == PRI_F32;
 }
 

@@ -37,8 +37,7 @@ int pri_plan_add_instance(pri_engine *engine, const pri_value *value, pri_dtype 
     if (block < 0)
         return -1;
     if (engine->n_instances == engine->instances_capacity) {
-        const int capacity =
-            engine->instances_capacity > 0 ? 2 * engine->instances_capacity : 256;
+        const int capacity = engine->instances_capacity > 0 ? 2 * engine->instances_capacity : 256;
         pri_instance *grown = pri_realloc(engine->ctx, engine->instances, (size_t)capacity,
                                           sizeof *engine->instances);
         if (grown == NULL)
@@ -196,8 +195,8 @@ static void hand_over(pri_engine *engine, const pri_step *step, int id)
     extend(engine, root, engine->blocks[mine].first, engine->blocks[mine].last);
 }
 
-/* On the way back the gradient of an input may take over the memory of the output's, which dies there:
- * nobody else adds to it before. */
+/* On the way back the gradient of an input may take over the memory of the output's, which dies
+ * there: nobody else adds to it before. */
 static void share_gradients(pri_engine *engine)
 {
     const int n = engine->n_steps;
@@ -212,8 +211,8 @@ static void share_gradients(pri_engine *engine)
             if (step->in_id[k] < 0 || !step->is_fresh[k])
                 continue;
             const pri_instance *in = &engine->instances[step->in_id[k]];
-            if (out->gradient < 0 || out->is_pinned || in->is_pinned ||
-                in->layout != out->layout || !pri_shape_equal(&in->shape, &out->shape))
+            if (out->gradient < 0 || out->is_pinned || in->is_pinned || in->layout != out->layout ||
+                !pri_shape_equal(&in->shape, &out->shape))
                 continue;
             const int root = root_of(engine, out->gradient);
             pri_block *block = &engine->blocks[in->gradient];
@@ -236,8 +235,9 @@ static void share_blocks(pri_engine *engine)
             bool is_read = false;
             const int root = root_of(engine, engine->instances[step->residual].block);
             for (int k = 0; k < step->call.n_in; k++)
-                is_read = is_read || (step->in_id[k] >= 0 &&
-                                      root_of(engine, engine->instances[step->in_id[k]].block) == root);
+                is_read =
+                    is_read || (step->in_id[k] >= 0 &&
+                                root_of(engine, engine->instances[step->in_id[k]].block) == root);
             step->copies_residual = is_read || !may_overwrite(engine, step, s, step->residual);
             if (!step->copies_residual)
                 hand_over(engine, step, step->residual);

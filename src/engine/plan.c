@@ -43,15 +43,6 @@ static void mark_needed(bool *needed, const pri_engine *engine)
     }
 }
 
-static bool is_tap(const pri_engine *engine, const pri_value *value)
-{
-    for (int t = 0; t < engine->options.n_taps; t++) {
-        if (engine->options.taps[t] == value)
-            return true;
-    }
-    return false;
-}
-
 /* The primary instance of a value; made here for constants. */
 static int instance_of(pri_engine *engine, const pri_value *value)
 {
@@ -66,14 +57,13 @@ static int instance_of(pri_engine *engine, const pri_value *value)
     if (constant != NULL) {
         engine->blocks[instance->block].is_foreign = true;
         engine->blocks[instance->block].data = constant->data;
-        instance->needs_gradient =
-            engine->options.backward && fact->dtype == PRI_F32 &&
-            ((engine->options.weight_gradients && value->constant != NULL &&
-              fact->shape.rank > 0 && !pri_is_statistic(value)) ||
-             is_tap(engine, value));
+        instance->needs_gradient = engine->options.backward && fact->dtype == PRI_F32 &&
+                                   ((engine->options.weight_gradients && value->constant != NULL &&
+                                     fact->shape.rank > 0 && !pri_is_statistic(value)) ||
+                                    pri_plan_is_tap(engine, value));
     } else {
         instance->needs_gradient =
-            engine->options.backward && fact->dtype == PRI_F32 && is_tap(engine, value);
+            engine->options.backward && fact->dtype == PRI_F32 && pri_plan_is_tap(engine, value);
     }
     engine->primary[value->id] = id;
     return id;
@@ -165,8 +155,7 @@ static pare_status set_epilogue(pri_engine *engine, pri_step *step, const pri_fu
     }
     if (step->affine != NULL) {
         const int64_t channels = step->out[0].shape.dims[1];
-        step->scale_shift =
-            pri_arena_alloc(engine->arena, (size_t)(2 * channels), sizeof(float));
+        step->scale_shift = pri_arena_alloc(engine->arena, (size_t)(2 * channels), sizeof(float));
         if (step->scale_shift == NULL)
             return PARE_ERROR_MEMORY;
         step->epilogue.scale = step->scale_shift;
@@ -176,9 +165,9 @@ static pare_status set_epilogue(pri_engine *engine, pri_step *step, const pri_fu
     }
     if (fusion->sum[node->id] != NULL) {
         const pri_node *sum = fusion->sum[node->id];
-        const pri_value *own =
-            step->affine != NULL ? step->affine->outputs[0] : node->outputs[0];
-        step->residual = instance_of(engine, sum->inputs[0] == own ? sum->inputs[1] : sum->inputs[0]);
+        const pri_value *own = step->affine != NULL ? step->affine->outputs[0] : node->outputs[0];
+        step->residual =
+            instance_of(engine, sum->inputs[0] == own ? sum->inputs[1] : sum->inputs[0]);
         if (step->residual < 0)
             return PARE_ERROR_MEMORY;
         step->epilogue.has_residual = true;
@@ -316,7 +305,7 @@ static pare_status add_node(pri_engine *engine, pri_node *node, const pri_fusion
         engine->instances[id].producer = engine->n_steps - 1;
         engine->instances[id].needs_gradient =
             step->out[k].dtype == PRI_F32 &&
-            (step->runs_backward || (engine->options.backward && is_tap(engine, value)));
+            (step->runs_backward || (engine->options.backward && pri_plan_is_tap(engine, value)));
         engine->primary[value->id] = id;
         step->out_id[k] = id;
     }

@@ -30,14 +30,14 @@ typedef struct pri_instance {
     pri_shape shape;
     pri_layout layout;
     int block;
-    int gradient;        /* block of its gradient, or -1 */
-    int producer;        /* step, or -1 for inputs and constants */
+    int gradient; /* block of its gradient, or -1 */
+    int producer; /* step, or -1 for inputs and constants */
     bool needs_gradient;
-    bool is_pinned;      /* readable after the run: output, tap */
+    bool is_pinned; /* readable after the run: output, tap */
 } pri_instance;
 
 typedef struct pri_step {
-    pri_node *node;      /* NULL: a change of layout from in_id[0] to out_id[0] */
+    pri_node *node; /* NULL: a change of layout from in_id[0] to out_id[0] */
     pri_call call;
     pri_operand *in, *out;
     int *in_id, *out_id; /* instances; -1 where absent */
@@ -47,15 +47,15 @@ typedef struct pri_step {
     /* gradient blocks first written by this step's backward and zeroed before it */
     int *fresh;
     int n_fresh;
-    int saved;           /* block, or -1 */
+    int saved; /* block, or -1 */
     /* fusion */
     pri_epilogue epilogue;
     bool has_epilogue;
     const pri_node *affine; /* node folded into scale and shift, or NULL */
     /* all nodes folded into this step, in running order; NULL after them */
     const pri_node *fused[PRI_MAX_FUSED];
-    float *scale_shift;     /* 2 * channels */
-    int residual;           /* instance, or -1; its block is out's when it can be overwritten */
+    float *scale_shift; /* 2 * channels */
+    int residual;       /* instance, or -1; its block is out's when it can be overwritten */
     bool copies_residual;
 } pri_step;
 
@@ -66,15 +66,15 @@ struct pri_engine {
     pri_facts *facts;
     pri_arena *arena;
     pri_layout preferred;
-    bool is_ready;       /* packed weights and epilogues are current */
+    bool is_ready; /* packed weights and epilogues are current */
     pri_step *steps;
     int n_steps, steps_capacity;
     pri_instance *instances;
     int n_instances, instances_capacity;
     pri_block *blocks;
     int n_blocks, blocks_capacity;
-    int *primary;        /* instance by value id, or -1 */
-    int *converted;      /* instance in the other layout by value id, or -1 */
+    int *primary;   /* instance by value id, or -1 */
+    int *converted; /* instance in the other layout by value id, or -1 */
     int *inputs, *outputs, *taps;
     unsigned char *slab;
     size_t slab_bytes;
@@ -88,16 +88,19 @@ struct pri_engine {
 
 /* plan.c */
 pare_status pri_plan_steps(pri_engine *engine);
+/* engine.c: whether the options ask for a value to stay readable. */
+bool pri_plan_is_tap(const pri_engine *engine, const pri_value *value);
 /* fuse.c: fused_into[node id] = id of the node whose step computes it (itself when not fused),
  * and position[id] = id of the node in whose place that step runs. */
 typedef struct pri_fusion {
-    int *head;              /* by node id: the convolution that swallowed it, or -1 */
-    int *tail;              /* by node id of a convolution: last node it swallowed, or itself */
+    int *head; /* by node id: the convolution that swallowed it, or -1 */
+    int *tail; /* by node id of a convolution: last node it swallowed, or itself */
     /* by node id of the convolution; product: of the activation and what it was taken of */
     const pri_node **affine, **sum, **activation, **product;
 } pri_fusion;
 pare_status pri_fuse(pri_fusion *fusion, pri_engine *engine, const bool *needed);
-/* memory.c: blocks and instances, lifetimes, in-place aliases, offsets, the slab itself, pointers of all steps. */
+/* memory.c: blocks and instances, lifetimes, in-place aliases, offsets, the slab itself, pointers
+ * of all steps. */
 int pri_plan_add_block(pri_engine *engine, size_t bytes);
 int pri_plan_add_instance(pri_engine *engine, const pri_value *value, pri_dtype dtype,
                           const pri_shape *shape, pri_layout layout);

@@ -45,8 +45,7 @@ static pare_status set_attr(pri_graph *graph, pri_node *node, const pri_attr *at
         node->attrs[i] = *attr;
         return PARE_OK;
     }
-    pri_attr *attrs =
-        pri_arena_alloc(graph->arena, (size_t)node->n_attrs + 1, sizeof *attrs);
+    pri_attr *attrs = pri_arena_alloc(graph->arena, (size_t)node->n_attrs + 1, sizeof *attrs);
     if (attrs == NULL)
         return PARE_ERROR_MEMORY;
     if (node->n_attrs > 0)

@@ -65,16 +65,16 @@ pri_value *pri_graph_find_value(const pri_graph *graph, const char *name)
 pri_value *pri_graph_add_value(pri_graph *graph, const char *name)
 {
     pri_value *value = pri_arena_alloc(graph->arena, 1, sizeof *value);
-    pri_value **values = grow(graph->arena, graph->values, graph->n_values,
-                              &graph->values_capacity, sizeof *values);
+    pri_value **values =
+        grow(graph->arena, graph->values, graph->n_values, &graph->values_capacity, sizeof *values);
 
     if (value == NULL || values == NULL)
         return NULL;
     graph->values = values;
     value->name = name[0] != '\0' ? pri_arena_strdup(graph->arena, name)
                                   : pri_arena_printf(graph->arena, "pare_%d", graph->n_values);
-    for (int i = 1; name[0] == '\0' && value->name != NULL &&
-                    pri_graph_find_value(graph, value->name) != NULL;
+    for (int i = 1;
+         name[0] == '\0' && value->name != NULL && pri_graph_find_value(graph, value->name) != NULL;
          i++)
         value->name = pri_arena_printf(graph->arena, "pare_%d_%d", graph->n_values, i);
     if (value->name == NULL || pri_map_set(&graph->names, value->name, value) != PARE_OK)

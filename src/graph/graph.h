@@ -38,14 +38,14 @@ typedef struct pri_attr {
     pri_attr_type type;
     int64_t i;
     float f;
-    const char *s;           /* terminated copy of STRING */
-    int count;               /* of ints, floats, strings */
+    const char *s; /* terminated copy of STRING */
+    int count;     /* of ints, floats, strings */
     const int64_t *ints;
     const float *floats;
     const char *const *strings;
-    pri_tensor *tensor;      /* TENSOR; owned by the graph */
-    pri_dtype dtype;         /* of the tensor in the file (see pri_value.dtype) */
-    const void *origin;      /* message; NULL when made or changed by pare */
+    pri_tensor *tensor; /* TENSOR; owned by the graph */
+    pri_dtype dtype;    /* of the tensor in the file (see pri_value.dtype) */
+    const void *origin; /* message; NULL when made or changed by pare */
 } pri_attr;
 
 /* One place where a value is read. */
@@ -56,44 +56,45 @@ typedef struct pri_use {
 
 struct pri_value {
     const char *name;
-    int id;                  /* index in graph->values */
-    pri_dtype dtype;         /* in the file; PRI_UNDEFINED when it does not say. float16, bfloat16 and
-                                float64 are computed, and their constants held, in float32 */
+    int id;          /* index in graph->values */
+    pri_dtype dtype; /* in the file; PRI_UNDEFINED when it does not say. float16, bfloat16 and
+                        float64 are computed, and their constants held, in float32 */
     bool has_shape;
-    pri_shape shape;         /* as declared; meaningful with has_shape */
+    pri_shape shape;                   /* as declared; meaningful with has_shape */
     const char *symbols[PRI_MAX_RANK]; /* names of open dimensions ("batch"), or NULL */
-    pri_tensor *constant;    /* initialiser, output of a Constant node, or derived; owned by the graph */
-    bool is_derived;         /* constant was computed at loading by its producer, a derived node */
-    bool is_initializer;     /* in the file's initialiser list */
-    bool is_input;           /* the user feeds it: a graph input that is no initialiser */
-    bool is_listed_input;    /* in the file's input list (initialisers may be, before IR 4) */
+    pri_tensor
+        *constant;   /* initialiser, output of a Constant node, or derived; owned by the graph */
+    bool is_derived; /* constant was computed at loading by its producer, a derived node */
+    bool is_initializer;  /* in the file's initialiser list */
+    bool is_input;        /* the user feeds it: a graph input that is no initialiser */
+    bool is_listed_input; /* in the file's input list (initialisers may be, before IR 4) */
     bool is_output;
-    bool is_changed;         /* constant or declared shape differ from what origin says */
-    pri_node *producer;      /* NULL for inputs and initialisers */
+    bool is_changed;    /* constant or declared shape differ from what origin says */
+    pri_node *producer; /* NULL for inputs and initialisers */
     int producer_slot;
     pri_use *uses;
     int n_uses, uses_capacity;
-    const void *origin;      /* initialiser's TensorProto */
-    const void *info;        /* ValueInfoProto */
+    const void *origin; /* initialiser's TensorProto */
+    const void *info;   /* ValueInfoProto */
 };
 
 struct pri_node {
-    const char *name;        /* as in the file; may be "" */
+    const char *name; /* as in the file; may be "" */
     const char *op_type;
-    const char *domain;      /* "" is ai.onnx */
-    int id;                  /* index in graph->nodes */
+    const char *domain; /* "" is ai.onnx */
+    int id;             /* index in graph->nodes */
     int n_inputs, n_outputs;
-    pri_value **inputs;      /* NULL where an optional input is absent */
-    pri_value **outputs;     /* NULL where an optional output is absent */
-    int n_implicit;          /* values its sub-graphs read from this graph */
+    pri_value **inputs;  /* NULL where an optional input is absent */
+    pri_value **outputs; /* NULL where an optional output is absent */
+    int n_implicit;      /* values its sub-graphs read from this graph */
     pri_value **implicit;
     int n_attrs;
     pri_attr *attrs;
-    bool is_changed;         /* attributes, inputs or outputs differ from origin */
-    bool is_dead;            /* removed; skipped by everybody, dropped on export */
-    bool is_derived;         /* computes constants from constants alone, and was run at loading: it is
-                                there to be written back, unless what it gives was changed */
-    const void *origin;      /* NodeProto; NULL when made by pare */
+    bool is_changed;    /* attributes, inputs or outputs differ from origin */
+    bool is_dead;       /* removed; skipped by everybody, dropped on export */
+    bool is_derived;    /* computes constants from constants alone, and was run at loading: it is
+                           there to be written back, unless what it gives was changed */
+    const void *origin; /* NodeProto; NULL when made by pare */
     const struct pri_op *op; /* set by pri_model; NULL = unknown operator */
     void *params;            /* parsed attributes of op, in the arena */
 };
@@ -105,23 +106,23 @@ typedef struct pri_metadata {
 struct pri_graph {
     pare_context *ctx;
     pri_arena *arena;
-    pri_map names;           /* values by name */
+    pri_map names; /* values by name */
     const char *name;
-    const char *source;      /* file name for messages */
+    const char *source; /* file name for messages */
     int64_t ir_version;
-    int opset;               /* of ai.onnx; 0 when the file imports none */
-    pri_node **nodes;        /* in topological order */
+    int opset;        /* of ai.onnx; 0 when the file imports none */
+    pri_node **nodes; /* in topological order */
     int n_nodes, nodes_capacity;
     pri_value **values;
     int n_values, values_capacity;
-    pri_value **inputs;      /* fed by the user, in file order */
+    pri_value **inputs; /* fed by the user, in file order */
     int n_inputs, inputs_capacity;
     pri_value **outputs;
     int n_outputs, outputs_capacity;
-    pri_metadata *metadata;  /* metadata_props */
+    pri_metadata *metadata; /* metadata_props */
     int n_metadata, metadata_capacity;
     bool metadata_changed;
-    void *origin;            /* the whole message, reference-counted by the layer that read it */
+    void *origin; /* the whole message, reference-counted by the layer that read it */
     void (*retain_origin)(void *origin);
     void (*release_origin)(void *origin);
 };

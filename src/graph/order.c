@@ -47,8 +47,8 @@ pare_status pri_graph_sort(pri_graph *graph)
     const int n = graph->n_nodes;
     int *waiting = pri_arena_alloc(graph->arena, (size_t)n, sizeof *waiting);
     bool *done = pri_arena_alloc(graph->arena, (size_t)n, sizeof *done);
-    pri_node **sorted = pri_arena_alloc(graph->arena, (size_t)graph->nodes_capacity + 1,
-                                        sizeof *sorted);
+    pri_node **sorted =
+        pri_arena_alloc(graph->arena, (size_t)graph->nodes_capacity + 1, sizeof *sorted);
     char text[PRI_NODE_TEXT];
 
     if (waiting == NULL || done == NULL || sorted == NULL)
@@ -211,8 +211,7 @@ static pare_status clone_rest(pri_graph *copy, const pri_graph *graph)
     copy->n_inputs = copy->inputs_capacity = graph->n_inputs;
     copy->outputs = map_values(copy, graph->outputs, graph->n_outputs);
     copy->n_outputs = copy->outputs_capacity = graph->n_outputs;
-    if (copy->name == NULL || copy->source == NULL || copy->inputs == NULL ||
-        copy->outputs == NULL)
+    if (copy->name == NULL || copy->source == NULL || copy->inputs == NULL || copy->outputs == NULL)
         return PARE_ERROR_MEMORY;
     for (int i = 0; i < graph->n_metadata; i++)
         PRI_TRY(pri_graph_set_metadata(copy, graph->metadata[i].key, graph->metadata[i].value));

@@ -30,7 +30,8 @@ pare_status pare_model_costs(const pare_model *model, pare_costs *out)
     pri_facts_free(facts);
     for (int i = 0; i < graph->n_values; i++) {
         const pri_value *value = graph->values[i];
-        if ((value->is_output || pri_is_read(value)) && value->constant != NULL && value->constant->dtype == PRI_F32)
+        if ((value->is_output || pri_is_read(value)) && value->constant != NULL &&
+            value->constant->dtype == PRI_F32)
             out->parameters += pri_tensor_count(value->constant);
     }
     PRI_TRY(pri_onnx_measure(&size, graph));

@@ -112,8 +112,8 @@ static pare_status repair_nodes(pri_cut *cut, pare_model *model)
         pri_operand in[PRI_MAX_OPERANDS], out[PRI_MAX_OPERANDS];
         pri_call call;
         cut->node = original->nodes[i];
-        if (cut->node->is_dead || cut->node->is_derived || cut->node->op == NULL || cut->node->op->resize == NULL ||
-            !touches_cut(cut))
+        if (cut->node->is_dead || cut->node->is_derived || cut->node->op == NULL ||
+            cut->node->op->resize == NULL || !touches_cut(cut))
             continue;
         pri_call_of(&call, in, out, cut->groups->model, cut->node, cut->groups->facts);
         PRI_TRY(cut->node->op->resize(&call, cut, model->graph, model->graph->nodes[i]));
@@ -146,14 +146,13 @@ static pare_status check_shapes(const pri_cut *cut, const pare_model *model)
         }
         const pri_node *node = use->value->producer;
         char text[PRI_NODE_TEXT] = "";
-        status = pri_fail(groups->ctx, PARE_ERROR_VERIFY,
-                          "after the cut axis %d of '%s' (%s) has %lld elements, expected %lld",
-                          use->axis, use->value->name,
-                          node != NULL ? pri_node_text(text, node) : "constant",
-                          fact->known && use->axis < fact->shape.rank
-                              ? (long long)fact->shape.dims[use->axis]
-                              : -1LL,
-                          (long long)cut->kept[r]);
+        status = pri_fail(
+            groups->ctx, PARE_ERROR_VERIFY,
+            "after the cut axis %d of '%s' (%s) has %lld elements, expected %lld", use->axis,
+            use->value->name, node != NULL ? pri_node_text(text, node) : "constant",
+            fact->known && use->axis < fact->shape.rank ? (long long)fact->shape.dims[use->axis]
+                                                        : -1LL,
+            (long long)cut->kept[r]);
     }
     pri_facts_free(facts);
     return status;
@@ -250,8 +249,7 @@ static bool is_consumed(const pri_groups *groups, const pri_value *value, int ax
 {
     for (int c = 0; c < groups->n_consumers; c++) {
         const pri_consumer *consumer = &groups->consumers[c];
-        if (consumer->node->inputs[consumer->weight_slot] == value &&
-            consumer->weight_axis == axis)
+        if (consumer->node->inputs[consumer->weight_slot] == value && consumer->weight_axis == axis)
             return true;
     }
     return false;
@@ -265,8 +263,8 @@ static bool is_normalised(const pri_node *node)
            out->uses[0].node->op->updates != 0;
 }
 
-/* Running statistics stay, and so do weights in front of a normalisation: its own scale and shift do
- * what is wanted. */
+/* Running statistics stay, and so do weights in front of a normalisation: its own scale and shift
+ * do what is wanted. */
 static bool keeps_weakened(const pri_value *value)
 {
     for (int u = 0; u < value->n_uses; u++) {

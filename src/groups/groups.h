@@ -39,8 +39,8 @@ typedef struct pri_group {
     int n_units;
     const int *units;
     int n_axes;
-    const int *axes;  /* indices of pri_groups.axes, ascending */
-    int n_free;       /* units that are not frozen */
+    const int *axes; /* indices of pri_groups.axes, ascending */
+    int n_free;      /* units that are not frozen */
 } pri_group;
 
 typedef struct pri_pin {
@@ -80,9 +80,9 @@ typedef struct pri_groups {
     int n_axes, axes_capacity;
     int *axis_of_value; /* first axis record of a value id, or -1 */
     int64_t n_elements, elements_capacity;
-    int64_t *parent;    /* union-find while solving, then the unit of each element */
-    int *axis_of;       /* axis record of each element */
-    int *pin_of;        /* pin of each element while solving, or -1 */
+    int64_t *parent; /* union-find while solving, then the unit of each element */
+    int *axis_of;    /* axis record of each element */
+    int *pin_of;     /* pin of each element while solving, or -1 */
     pri_unit *units;
     int n_units;
     pri_group *groups;
@@ -123,11 +123,11 @@ int64_t pri_groups_weight_macs(const pri_groups *groups, int weight, const int64
 /* What a pruning aims at. */
 typedef struct pri_goal {
     pare_quantity quantity;
-    double keep;             /* of the quantity, absolute */
-    double whole;            /* the quantity before anything goes */
+    double keep;              /* of the quantity, absolute */
+    double whole;             /* the quantity before anything goes */
     double bytes, parameters; /* of the uncut model; bytes for PARE_BYTES */
     bool per_layer, ignore_cost;
-    int64_t align;           /* >= 1; 0: chosen for each group */
+    int64_t align; /* >= 1; 0: chosen for each group */
 } pri_goal;
 
 /* The goal's quantity when `removed` units are gone (kept: from pri_groups_count). File bytes are
@@ -154,9 +154,9 @@ pare_status pri_groups_scale_producers(const pri_groups *groups, pare_model *mod
  * shape constants and declared shapes, binds anew and checks every followed shape. */
 pare_status pri_groups_cut(const pri_groups *groups, pare_model *model, const bool *removed);
 /* The oracle: runs the masked and the cut model on random inputs; PARE_ERROR_VERIFY when an output
- * differs by more than `tolerance` of its range. The largest difference goes to *worst. Outputs that are
- * not float are compared as they are and by the float value they come from; PARE_ERROR_VERIFY also when
- * there was nothing to compare. */
+ * differs by more than `tolerance` of its range. The largest difference goes to *worst. Outputs
+ * that are not float are compared as they are and by the float value they come from;
+ * PARE_ERROR_VERIFY also when there was nothing to compare. */
 pare_status pri_groups_verify(pare_model *masked, pare_model *cut, uint64_t seed, double tolerance,
                               double *worst);
 

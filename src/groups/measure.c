@@ -34,9 +34,9 @@ pare_status pri_groups_find_consumers(pri_groups *groups, pri_node *node, const 
             const int other = is_a ? tie->b : tie->a;
             if ((!is_a && !is_b) || other >= PRI_OUT(0) || other == slot)
                 continue;
-            PRI_TRY(add_consumer(groups, &(pri_consumer){node, other,
-                                                         is_a ? tie->axis_b : tie->axis_a, slot,
-                                                         axis}));
+            PRI_TRY(
+                add_consumer(groups, &(pri_consumer){node, other, is_a ? tie->axis_b : tie->axis_a,
+                                                     slot, axis}));
             break;
         }
     }
@@ -67,7 +67,8 @@ static void list_weights(pri_groups *groups, const pri_graph *graph, int *weight
     for (int i = 0; i < graph->n_values; i++) {
         const pri_value *value = graph->values[i];
         weight_of[i] = -1;
-        if (value->constant == NULL || !pri_is_read(value) || pri_dtype_run(value->constant->dtype) != PRI_F32)
+        if (value->constant == NULL || !pri_is_read(value) ||
+            pri_dtype_run(value->constant->dtype) != PRI_F32)
             continue;
         pri_sized_weight *weight = &groups->weights[groups->n_weights];
         weight_of[i] = groups->n_weights++;
@@ -86,8 +87,7 @@ static void add_product(pri_groups *groups, const pri_node *node, int64_t macs)
     product->value = node->outputs[0];
     product->macs = macs;
     for (int a = 0; a < PRI_MAX_RANK; a++)
-        product->axes[a] =
-            a < shape->rank ? pri_groups_axis(groups, node->outputs[0], a) : -1;
+        product->axes[a] = a < shape->rank ? pri_groups_axis(groups, node->outputs[0], a) : -1;
 }
 
 pare_status pri_groups_measure(pri_groups *groups)

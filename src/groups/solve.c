@@ -276,7 +276,8 @@ static pare_status seed(solver *s)
     for (int i = 0; i < s->graph->n_nodes; i++) {
         const pri_node *node = s->graph->nodes[i];
         node_rules *entry = NULL;
-        bool known = !node->is_dead && !node->is_derived && node->op != NULL && node->op->cost != NULL;
+        bool known =
+            !node->is_dead && !node->is_derived && node->op != NULL && node->op->cost != NULL;
         for (int k = 0; k < node->n_outputs && known; k++)
             known = node->outputs[k] == NULL || s->groups->facts->of[node->outputs[k]->id].known;
         if (!known)

@@ -113,8 +113,7 @@ static pare_status find_taps(side *s)
     PRI_TRY(pri_facts_infer(&facts, s->model, 0, true));
     for (int k = 0; k < graph->n_outputs; k++) {
         const pri_fact *fact = &facts->of[graph->outputs[k]->id];
-        pri_value *before =
-            fact->dtype != PRI_F32 ? float_before(graph->outputs[k], facts) : NULL;
+        pri_value *before = fact->dtype != PRI_F32 ? float_before(graph->outputs[k], facts) : NULL;
         s->tap_of[k] = before != NULL ? s->n_taps : -1;
         if (before != NULL)
             s->taps[s->n_taps++] = before;

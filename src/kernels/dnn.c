@@ -32,8 +32,7 @@ bool pri_dnn_gains_by_bf16(void)
 {
 #if defined(__x86_64__)
     __builtin_cpu_init();
-    return has_isa(dnnl_cpu_isa_avx512_core_amx) ||
-           (pri_dnn_has_bf16() && __builtin_cpu_is("amd"));
+    return has_isa(dnnl_cpu_isa_avx512_core_amx) || (pri_dnn_has_bf16() && __builtin_cpu_is("amd"));
 #else
     return false;
 #endif
@@ -142,8 +141,8 @@ static pare_status describe(pri_conv *conv)
 
 /* Memories of a made primitive descriptor over inputs `a` and outputs `b`. `is_gradient`: weights
  * live in scratch. */
-static pare_status finish(pri_conv *conv, pri_dnn_direction *d, const memory_desc *a, const memory_desc *b,
-                          bool is_gradient)
+static pare_status finish(pri_conv *conv, pri_dnn_direction *d, const memory_desc *a,
+                          const memory_desc *b, bool is_gradient)
 {
     const dnnl_query_t query = is_gradient ? dnnl_query_diff_weights_md : dnnl_query_weights_md;
     dnnl_primitive_desc_t pd = NULL;
@@ -230,11 +229,13 @@ static pare_status build(pri_conv *conv, unsigned directions)
         dnnl_primitive_attr_set_post_ops(fused, ops);
         dnnl_primitive_attr_set_scratchpad_mode(plain, dnnl_scratchpad_mode_user);
         dnnl_primitive_attr_set_scratchpad_mode(fused, dnnl_scratchpad_mode_user);
-        const conv_md md = md_of(conv, &conv->src.read_md, &conv->dst.write_md, &conv->read_weights);
+        const conv_md md =
+            md_of(conv, &conv->src.read_md, &conv->dst.write_md, &conv->read_weights);
         status = create_forward(&conv->forward.desc, &md, shared_engine, fused, training);
     }
     if (status == dnnl_success && (directions & PRI_CONV_BACKWARD_DATA) != 0) {
-        const conv_md md = md_of(conv, &conv->src.write_md, &conv->dst.read_md, &conv->read_weights);
+        const conv_md md =
+            md_of(conv, &conv->src.write_md, &conv->dst.read_md, &conv->read_weights);
         status =
             create_backward_data(&conv->data.desc, &md, shared_engine, plain, conv->forward.desc);
     }
@@ -304,9 +305,9 @@ static pare_status make(pri_conv *conv, unsigned directions)
 
 /* Winograd's algorithm on tiles of 4 x 4 (Lavin, Gray, "Fast algorithms for convolutional neural
  * networks", 2016) multiplies a quarter as often, on channels filled up to multiples of 16. That
- * pays from here on (on a Zen 4: 1.4 to 2.3 times as fast); with fewer channels staging takes what it
- * saves, with fewer tiles turning the weights does. A rule and not a measurement, so that the same
- * network gives the same bytes. */
+ * pays from here on (on a Zen 4: 1.4 to 2.3 times as fast); with fewer channels staging takes what
+ * it saves, with fewer tiles turning the weights does. A rule and not a measurement, so that the
+ * same network gives the same bytes. */
 enum { TILE = 4, WINOGRAD_CHANNELS = 28, WINOGRAD_TILES = 32 };
 
 static bool suits_winograd(const pri_conv_problem *p)

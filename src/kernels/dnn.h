@@ -33,7 +33,7 @@ typedef struct pri_conv_problem {
     pri_layout layout;
     bool is_narrow; /* inputs, weights and gradients of outputs are rounded to bfloat16 before they
                        are multiplied; sums and everything handed in and out are float32 */
-    bool is_direct;   /* no faster algorithm that rounds more (Winograd) */
+    bool is_direct; /* no faster algorithm that rounds more (Winograd) */
     bool accumulates; /* adds to what dst holds */
     pri_post_kind post;
     float alpha, beta;
@@ -57,15 +57,16 @@ pare_status pri_conv_forward(pri_conv *conv, const float *src, float *dst, void 
 /* Overwrites diff_src. */
 pare_status pri_conv_backward_data(pri_conv *conv, const float *diff_dst, float *diff_src,
                                    void *scratch);
-/* Adds to plain gradients; diff_bias may be NULL. after_data: the call before was pri_conv_backward_data
- * with the same diff_dst and scratch, so that diff_dst need not be staged again. */
+/* Adds to plain gradients; diff_bias may be NULL. after_data: the call before was
+ * pri_conv_backward_data with the same diff_dst and scratch, so that diff_dst need not be staged
+ * again. */
 pare_status pri_conv_backward_weights(pri_conv *conv, const float *src, const float *diff_dst,
                                       float *diff_weights, float *diff_bias, void *scratch,
                                       bool after_data);
 
-/* Whether the processor multiplies bfloat16 by itself (is_narrow would be slow elsewhere), and whether it
- * does so clearly faster than float32: with AMX, and with AVX512_BF16 on AMD's processors (measured on Zen 4: 1.6 to
- * 2 times), not on Intel's without AMX. */
+/* Whether the processor multiplies bfloat16 by itself (is_narrow would be slow elsewhere), and
+ * whether it does so clearly faster than float32: with AMX, and with AVX512_BF16 on AMD's
+ * processors (measured on Zen 4: 1.6 to 2 times), not on Intel's without AMX. */
 bool pri_dnn_has_bf16(void);
 bool pri_dnn_gains_by_bf16(void);
 /* "oneDNN 2.6.3" */

@@ -74,13 +74,13 @@ static inline dnnl_status_t create_forward(dnnl_primitive_desc_t *pd, const conv
     const dnnl_prop_kind_t kind = training ? dnnl_forward_training : dnnl_forward_inference;
 #if DNNL_VERSION_MAJOR >= 3
     return dnnl_convolution_forward_primitive_desc_create(
-        pd, engine, kind, m->algorithm, *m->src, *m->weights, *m->bias, *m->dst,
-        m->stride, m->dilation, m->pad_begin, m->pad_end, attr);
+        pd, engine, kind, m->algorithm, *m->src, *m->weights, *m->bias, *m->dst, m->stride,
+        m->dilation, m->pad_begin, m->pad_end, attr);
 #else
     dnnl_convolution_desc_t desc;
     const dnnl_status_t status = dnnl_dilated_convolution_forward_desc_init(
-        &desc, kind, m->algorithm, m->src, m->weights, m->bias, m->dst, m->stride,
-        m->dilation, m->pad_begin, m->pad_end);
+        &desc, kind, m->algorithm, m->src, m->weights, m->bias, m->dst, m->stride, m->dilation,
+        m->pad_begin, m->pad_end);
     return status != dnnl_success ? status
                                   : dnnl_primitive_desc_create(pd, &desc, attr, engine, NULL);
 #endif
@@ -97,8 +97,8 @@ static inline dnnl_status_t create_backward_data(dnnl_primitive_desc_t *pd, cons
 #else
     dnnl_convolution_desc_t desc;
     const dnnl_status_t status = dnnl_dilated_convolution_backward_data_desc_init(
-        &desc, m->algorithm, m->src, m->weights, m->dst, m->stride, m->dilation,
-        m->pad_begin, m->pad_end);
+        &desc, m->algorithm, m->src, m->weights, m->dst, m->stride, m->dilation, m->pad_begin,
+        m->pad_end);
     return status != dnnl_success ? status
                                   : dnnl_primitive_desc_create(pd, &desc, attr, engine, hint);
 #endif
@@ -111,8 +111,8 @@ static inline dnnl_status_t create_backward_weights(dnnl_primitive_desc_t *pd, c
 {
 #if DNNL_VERSION_MAJOR >= 3
     return dnnl_convolution_backward_weights_primitive_desc_create(
-        pd, engine, m->algorithm, *m->src, *m->weights, *m->bias, *m->dst, m->stride,
-        m->dilation, m->pad_begin, m->pad_end, hint, attr);
+        pd, engine, m->algorithm, *m->src, *m->weights, *m->bias, *m->dst, m->stride, m->dilation,
+        m->pad_begin, m->pad_end, hint, attr);
 #else
     dnnl_convolution_desc_t desc;
     const dnnl_status_t status = dnnl_dilated_convolution_backward_weights_desc_init(

@@ -21,7 +21,8 @@ static void set_handle(dnnl_memory_t memory, const void *data)
 
 /* Activations as a primitive reads them: the caller's, or staged in the scratch at *at, which moves
  * on; is_there: they have been. */
-static const void *read_side(const pri_dnn_side *s, const float *data, unsigned char **at, bool is_there)
+static const void *read_side(const pri_dnn_side *s, const float *data, unsigned char **at,
+                             bool is_there)
 {
     void *staged = *at;
 
@@ -35,7 +36,8 @@ static const void *read_side(const pri_dnn_side *s, const float *data, unsigned 
     return staged;
 }
 
-/* Where a primitive writes activations, in the same way; take_written has them in `data` afterwards. */
+/* Where a primitive writes activations, in the same way; take_written has them in `data`
+ * afterwards. */
 static void *write_side(const pri_dnn_side *s, float *data, unsigned char **at)
 {
     void *staged = *at;
@@ -55,7 +57,8 @@ static void take_written(const pri_dnn_side *s, float *data, const void *written
 static pare_status run(pri_conv *conv, dnnl_primitive_t primitive, int n,
                        const dnnl_exec_arg_t *args, const char *what)
 {
-    return pri_dnn_check(conv->ctx, dnnl_primitive_execute(primitive, pri_dnn_stream(), n, args), what);
+    return pri_dnn_check(conv->ctx, dnnl_primitive_execute(primitive, pri_dnn_stream(), n, args),
+                         what);
 }
 
 static pare_status reorder(pri_conv *conv, dnnl_primitive_t primitive, dnnl_memory_t from,

@@ -57,6 +57,6 @@ void pri_narrow(uint16_t *to, const float *from, int64_t count)
 
 #pragma omp parallel for schedule(static) if (count > 4 * STRETCH)
     for (int64_t at = 0; at < count; at += STRETCH)
-        (by_instruction ? narrow_by_instruction : narrow_stretch)(
-            to + at, from + at, pri_min_i64(STRETCH, count - at));
+        (by_instruction ? narrow_by_instruction : narrow_stretch)(to + at, from + at,
+                                                                  pri_min_i64(STRETCH, count - at));
 }

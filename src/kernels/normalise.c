@@ -2,10 +2,10 @@
 /*
  * normalise.c - see normalise.h.
  *
- * Channels-last: numbers of one channel lie C apart, and C is small in the layers that cost most. The
- * numbers of each channel are therefore repeated to a period of at least PERIOD elements, so that
- * loops run along memory without a remainder for every position. Plain: a row of positions has one
- * channel.
+ * Channels-last: numbers of one channel lie C apart, and C is small in the layers that cost most.
+ * The numbers of each channel are therefore repeated to a period of at least PERIOD elements, so
+ * that loops run along memory without a remainder for every position. Plain: a row of positions has
+ * one channel.
  */
 #include "kernels/normalise.h"
 
@@ -190,7 +190,8 @@ static void sum_interleaved(const pri_channels *ch, const job *j, double *sums, 
     const int64_t positions = ch->outer * ch->inner;
     const int64_t per_block = (positions + BLOCKS - 1) / BLOCKS;
     unsigned char *rooms = (unsigned char *)scratch + parameter_bytes(ch);
-    const size_t step = block_bytes(ch), floats = round_up(2 * (size_t)period_of(ch) * sizeof(float));
+    const size_t step = block_bytes(ch),
+                 floats = round_up(2 * (size_t)period_of(ch) * sizeof(float));
 
 #pragma omp parallel for schedule(static) if (positions * ch->channels > 16384)
     for (int b = 0; b < BLOCKS; b++) {
@@ -267,12 +268,10 @@ void pri_norm_sums(const pri_channels *ch, const float *x, const float *centre, 
 void pri_norm_back_sums(const pri_channels *ch, const pri_norm_back *back, double *sums,
                         void *scratch)
 {
-    job j = {.x = back->x,
-             .g = back->g,
-             .p = {.mean = back->mean,
-                   .scale = back->scale,
-                   .shift = back->shift,
-                   .relu = back->relu}};
+    job j = {
+        .x = back->x,
+        .g = back->g,
+        .p = {.mean = back->mean, .scale = back->scale, .shift = back->shift, .relu = back->relu}};
 
     if (!is_interleaved(ch)) {
         sum_plain(ch, &j, sums);
@@ -286,8 +285,8 @@ void pri_norm_back_sums(const pri_channels *ch, const pri_norm_back *back, doubl
 
 /* --- Element by element --- */
 
-static void run_interleaved(const pri_channels *ch, const params *p, const float *x,
-                            const float *g, float *out)
+static void run_interleaved(const pri_channels *ch, const params *p, const float *x, const float *g,
+                            float *out)
 {
     const int64_t total = ch->outer * ch->inner * ch->channels, period = period_of(ch);
     const int64_t stretch = STRETCH * period;
@@ -347,8 +346,8 @@ void pri_norm_apply(const pri_channels *ch, const float *x, float *y, const floa
 
 void pri_norm_back_apply(const pri_channels *ch, const pri_norm_back *back, void *scratch)
 {
-    params p = {back->mean,  back->scale, back->shift, back->slope,
-                back->tilt,  back->relu,  back->add};
+    params p = {back->mean, back->scale, back->shift, back->slope,
+                back->tilt, back->relu,  back->add};
 
     if (!is_interleaved(ch)) {
         run_plain(ch, &p, back->x, back->g, back->d);

@@ -2,8 +2,8 @@
 /*
  * normalise.h - the passes of a normalisation over channels, with an optional Relu behind it.
  *
- * Each pass reads its tensors once. Sums run in float over short stretches and in double over these,
- * over blocks that do not depend on the number of threads. Nothing here knows a graph.
+ * Each pass reads its tensors once. Sums run in float over short stretches and in double over
+ * these, over blocks that do not depend on the number of threads. Nothing here knows a graph.
  */
 #ifndef PRI_NORMALISE_H
 #define PRI_NORMALISE_H
@@ -25,9 +25,9 @@ typedef struct pri_norm_back {
     const float *mean;          /* C */
     const float *scale, *shift; /* C, of the forward pass */
     bool relu;
-    const float *slope, *tilt;  /* C: a and b below */
-    float *d;                   /* may be g */
-    bool add;                   /* d += instead of d = */
+    const float *slope, *tilt; /* C: a and b below */
+    float *d;                  /* may be g */
+    bool add;                  /* d += instead of d = */
 } pri_norm_back;
 
 /* sums[c] = sum h (x - mean[c]), sums[C + c] = sum h. */

@@ -14,13 +14,13 @@
 enum { PRI_NEST_OPERANDS = 3 };
 
 typedef struct pri_nest {
-    int rank;  /* >= 1; the last axis is the row */
-    int n;     /* operands */
+    int rank; /* >= 1; the last axis is the row */
+    int n;    /* operands */
     int64_t dims[PRI_MAX_RANK];
     int64_t strides[PRI_NEST_OPERANDS][PRI_MAX_RANK]; /* elements */
-    int64_t chunk;  /* elements of a row taken at once */
-    int64_t chunks; /* of one row */
-    int64_t rows;   /* pieces in all: what to loop over */
+    int64_t chunk;                                    /* elements of a row taken at once */
+    int64_t chunks;                                   /* of one row */
+    int64_t rows;                                     /* pieces in all: what to loop over */
 } pri_nest;
 
 /* strides[k] may hold 0 (repeated) or negative values. */

@@ -15,16 +15,16 @@ pare_status pri_close_shape(pare_model **out, pare_model *model, const pare_data
 void pri_reopen_shape(pare_model *model, const pare_model *like);
 /* An engine at options.batch, or at the model's declared batch where the graph is made for that. */
 pare_status pri_batch_engine(pri_engine **out, pare_model *model, pri_engine_options options);
-/* Seconds of forward passes of two models in turns: medians and quartiles, and quartiles of the ratio
- * second / first turn by turn. */
+/* Seconds of forward passes of two models in turns: medians and quartiles, and quartiles of the
+ * ratio second / first turn by turn. */
 typedef struct pri_latency {
     double median[2], low[2], high[2];
     double ratio_low, ratio_high;
 } pri_latency;
 pare_status pri_measure_latency(pri_latency *out, pare_model *a, pare_model *b, int64_t batch,
                                 int rounds);
-/* Numbers from 0 to 1 in all float inputs, for measuring time: zeros would do as well but for subnormal
- * numbers, images do not matter. */
+/* Numbers from 0 to 1 in all float inputs, for measuring time: zeros would do as well but for
+ * subnormal numbers, images do not matter. */
 void pri_fill_inputs(pri_engine *engine, const pare_model *model);
 
 #endif

@@ -38,9 +38,9 @@ void pri_find_heads(pri_score_head *class_head, pri_score_head *mask_head, const
             s.dims[0] != pri_engine_batch(engine) || pri_shape_count(&s) <= 0)
             continue;
         pri_score_head head = {.output = k,
-                         .classes = s.rank == 4 ? s.dims[channel] : s.dims[1],
-                         .is_probability = ends_in_softmax(model->graph->outputs[k]),
-                         .is_channels_last = is_nhwc};
+                               .classes = s.rank == 4 ? s.dims[channel] : s.dims[1],
+                               .is_probability = ends_in_softmax(model->graph->outputs[k]),
+                               .is_channels_last = is_nhwc};
         if (s.rank == 2 || (s.rank == 4 && s.dims[row] == 1 && s.dims[row + 1] == 1)) {
             *class_head = head;
         } else if (s.rank == 4) {

@@ -15,8 +15,8 @@ static pare_status bind_node(pri_graph *graph, pri_node *node)
                         "%s: operator %s%s%s is not supported in opset %d (see 'pare list ops')",
                         pri_node_text(text, node), node->domain, node->domain[0] ? "." : "",
                         node->op_type, graph->opset);
-    if (node->n_inputs < op->min_in || node->n_inputs > op->max_in ||
-        node->n_outputs > op->n_out || node->n_inputs > PRI_MAX_OPERANDS)
+    if (node->n_inputs < op->min_in || node->n_inputs > op->max_in || node->n_outputs > op->n_out ||
+        node->n_inputs > PRI_MAX_OPERANDS)
         return pri_fail(graph->ctx, PARE_ERROR_FORMAT,
                         "%s: has %d inputs and %d outputs; expected %d to %d and at most %d",
                         pri_node_text(text, node), node->n_inputs, node->n_outputs, op->min_in,
@@ -89,8 +89,8 @@ void pri_model_needed(bool *needed, const pare_model *model, const pri_facts *fa
             continue;
         for (int k = 0; k < node->n_outputs && !needed[i]; k++) {
             const pri_value *value = node->outputs[k];
-            if (value == NULL || (facts != NULL && facts->of[value->id].constant != NULL &&
-                                  !value->is_output))
+            if (value == NULL ||
+                (facts != NULL && facts->of[value->id].constant != NULL && !value->is_output))
                 continue;
             needed[i] = value->is_output;
             for (int u = 0; u < value->n_uses && !needed[i]; u++)

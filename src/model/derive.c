@@ -134,10 +134,10 @@ pare_status pri_model_derive(pare_model *model)
                     .is_pure = pri_alloc(model->ctx, (size_t)graph->n_nodes, sizeof *d.is_pure),
                     .is_shared = pri_alloc(model->ctx, (size_t)graph->n_values, sizeof(bool)),
                     .is_tied = pri_alloc(model->ctx, (size_t)graph->n_values, sizeof(bool))};
-    pare_status status = d.results != NULL && d.is_pure != NULL && d.is_shared != NULL &&
-                                 d.is_tied != NULL
-                             ? PARE_OK
-                             : PARE_ERROR_MEMORY;
+    pare_status status =
+        d.results != NULL && d.is_pure != NULL && d.is_shared != NULL && d.is_tied != NULL
+            ? PARE_OK
+            : PARE_ERROR_MEMORY;
 
     for (int i = 0; i < graph->n_nodes && status == PARE_OK; i++) {
         pri_node *node = graph->nodes[i];

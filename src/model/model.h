@@ -24,8 +24,8 @@ pare_status pri_model_bind(pare_model *model);
 /* The same for one node, with the reason as error. */
 pare_status pri_model_bind_node(pare_model *model, pri_node *node);
 /* Runs what computes float constants from constants alone (weights behind ConstantOfShape, Cast,
- * Transpose, DequantizeLinear ...) and keeps the results as constants of the values that other nodes
- * read: weights like any other from then on. See is_derived. */
+ * Transpose, DequantizeLinear ...) and keeps the results as constants of the values that other
+ * nodes read: weights like any other from then on. See is_derived. */
 pare_status pri_model_derive(pare_model *model);
 /* Whether a live node reads the value, not counting those that derive other constants. */
 bool pri_is_read(const pri_value *value);
@@ -39,7 +39,7 @@ bool pri_is_statistic(const pri_value *value);
 /* What is known of each value for given input shapes: type, shape, and its content where it
  * follows from constants and shapes alone. */
 typedef struct pri_fact {
-    bool known;           /* type and shape are */
+    bool known; /* type and shape are */
     pri_dtype dtype;
     pri_shape shape;
     pri_tensor *constant; /* the model's own or folded (owned by the facts); NULL: run time */
@@ -58,8 +58,7 @@ typedef struct pri_facts {
  * `batch` (0: declared, or 1 when open), and so all dimensions that the file gives the same name.
  * Other open dimensions, and such of one name and two sizes, are errors naming the input.
  * With `tolerant`, nodes that cannot be inferred leave their outputs unknown instead of failing. */
-pare_status pri_facts_infer(pri_facts **out, const pare_model *model, int64_t batch,
-                            bool tolerant);
+pare_status pri_facts_infer(pri_facts **out, const pare_model *model, int64_t batch, bool tolerant);
 /* inputs.c: types and shapes of the inputs, with the batch as above. */
 pare_status pri_facts_set_inputs(pri_facts *facts, const pri_graph *graph, int64_t batch);
 /* The error because of which a node's outputs are unknown in tolerant facts. */
@@ -73,21 +72,22 @@ void pri_facts_free(pri_facts *facts); /* NULL is fine */
  * hold as constant when `facts` is given. */
 void pri_model_needed(bool *needed, const pare_model *model, const pri_facts *facts);
 
-/* The value before a Softmax or LogSoftmax over classes that ends in `output`, or `output` itself. The
- * likelihood of logits is steadier than that of probabilities, and has the same optimum. */
+/* The value before a Softmax or LogSoftmax over classes that ends in `output`, or `output` itself.
+ * The likelihood of logits is steadier than that of probabilities, and has the same optimum. */
 pri_value *pri_logits_of(pri_value *output, const pri_facts *facts, int opset);
 /* Makes such values the outputs of a model (a clone that is only run). */
 pare_status pri_model_expose_logits(pare_model *model);
 
-/* What a layer's output passes next, each the only reader of what stands before; NULL where absent. */
+/* What a layer's output passes next, each the only reader of what stands before; NULL where absent.
+ */
 typedef struct pri_passage {
     const pri_node *affine; /* a normalisation with fixed statistics */
     const pri_node *sum;    /* of a residual connection, behind affine or the layer itself ... */
     const pri_value *other; /* ... and what is added there */
 } pri_passage;
 pri_passage pri_passage_of(const pri_node *layer);
-/* Scale and shift of each channel in passage->affine with the weights `model` has now (same ids as the
- * passage's graph); false when there is none. */
+/* Scale and shift of each channel in passage->affine with the weights `model` has now (same ids as
+ * the passage's graph); false when there is none. */
 bool pri_passage_scale(float *scale, float *shift, const pare_model *model,
                        const pri_passage *passage, const pri_facts *facts);
 

@@ -8,7 +8,18 @@
  */
 #include "onnx/wire.h"
 
-enum kind { MODEL, GRAPH, NODE, ATTRIBUTE, FUNCTION, TRAINING, VALUE_INFO, TYPE, TYPE_ELEMENT, LEAF };
+enum kind {
+    MODEL,
+    GRAPH,
+    NODE,
+    ATTRIBUTE,
+    FUNCTION,
+    TRAINING,
+    VALUE_INFO,
+    TYPE,
+    TYPE_ELEMENT,
+    LEAF
+};
 
 typedef struct nested_field {
     enum kind in;
@@ -18,13 +29,13 @@ typedef struct nested_field {
 
 /* Field numbers of onnx.proto. */
 static const nested_field nested_fields[] = {
-    {MODEL, 7, GRAPH},       {MODEL, 20, TRAINING},    {MODEL, 25, FUNCTION},
-    {TRAINING, 1, GRAPH},    {TRAINING, 2, GRAPH},     {GRAPH, 1, NODE},
-    {GRAPH, 11, VALUE_INFO}, {GRAPH, 12, VALUE_INFO},  {GRAPH, 13, VALUE_INFO},
-    {NODE, 5, ATTRIBUTE},    {ATTRIBUTE, 6, GRAPH},    {ATTRIBUTE, 11, GRAPH},
-    {ATTRIBUTE, 14, TYPE},   {ATTRIBUTE, 15, TYPE},    {FUNCTION, 7, NODE},
-    {FUNCTION, 11, ATTRIBUTE}, {VALUE_INFO, 2, TYPE},  {TYPE, 4, TYPE_ELEMENT},
-    {TYPE, 5, TYPE_ELEMENT}, {TYPE, 9, TYPE_ELEMENT},  {TYPE_ELEMENT, 1, TYPE},
+    {MODEL, 7, GRAPH},         {MODEL, 20, TRAINING},   {MODEL, 25, FUNCTION},
+    {TRAINING, 1, GRAPH},      {TRAINING, 2, GRAPH},    {GRAPH, 1, NODE},
+    {GRAPH, 11, VALUE_INFO},   {GRAPH, 12, VALUE_INFO}, {GRAPH, 13, VALUE_INFO},
+    {NODE, 5, ATTRIBUTE},      {ATTRIBUTE, 6, GRAPH},   {ATTRIBUTE, 11, GRAPH},
+    {ATTRIBUTE, 14, TYPE},     {ATTRIBUTE, 15, TYPE},   {FUNCTION, 7, NODE},
+    {FUNCTION, 11, ATTRIBUTE}, {VALUE_INFO, 2, TYPE},   {TYPE, 4, TYPE_ELEMENT},
+    {TYPE, 5, TYPE_ELEMENT},   {TYPE, 9, TYPE_ELEMENT}, {TYPE_ELEMENT, 1, TYPE},
     {TYPE_ELEMENT, 2, TYPE},
 };
 

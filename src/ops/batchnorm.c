@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* batchnorm.c - BatchNormalization over channel axis 1, training and inference (Ioffe, Szegedy 2015). */
+/* batchnorm.c - BatchNormalization over channel axis 1, training and inference (Ioffe, Szegedy
+ * 2015). */
 #include <math.h>
 #include <string.h>
 
@@ -92,8 +93,7 @@ static void running(const pri_call *call, int64_t channels, const channel_number
 }
 
 /* Batch statistics; the running ones move towards them. */
-static void batch_statistics(const pri_call *call, const pri_channels *ch,
-                             const channel_numbers *n)
+static void batch_statistics(const pri_call *call, const pri_channels *ch, const channel_numbers *n)
 {
     const bn_params *p = call->params;
     const float keep = call->momentum != NULL ? *call->momentum : p->momentum;

@@ -17,8 +17,8 @@ static pare_status parse(const pri_node *node, int opset, void *params, pri_aren
     static const struct {
         const char *name;
         char kind;
-    } table[] = {{"Add", '+'}, {"Sub", '-'}, {"Mul", '*'}, {"Div", '/'}, {"PRelu", 'p'}, {"Pow", '^'},
-                 {"Mod", 'm'}};
+    } table[] = {{"Add", '+'},   {"Sub", '-'}, {"Mul", '*'}, {"Div", '/'},
+                 {"PRelu", 'p'}, {"Pow", '^'}, {"Mod", 'm'}};
     binary_params *p = params;
 
     (void)opset;
@@ -206,11 +206,12 @@ static void forward_any(const pri_call *call, const pri_nest *nest)
             const int64_t b = at[2] + i * nest->strides[2][last];
             if (is_integer)
                 pri_set_integer(&call->out[0], y,
-                                  integer(kind, is_unsigned, pri_get_integer(&call->in[0], a),
-                                          pri_get_integer(&call->in[1], b)));
+                                integer(kind, is_unsigned, pri_get_integer(&call->in[0], a),
+                                        pri_get_integer(&call->in[1], b)));
             else
-                pri_set_number(&call->out[0], y,
-                          real(kind, pri_get_number(&call->in[0], a), pri_get_number(&call->in[1], b)));
+                pri_set_number(
+                    &call->out[0], y,
+                    real(kind, pri_get_number(&call->in[0], a), pri_get_number(&call->in[1], b)));
         }
     }
 }
@@ -265,8 +266,8 @@ static void backward_row(const pri_call *call, const pri_nest *nest, int k, cons
         return;
     }
     for (int64_t i = 0; i < length; i++) {
-        const float more = kind == '+' ? g[i * sg]
-                                       : g[i * sg] * slope(kind, k, a[i * sa], b[i * sb]);
+        const float more =
+            kind == '+' ? g[i * sg] : g[i * sg] * slope(kind, k, a[i * sa], b[i * sb]);
         d[i * sd] = (is_fresh ? 0 : d[i * sd]) + more;
     }
 }
@@ -282,8 +283,7 @@ static pare_status backward(pri_call *call)
         if (gradient == NULL || gradient == call->grad_out[0] || call->in[1].dtype != PRI_F32)
             continue; /* the gradient of a sum is already in place */
         if (pri_is_fresh(call, k) && !is_full)
-            memset(gradient, 0,
-                   (size_t)pri_shape_count(&call->in[k].shape) * sizeof *gradient);
+            memset(gradient, 0, (size_t)pri_shape_count(&call->in[k].shape) * sizeof *gradient);
         const bool is_fresh = pri_is_fresh(call, k) && is_full;
 #pragma omp parallel for schedule(static) if (is_full && nest.rows * nest.chunk > 16384)
         for (int64_t row = 0; row < nest.rows; row++) {

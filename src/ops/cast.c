@@ -14,9 +14,8 @@ static pare_status infer(pri_call *call)
 {
     const bool is_like = call->n_in > 1;
     const pri_dtype from = call->in[0].dtype;
-    const pri_dtype to =
-        pri_dtype_run(is_like ? call->in[1].dtype
-                              : (pri_dtype)pri_node_attr_int(call->node, "to", 0));
+    const pri_dtype to = pri_dtype_run(is_like ? call->in[1].dtype
+                                               : (pri_dtype)pri_node_attr_int(call->node, "to", 0));
 
     if (!is_castable(from) || !is_castable(to))
         return pri_op_fail(call, PARE_ERROR_UNSUPPORTED, "casts %s to %s", pri_dtype_name(from),

@@ -16,9 +16,8 @@ static pare_status parse(const pri_node *node, int opset, void *params, pri_aren
     static const struct {
         const char *name;
         char kind;
-    } table[] = {{"Equal", '='},       {"Less", '<'},           {"Greater", '>'},
-                 {"LessOrEqual", 'l'}, {"GreaterOrEqual", 'g'}, {"And", '&'},
-                 {"Or", '|'},          {"Xor", '^'}};
+    } table[] = {{"Equal", '='},          {"Less", '<'}, {"Greater", '>'}, {"LessOrEqual", 'l'},
+                 {"GreaterOrEqual", 'g'}, {"And", '&'},  {"Or", '|'},      {"Xor", '^'}};
 
     (void)opset;
     (void)arena;
@@ -33,7 +32,8 @@ static pare_status parse(const pri_node *node, int opset, void *params, pri_aren
 
 static pare_status infer(pri_call *call)
 {
-    if (call->in[0].dtype != call->in[1].dtype || !(pri_is_number(call->in[0].dtype) || call->in[0].dtype == PRI_BOOL))
+    if (call->in[0].dtype != call->in[1].dtype ||
+        !(pri_is_number(call->in[0].dtype) || call->in[0].dtype == PRI_BOOL))
         return pri_op_fail(call, PARE_ERROR_UNSUPPORTED,
                            "inputs are %s and %s; it compares numbers of one type",
                            pri_dtype_name(call->in[0].dtype), pri_dtype_name(call->in[1].dtype));
@@ -79,7 +79,11 @@ static bool holds(char kind, double u, double v)
 
 static bool holds_integers(char kind, int64_t u, int64_t v)
 {
-    return kind == '=' ? u == v : kind == '<' ? u < v : kind == '>' ? u > v : kind == 'l' ? u <= v : u >= v;
+    return kind == '='   ? u == v
+           : kind == '<' ? u < v
+           : kind == '>' ? u > v
+           : kind == 'l' ? u <= v
+                         : u >= v;
 }
 
 static bool compare(const pri_call *call, char kind, bool is_integer, int64_t a, int64_t b)

@@ -5,8 +5,8 @@
 #include "kernels/strided.h"
 #include "ops/op_support.h"
 
-/* The nest over one part of a whole, which begins `at` elements along `axis`; *offset is where in the
- * whole. Operand 0 is the whole when `into_whole`. False when the part is empty. */
+/* The nest over one part of a whole, which begins `at` elements along `axis`; *offset is where in
+ * the whole. Operand 0 is the whole when `into_whole`. False when the part is empty. */
 static bool part_nest(pri_nest *nest, int64_t *offset, const pri_operand *whole,
                       const pri_operand *part, int axis, int64_t at, bool into_whole)
 {
@@ -134,7 +134,8 @@ static pare_status split_sizes(const pri_call *call, int axis, int64_t sizes[PRI
         sum += sizes[k];
     }
     if (count != call->n_out || sum != total)
-        return pri_op_fail(call, PARE_ERROR_SHAPE, "its sizes do not add up to the %lld elements of axis %d",
+        return pri_op_fail(call, PARE_ERROR_SHAPE,
+                           "its sizes do not add up to the %lld elements of axis %d",
                            (long long)total, axis);
     return PARE_OK;
 }

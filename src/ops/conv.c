@@ -63,10 +63,11 @@ static pare_status infer(pri_call *call)
         return pri_op_fail(call, PARE_ERROR_SHAPE, "the input has rank %d", x->rank);
     PRI_TRY(window_of(call, &window, out));
     if (w->dims[1] * p->group != x->dims[1] || w->dims[0] % p->group != 0)
-        return pri_op_fail(call, PARE_ERROR_SHAPE,
-                           "the input has %lld channels; weights %lldx%lld in %lld groups do not fit",
-                           (long long)x->dims[1], (long long)w->dims[0], (long long)w->dims[1],
-                           (long long)p->group);
+        return pri_op_fail(
+            call, PARE_ERROR_SHAPE,
+            "the input has %lld channels; weights %lldx%lld in %lld groups do not fit",
+            (long long)x->dims[1], (long long)w->dims[0], (long long)w->dims[1],
+            (long long)p->group);
     if (bias != NULL && (bias->shape.rank != 1 || bias->shape.dims[0] != w->dims[0]))
         return pri_op_fail(call, PARE_ERROR_SHAPE, "the bias does not fit %lld output channels",
                            (long long)w->dims[0]);
@@ -81,9 +82,9 @@ static pare_status infer(pri_call *call)
 static pri_post_kind post_of(pri_activation_kind kind)
 {
     static const pri_post_kind kinds[] = {
-        [PRI_ACT_NONE] = PRI_POST_NONE,       [PRI_ACT_RELU] = PRI_POST_RELU,
-        [PRI_ACT_CLIP] = PRI_POST_CLIP,       [PRI_ACT_SIGMOID] = PRI_POST_SIGMOID,
-        [PRI_ACT_TANH] = PRI_POST_TANH,       [PRI_ACT_HARDSWISH] = PRI_POST_HARDSWISH,
+        [PRI_ACT_NONE] = PRI_POST_NONE,  [PRI_ACT_RELU] = PRI_POST_RELU,
+        [PRI_ACT_CLIP] = PRI_POST_CLIP,  [PRI_ACT_SIGMOID] = PRI_POST_SIGMOID,
+        [PRI_ACT_TANH] = PRI_POST_TANH,  [PRI_ACT_HARDSWISH] = PRI_POST_HARDSWISH,
         [PRI_ACT_SWISH] = PRI_POST_SWISH};
 
     return kinds[kind];
@@ -103,7 +104,8 @@ static pare_status describe(const pri_call *call, pri_conv_problem *problem)
                                   .in_channels = x->dims[1],
                                   .out_channels = call->in[1].shape.dims[0],
                                   .layout = call->preferred};
-    problem->is_narrow = call->is_narrow && p->group < problem->in_channels; /* depthwise gains nothing */
+    problem->is_narrow =
+        call->is_narrow && p->group < problem->in_channels; /* depthwise gains nothing */
     for (int k = 0; k < window.spatial; k++) {
         problem->in[k] = x->dims[2 + k];
         problem->out[k] = out[k];
@@ -179,8 +181,7 @@ static pare_status pack(pri_call *call, pri_conv_state *state)
     if (call->epilogue != NULL && call->epilogue->scale != NULL) {
         scale = call->epilogue->scale;
         for (int64_t o = 0; o < call->in[1].shape.dims[0]; o++)
-            state->bias[o] =
-                (bias != NULL ? bias[o] * scale[o] : 0) + call->epilogue->shift[o];
+            state->bias[o] = (bias != NULL ? bias[o] * scale[o] : 0) + call->epilogue->shift[o];
         bias = state->bias;
     }
     PRI_TRY(pri_conv_pack(state->conv, call->in[1].data, scale, bias, call->scratch));
@@ -236,7 +237,9 @@ static int consumed_axis(const pri_call *call, int slot)
 {
     const pri_conv_params *p = call->params;
 
-    return slot == 1 && !pri_conv_loses_groups(call, p->group) && call->in[1].shape.dims[1] > 1 ? 1 : -1;
+    return slot == 1 && !pri_conv_loses_groups(call, p->group) && call->in[1].shape.dims[1] > 1
+               ? 1
+               : -1;
 }
 
 static bool product(const pri_call *call, pri_product *out)
@@ -272,8 +275,7 @@ static void fill_row(const float *x, const pri_channels *ch, const pri_conv_prob
         int64_t index = 0;
         bool is_inside = true;
         for (int a = 0; a < 3; a++) {
-            const int64_t i =
-                at[a] * p->stride[a] - p->pad_begin[a] + offset[a] * p->dilation[a];
+            const int64_t i = at[a] * p->stride[a] - p->pad_begin[a] + offset[a] * p->dilation[a];
             is_inside = is_inside && i >= 0 && i < p->in[a];
             index = index * p->in[a] + i;
         }

@@ -9,16 +9,16 @@
 typedef struct pri_conv_params {
     pri_window window;
     int64_t group;
-    int64_t output_padding[3];   /* ConvTranspose */
+    int64_t output_padding[3]; /* ConvTranspose */
     int64_t output_shape[3];
     bool has_output_shape;
 } pri_conv_params;
 
 typedef struct pri_conv_state {
     pri_conv *conv;
-    uint64_t packed_version;     /* weights_version + 1 that was packed; 0 = none */
-    float *bias;                 /* with an epilogue: bias * scale + shift */
-    size_t data_scratch;         /* bytes of a gradient written before it is added */
+    uint64_t packed_version; /* weights_version + 1 that was packed; 0 = none */
+    float *bias;             /* with an epilogue: bias * scale + shift */
+    size_t data_scratch;     /* bytes of a gradient written before it is added */
 } pri_conv_state;
 
 pare_status pri_conv_parse(const pri_node *node, int opset, void *params, pri_arena *arena,

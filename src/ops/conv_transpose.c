@@ -214,7 +214,8 @@ static bool product(const pri_call *call, pri_product *out)
 }
 
 /* Index of the input element that reaches output position `at` through kernel offset k, or -1. */
-static int64_t source_of(const pri_window *window, const pri_shape *x, const int64_t at[3], int64_t k)
+static int64_t source_of(const pri_window *window, const pri_shape *x, const int64_t at[3],
+                         int64_t k)
 {
     int64_t index = 0, rest = k, offset[3] = {0, 0, 0};
 
@@ -245,7 +246,8 @@ static void columns(const pri_call *call, int group, int64_t from, int64_t to, f
         return;
 #pragma omp parallel for schedule(static)
     for (int64_t r = from; r < to; r++) {
-        const float *sample = (const float *)call->in[0].data + r / positions * ch.channels * ch.inner;
+        const float *sample =
+            (const float *)call->in[0].data + r / positions * ch.channels * ch.inner;
         float *row = rows + (r - from) * per_group * area;
         int64_t at[3], rest = r % positions;
         for (int a = window.spatial - 1; a >= 0; a--) {
@@ -255,9 +257,10 @@ static void columns(const pri_call *call, int group, int64_t from, int64_t to, f
         for (int64_t k = 0; k < area; k++) {
             const int64_t source = source_of(&window, x, at, k);
             for (int64_t c = 0; c < per_group; c++)
-                row[c * area + k] = source < 0 ? 0
-                                               : sample[(group * per_group + c) * ch.channel_stride +
-                                                        source * ch.inner_stride];
+                row[c * area + k] = source < 0
+                                        ? 0
+                                        : sample[(group * per_group + c) * ch.channel_stride +
+                                                 source * ch.inner_stride];
         }
     }
 }

@@ -59,8 +59,8 @@ static float ratio_of(const pri_call *call)
 static float factor_at(const pri_call *call, float ratio, int64_t i)
 {
     /* counter-based, so that backward draws the same mask */
-    const uint64_t z = pri_random_mix(
-        call->seed + (call->step + 1) * UINT64_C(0x9e3779b97f4a7c15) + (uint64_t)i);
+    const uint64_t z =
+        pri_random_mix(call->seed + (call->step + 1) * UINT64_C(0x9e3779b97f4a7c15) + (uint64_t)i);
 
     return (float)(z >> 40) < ratio * 16777216.0f ? 0.0f : 1.0f / (1.0f - ratio);
 }

@@ -109,8 +109,7 @@ static pare_status renumber(pri_tensor **out, const pri_call *call, const pri_cu
 static pare_status gather_resize(const pri_call *call, const pri_cut *cut, pri_graph *graph,
                                  pri_node *node)
 {
-    const int axis =
-        pri_axis(pri_node_attr_int(call->node, "axis", 0), call->in[0].shape.rank);
+    const int axis = pri_axis(pri_node_attr_int(call->node, "axis", 0), call->in[0].shape.rank);
     bool is_stale = pri_cut_keep(cut, 0, axis) != NULL;
     pri_tensor *index = NULL;
 

@@ -42,12 +42,14 @@ static pare_status gemm_infer(pri_call *call)
 
     PRI_TRY(pri_need_float(call, 7));
     if (call->in[0].shape.rank != 2 || call->in[1].shape.rank != 2)
-        return pri_op_fail(call, PARE_ERROR_SHAPE, "multiplies matrices, its inputs have rank %d and %d",
+        return pri_op_fail(call, PARE_ERROR_SHAPE,
+                           "multiplies matrices, its inputs have rank %d and %d",
                            call->in[0].shape.rank, call->in[1].shape.rank);
     gemm_sizes(call, &m, &n, &k);
     if (call->in[1].shape.dims[p->trans_b ? 1 : 0] != k)
-        return pri_op_fail(call, PARE_ERROR_SHAPE, "the input has %lld columns, the weights want %lld",
-                           (long long)k, (long long)call->in[1].shape.dims[p->trans_b ? 1 : 0]);
+        return pri_op_fail(call, PARE_ERROR_SHAPE,
+                           "the input has %lld columns, the weights want %lld", (long long)k,
+                           (long long)call->in[1].shape.dims[p->trans_b ? 1 : 0]);
     call->out[0].dtype = PRI_F32;
     call->out[0].shape = pri_shape_of(2, (const int64_t[]){m, n});
     if (pri_in(call, 2) != NULL &&
@@ -58,7 +60,8 @@ static pare_status gemm_infer(pri_call *call)
     return PARE_OK;
 }
 
-/* The nest over the output and the broadcast third input; operand 0 is the output when `forward`. */
+/* The nest over the output and the broadcast third input; operand 0 is the output when `forward`.
+ */
 static void bias_nest(const pri_call *call, pri_nest *nest, bool forward)
 {
     const pri_shape *y = &call->out[0].shape, *c = &call->in[2].shape;
@@ -105,9 +108,9 @@ static pare_status gemm_backward(pri_call *call)
                         (int)m, (int)n, p->alpha, b, (int)(p->trans_b ? k : n), g, (int)n, 1.0f,
                         call->grad_in[0], (int)m);
         else
-            cblas_sgemm(CblasRowMajor, CblasNoTrans, p->trans_b ? CblasNoTrans : CblasTrans,
-                        (int)m, (int)k, (int)n, p->alpha, g, (int)n, b,
-                        (int)(p->trans_b ? k : n), 1.0f, call->grad_in[0], (int)k);
+            cblas_sgemm(CblasRowMajor, CblasNoTrans, p->trans_b ? CblasNoTrans : CblasTrans, (int)m,
+                        (int)k, (int)n, p->alpha, g, (int)n, b, (int)(p->trans_b ? k : n), 1.0f,
+                        call->grad_in[0], (int)k);
     }
     if (call->grad_in[1] != NULL) {
         if (p->trans_b) /* n x k = g' A */
@@ -115,9 +118,9 @@ static pare_status gemm_backward(pri_call *call)
                         (int)k, (int)m, p->alpha, g, (int)n, a, (int)(p->trans_a ? m : k), 1.0f,
                         call->grad_in[1], (int)k);
         else
-            cblas_sgemm(CblasRowMajor, p->trans_a ? CblasNoTrans : CblasTrans, CblasNoTrans,
-                        (int)k, (int)n, (int)m, p->alpha, a, (int)(p->trans_a ? m : k), g, (int)n,
-                        1.0f, call->grad_in[1], (int)n);
+            cblas_sgemm(CblasRowMajor, p->trans_a ? CblasNoTrans : CblasTrans, CblasNoTrans, (int)k,
+                        (int)n, (int)m, p->alpha, a, (int)(p->trans_a ? m : k), g, (int)n, 1.0f,
+                        call->grad_in[1], (int)n);
     }
     if (call->n_in > 2 && call->grad_in[2] != NULL) {
         pri_nest nest;

@@ -66,13 +66,14 @@ static pare_status forward(pri_call *call)
         const float *x = (const float *)call->in[0].data + at;
         float *y = (float *)call->out[0].data + at;
         for (int64_t c = 0; c < ch.channels; c++)
-            y[c * ch.channel_stride] = (float)(x[c * ch.channel_stride] *
-                                               pow(scale_at(p, x, &ch, c), -(double)p->beta));
+            y[c * ch.channel_stride] =
+                (float)(x[c * ch.channel_stride] * pow(scale_at(p, x, &ch, c), -(double)p->beta));
     }
     return PARE_OK;
 }
 
-/* d_j += g_j s_j^-beta - 2 alpha beta / size x_j sum of g_i x_i s_i^(-beta-1) over windows with j */
+/* d_j += g_j s_j^-beta - 2 alpha beta / size x_j sum of g_i x_i s_i^(-beta-1) over windows with j
+ */
 static void position_back(const lrn_params *p, const pri_channels *ch, const float *x,
                           const float *g, float *d)
 {
@@ -81,8 +82,7 @@ static void position_back(const lrn_params *p, const pri_channels *ch, const flo
         const int64_t to = pri_min_i64(ch->channels - 1, i + p->size / 2);
         const double s = scale_at(p, x, ch, i), power = pow(s, -(double)p->beta);
         const int64_t at = i * ch->channel_stride;
-        const double shared =
-            2 * p->alpha * p->beta / (double)p->size * g[at] * x[at] * power / s;
+        const double shared = 2 * p->alpha * p->beta / (double)p->size * g[at] * x[at] * power / s;
         d[at] += (float)(g[at] * power);
         for (int64_t j = from; j <= to; j++)
             d[j * ch->channel_stride] -= (float)(shared * x[j * ch->channel_stride]);

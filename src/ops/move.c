@@ -122,9 +122,8 @@ static pare_status slice_segment(const pri_call *call, segment *s, pri_shape *sh
         int64_t to = v[1][i] < 0 && v[1][i] > INT64_MIN + size ? v[1][i] + size : v[1][i];
         from = clamp(from, 0, step > 0 ? size : size - 1);
         to = clamp(to, step > 0 ? 0 : -1, size);
-        shape->dims[axis] =
-            step > 0 ? pri_max_i64(0, (to - from + step - 1) / step)
-                     : pri_max_i64(0, (from - to - step - 1) / -step);
+        shape->dims[axis] = step > 0 ? pri_max_i64(0, (to - from + step - 1) / step)
+                                     : pri_max_i64(0, (from - to - step - 1) / -step);
         s->in_offset += from * s->in_strides[axis];
         s->in_strides[axis] *= step;
     }

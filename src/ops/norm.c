@@ -288,7 +288,7 @@ static pare_status couple(const pri_call *call, pri_rules *rules)
                            .couple = couple,                                                       \
                            .resize = resize_groups}
 
-NORM(pri_op_instance_norm, "InstanceNormalization", "normalisation of each channel of each sample", 6,
-     3, 1);
+NORM(pri_op_instance_norm, "InstanceNormalization", "normalisation of each channel of each sample",
+     6, 3, 1);
 NORM(pri_op_group_norm, "GroupNormalization", "normalisation of groups of channels", 18, 3, 1);
 NORM(pri_op_layer_norm, "LayerNormalization", "normalisation over the last axes", 17, 2, 3);

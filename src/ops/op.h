@@ -37,12 +37,12 @@ typedef struct pri_operand {
 /* An activation that a convolution can apply to what it writes. */
 typedef enum pri_activation_kind {
     PRI_ACT_NONE,
-    PRI_ACT_RELU,       /* max(0, x), or alpha * x below 0 (LeakyRelu) */
-    PRI_ACT_CLIP,       /* min(max(x, alpha), beta) */
+    PRI_ACT_RELU, /* max(0, x), or alpha * x below 0 (LeakyRelu) */
+    PRI_ACT_CLIP, /* min(max(x, alpha), beta) */
     PRI_ACT_SIGMOID,
     PRI_ACT_TANH,
     PRI_ACT_HARDSWISH,
-    PRI_ACT_SWISH       /* x * sigmoid(x) */
+    PRI_ACT_SWISH /* x * sigmoid(x) */
 } pri_activation_kind;
 
 typedef struct pri_activation {
@@ -64,32 +64,32 @@ enum { PRI_MAX_OPERANDS = 64 }; /* inputs or outputs of one node pare runs */
 struct pri_call {
     pare_context *ctx;
     const pri_op *op;
-    const pri_node *node;       /* for messages and its name; may be NULL in tests */
-    const void *params;         /* what parse wrote */
+    const pri_node *node; /* for messages and its name; may be NULL in tests */
+    const void *params;   /* what parse wrote */
     int opset;
     int n_in, n_out;
     pri_operand *in, *out;
     /* prepare and later */
-    bool training;              /* BatchNormalization uses batch statistics, Dropout drops */
-    bool needs_backward;        /* prepare builds backward primitives too */
-    const bool *needs_grad;     /* n_in: which inputs need a gradient (with needs_backward) */
-    bool is_narrow;             /* convolutions may multiply in bfloat16 */
-    pri_layout preferred;       /* layout convolutions should work in */
+    bool training;                /* BatchNormalization uses batch statistics, Dropout drops */
+    bool needs_backward;          /* prepare builds backward primitives too */
+    const bool *needs_grad;       /* n_in: which inputs need a gradient (with needs_backward) */
+    bool is_narrow;               /* convolutions may multiply in bfloat16 */
+    pri_layout preferred;         /* layout convolutions should work in */
     const pri_epilogue *epilogue; /* NULL: none */
-    uint64_t weights_version;   /* changes when a weight's data changed: packed copies are stale */
-    void *state;                /* made by prepare, freed by release */
-    void *scratch;              /* scratch_bytes, aligned to 64; shared, nothing survives */
-    size_t scratch_bytes;       /* stated by prepare */
-    void *saved;                /* saved_bytes kept from forward to backward (with needs_backward) */
-    size_t saved_bytes;         /* stated by prepare */
-    uint64_t seed, step;        /* randomness of this step (Dropout) */
-    const float *momentum;      /* of running statistics; NULL: the node's own */
+    uint64_t weights_version; /* changes when a weight's data changed: packed copies are stale */
+    void *state;              /* made by prepare, freed by release */
+    void *scratch;            /* scratch_bytes, aligned to 64; shared, nothing survives */
+    size_t scratch_bytes;     /* stated by prepare */
+    void *saved;              /* saved_bytes kept from forward to backward (with needs_backward) */
+    size_t saved_bytes;       /* stated by prepare */
+    uint64_t seed, step;      /* randomness of this step (Dropout) */
+    const float *momentum;    /* of running statistics; NULL: the node's own */
     /* backward: gradients have the layout and shape of their operand. backward ADDS to
      * grad_in[k] (NULL where not needed); grad_out[k] may be NULL (nobody used it). */
     float *const *grad_out;
     float *const *grad_in;
-    const bool *grad_is_fresh;  /* n_in: with writes_gradients, grad_in[k] holds nothing yet and is to
-                                   be overwritten; NULL: add to all */
+    const bool *grad_is_fresh; /* n_in: with writes_gradients, grad_in[k] holds nothing yet and is
+                                  to be overwritten; NULL: add to all */
 };
 
 /* grad_in[k] is to be overwritten, not added to. */
@@ -116,24 +116,24 @@ typedef enum pri_layout_rule {
 
 /* Cost of one evaluation at the shapes of the call. */
 typedef struct pri_cost {
-    int64_t macs; /* multiply-accumulates of convolutions and matrix products; 0 elsewhere */
+    int64_t macs;  /* multiply-accumulates of convolutions and matrix products; 0 elsewhere */
     int64_t flops; /* other elementary operations, roughly one an output element */
 } pri_cost;
 
 /* A node as matrix products, one a group of channels. */
 typedef struct pri_product {
     int groups;
-    int64_t rows;          /* samples x positions */
-    int64_t positions;     /* per sample */
-    bool is_image;         /* outputs are axis 1 of out[0], positions what follows; else the last axis */
-    int64_t columns;       /* K: inputs of one output, in the order of the weight's elements */
-    int64_t outputs;       /* of one group */
+    int64_t rows;      /* samples x positions */
+    int64_t positions; /* per sample */
+    bool is_image;   /* outputs are axis 1 of out[0], positions what follows; else the last axis */
+    int64_t columns; /* K: inputs of one output, in the order of the weight's elements */
+    int64_t outputs; /* of one group */
     int weight_slot;
     int64_t column_stride; /* of W[o][k] in the weight tensor, elements; within a block ... */
     int64_t block_stride;  /* ... and from block to block */
     int64_t output_stride;
     int64_t group_stride;
-    int64_t block;         /* columns that belong to one input channel, consecutive (kernel area) */
+    int64_t block; /* columns that belong to one input channel, consecutive (kernel area) */
 } pri_product;
 
 /* Where W[o][k] of a group stands in the weight tensor. */
@@ -144,30 +144,30 @@ static inline int64_t pri_product_weight(const pri_product *p, int group, int64_
 }
 
 struct pri_op {
-    const char *name;     /* ONNX op_type */
-    const char *domain;   /* NULL = ai.onnx */
-    const char *summary;  /* one line for `pare list ops` */
+    const char *name;    /* ONNX op_type */
+    const char *domain;  /* NULL = ai.onnx */
+    const char *summary; /* one line for `pare list ops` */
     int min_opset, max_opset;
-    int min_in, max_in;   /* max_in may be PRI_MAX_OPERANDS for variadic ones */
-    int n_out;            /* at most */
+    int min_in, max_in; /* max_in may be PRI_MAX_OPERANDS for variadic ones */
+    int n_out;          /* at most */
     size_t params_size;
     pri_layout_rule layouts;
-    bool is_movement;     /* only moves data (any type); ties are then derived by labels, couple may
-                             add pins */
-    int fill_slot;        /* of a movement: optional input that stands where nothing is moved to
-                             (Pad: 2); 0 = none */
+    bool is_movement; /* only moves data (any type); ties are then derived by labels, couple may
+                         add pins */
+    int fill_slot;    /* of a movement: optional input that stands where nothing is moved to
+                         (Pad: 2); 0 = none */
     bool reads_shapes_only; /* forward looks at in[].shape only (Shape, Size) */
-    bool takes_epilogue;  /* honours call->epilogue */
-    bool lets_outputs_out; /* any output may be absent; of others the first is always there */
-    bool is_sum;          /* adds its two inputs (a residual connection when shapes are equal) */
-    bool is_product;      /* multiplies its two inputs */
-    bool is_in_place;     /* forward may run with out[0].data == in[0].data (same layout, shape) */
+    bool takes_epilogue;    /* honours call->epilogue */
+    bool lets_outputs_out;  /* any output may be absent; of others the first is always there */
+    bool is_sum;            /* adds its two inputs (a residual connection when shapes are equal) */
+    bool is_product;        /* multiplies its two inputs */
+    bool is_in_place;      /* forward may run with out[0].data == in[0].data (same layout, shape) */
     bool writes_gradients; /* backward honours grad_is_fresh */
     bool is_in_place_back; /* backward may run with grad_in[k] == grad_out[0] for one fresh k of the
                               output's layout and shape */
     bool takes_activation; /* honours call->epilogue's Relu in training, forward and backward */
     unsigned backward_reads;
-    unsigned updates;     /* inputs (bits) whose data forward changes in training: running statistics */
+    unsigned updates; /* inputs (bits) whose data forward changes in training: running statistics */
 
     /* Attributes to params (zeroed, params_size). Reports unsupported values. May be NULL. */
     pare_status (*parse)(const pri_node *node, int opset, void *params, pri_arena *arena,

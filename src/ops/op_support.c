@@ -46,8 +46,8 @@ pare_status pri_op_ints(const pri_call *call, int slot, int64_t *values, int max
                            "input %d must be constant; it is computed at run time", slot);
     const int64_t n = pri_tensor_count(operand->constant);
     if (n > max)
-        return pri_op_fail(call, PARE_ERROR_UNSUPPORTED, "input %d has %lld numbers, at most %d fit",
-                           slot, (long long)n, max);
+        return pri_op_fail(call, PARE_ERROR_UNSUPPORTED,
+                           "input %d has %lld numbers, at most %d fit", slot, (long long)n, max);
     for (int64_t i = 0; i < n; i++)
         values[i] = pri_tensor_get_i64(operand->constant, i);
     *count = (int)n;

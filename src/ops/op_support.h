@@ -18,7 +18,8 @@ pare_status pri_couple_broadcast(const pri_call *call, pri_rules *rules, int k);
 /* Ties the channel axis (1) and batch axis (0) of in[0] and out[0] only. */
 pare_status pri_couple_channels(const pri_call *call, pri_rules *rules);
 
-/* A tensor as lines along one axis: element k of line i is at pri_line_start(l, i) + k * l->inner. */
+/* A tensor as lines along one axis: element k of line i is at pri_line_start(l, i) + k * l->inner.
+ */
 typedef struct pri_lines {
     int64_t count, size, inner;
 } pri_lines;
@@ -51,11 +52,12 @@ pare_status pri_window_parse(pri_window *window, const pri_node *node, pare_cont
 pare_status pri_window_apply(const pri_call *call, pri_window *window, const pri_shape *in,
                              int64_t out[3]);
 
-/* Integers of attribute `name` (older opsets) or of constant input `slot`; *count = -1 for neither. */
+/* Integers of attribute `name` (older opsets) or of constant input `slot`; *count = -1 for neither.
+ */
 pare_status pri_op_numbers(const pri_call *call, const char *name, int slot,
                            int64_t values[PRI_MAX_RANK], int *count);
-/* For resize hooks: states integers anew, as an attribute where the node has it so, else as constant
- * input `slot`. */
+/* For resize hooks: states integers anew, as an attribute where the node has it so, else as
+ * constant input `slot`. */
 pare_status pri_op_restate(pri_graph *graph, pri_node *node, const char *name, int slot,
                            const int64_t *values, int count);
 /* How many of keep[from .. to-1] are true; all of them when keep is NULL. */

@@ -204,10 +204,10 @@ static pare_status couple(const pri_call *call, pri_rules *rules)
                            .min_in = 1,                                                            \
                            .max_in = 1,                                                            \
                            .n_out = outputs,                                                       \
-                           .params_size = sizeof(pri_pool_params),                                     \
+                           .params_size = sizeof(pri_pool_params),                                 \
                            .layouts = PRI_LAYOUTS_PREPARE,                                         \
                            .backward_reads = PRI_READS_IN0,                                        \
-                           .parse = pri_pool_parse,                                                         \
+                           .parse = pri_pool_parse,                                                \
                            .infer = infer,                                                         \
                            .prepare = prepare,                                                     \
                            .forward = forward,                                                     \

@@ -5,8 +5,8 @@
 
 #include "ops/op_support.h"
 
-/* Ties the axes of in 0 and in 1 summed over. Between two activations nothing could make the product
- * read zero for a channel, so they stay. */
+/* Ties the axes of in 0 and in 1 summed over. Between two activations nothing could make the
+ * product read zero for a channel, so they stay. */
 pare_status pri_couple_sum(const pri_call *call, pri_rules *rules, int axis_a, int axis_b,
                            int64_t count);
 /* C (m x n) = alpha op(A) op(B) + beta C, all row by row without gaps; op transposes where asked.

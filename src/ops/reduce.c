@@ -30,11 +30,11 @@ static pare_status parse(const pri_node *node, int opset, void *params, pri_aren
     static const struct {
         const char *name;
         reduce_kind kind;
-    } table[] = {{"ReduceMean", MEAN},          {"ReduceSum", SUM},
-                 {"ReduceMax", MAX},            {"ReduceMin", MIN},
-                 {"ReduceProd", PROD},          {"ReduceL1", L1},
-                 {"ReduceL2", L2},              {"ReduceSumSquare", SUM_SQUARE},
-                 {"ReduceLogSum", LOG_SUM},     {"ReduceLogSumExp", LOG_SUM_EXP}};
+    } table[] = {{"ReduceMean", MEAN},      {"ReduceSum", SUM},
+                 {"ReduceMax", MAX},        {"ReduceMin", MIN},
+                 {"ReduceProd", PROD},      {"ReduceL1", L1},
+                 {"ReduceL2", L2},          {"ReduceSumSquare", SUM_SQUARE},
+                 {"ReduceLogSum", LOG_SUM}, {"ReduceLogSumExp", LOG_SUM_EXP}};
     reduce_params *p = params;
 
     (void)opset;
@@ -104,7 +104,8 @@ static pare_status prepare(pri_call *call)
     return PARE_OK;
 }
 
-/* The kept axes with their strides in both operands, and the reduced ones with theirs in the input. */
+/* The kept axes with their strides in both operands, and the reduced ones with theirs in the input.
+ */
 typedef struct axes_list {
     int rank;
     int64_t dims[PRI_MAX_RANK], x[PRI_MAX_RANK], y[PRI_MAX_RANK], count;
@@ -153,7 +154,8 @@ static void offsets_of(const axes_list *list, int64_t index, int64_t *x, int64_t
 
 static double value_at(const pri_operand *operand, int64_t i)
 {
-    return operand->dtype == PRI_F32 ? ((const float *)operand->data)[i] : pri_get_number(operand, i);
+    return operand->dtype == PRI_F32 ? ((const float *)operand->data)[i]
+                                     : pri_get_number(operand, i);
 }
 
 static double start_of(reduce_kind kind)

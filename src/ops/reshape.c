@@ -67,8 +67,9 @@ static pare_status flatten_infer(pri_call *call)
     axis = axis < 0 ? axis + x->rank : axis;
     if (axis < 0 || axis > x->rank)
         return pri_op_fail(call, PARE_ERROR_SHAPE, "axis %lld is out of range", (long long)axis);
-    const pri_shape shape = pri_shape_of(2, (const int64_t[]){
-        pri_shape_span(x, 0, (int)axis), pri_shape_span(x, (int)axis, x->rank)});
+    const pri_shape shape =
+        pri_shape_of(2, (const int64_t[]){pri_shape_span(x, 0, (int)axis),
+                                          pri_shape_span(x, (int)axis, x->rank)});
     return infer_shape(call, &shape);
 }
 
@@ -110,7 +111,7 @@ static pare_status unsqueeze_infer(pri_call *call)
     const pri_attr *attr = pri_node_attr(call->node, "axes");
     pri_shape shape = {0};
     unsigned mask;
-    const int added = attr != NULL ? attr->count
+    const int added = attr != NULL              ? attr->count
                       : pri_in(call, 1) != NULL ? (int)pri_shape_count(&call->in[1].shape)
                                                 : 0;
 

@@ -9,7 +9,7 @@
 typedef struct resize_params {
     pri_interpolation how;
     const pri_attr *axes, *scales;
-    int policy; /* of sizes: 0 stretch, 1 not_larger, 2 not_smaller */
+    int policy;                  /* of sizes: 0 stretch, 1 not_larger, 2 not_smaller */
     int scales_slot, sizes_slot; /* -1: none */
 } resize_params;
 

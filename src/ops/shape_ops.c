@@ -206,8 +206,8 @@ const pri_op pri_op_range = {
 
 static pare_status eye_infer(pri_call *call)
 {
-    const pri_dtype dtype =
-        pri_dtype_run((pri_dtype)pri_node_attr_int(call->node, "dtype", (int64_t)call->in[0].dtype));
+    const pri_dtype dtype = pri_dtype_run(
+        (pri_dtype)pri_node_attr_int(call->node, "dtype", (int64_t)call->in[0].dtype));
 
     if (call->in[0].shape.rank != 2 || !pri_is_number(dtype))
         return pri_op_fail(call, PARE_ERROR_UNSUPPORTED, "cannot make a matrix of %s from rank %d",

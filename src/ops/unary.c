@@ -50,12 +50,15 @@ static pare_status parse(const pri_node *node, int opset, void *params, pri_aren
         if (strcmp(node->op_type, table[i].name) != 0)
             continue;
         p->kind = table[i].kind;
-        p->alpha = pri_node_attr_float(node, p->kind == PRI_UNARY_CLIP ? "min" : "alpha", table[i].alpha);
-        p->beta = pri_node_attr_float(node, p->kind == PRI_UNARY_CLIP   ? "max"
-                                            : p->kind == PRI_UNARY_SELU ? "gamma"
-                                                              : "beta",
+        p->alpha =
+            pri_node_attr_float(node, p->kind == PRI_UNARY_CLIP ? "min" : "alpha", table[i].alpha);
+        p->beta = pri_node_attr_float(node,
+                                      p->kind == PRI_UNARY_CLIP   ? "max"
+                                      : p->kind == PRI_UNARY_SELU ? "gamma"
+                                                                  : "beta",
                                       table[i].beta);
-        if (p->kind == PRI_UNARY_GELU && strcmp(pri_node_attr_string(node, "approximate", "none"), "tanh") == 0)
+        if (p->kind == PRI_UNARY_GELU &&
+            strcmp(pri_node_attr_string(node, "approximate", "none"), "tanh") == 0)
             p->kind = PRI_UNARY_GELU_TANH;
         return PARE_OK;
     }
@@ -73,8 +76,7 @@ static pare_status infer(pri_call *call)
     const pri_unary_params *p = call->params;
     const pri_dtype dtype = call->in[0].dtype;
     if (!pri_is_float(dtype) && !(pri_is_integer(dtype) && knows_integers(p->kind)))
-        return pri_op_fail(call, PARE_ERROR_UNSUPPORTED, "the input is %s",
-                           pri_dtype_name(dtype));
+        return pri_op_fail(call, PARE_ERROR_UNSUPPORTED, "the input is %s", pri_dtype_name(dtype));
     for (int k = 1; k < call->n_in; k++) {
         if (call->in[k].present && call->in[k].dtype != dtype)
             return pri_op_fail(call, PARE_ERROR_UNSUPPORTED, "bound %d is %s, the input %s", k,
@@ -125,7 +127,7 @@ static bool as_activation(const pri_call *call, pri_activation *out)
                            .min_in = 1,                                                            \
                            .max_in = most_inputs,                                                  \
                            .n_out = 1,                                                             \
-                           .params_size = sizeof(pri_unary_params),                                    \
+                           .params_size = sizeof(pri_unary_params),                                \
                            .layouts = PRI_LAYOUTS_PREPARE,                                         \
                            .is_in_place = true,                                                    \
                            .writes_gradients = true,                                               \
@@ -134,8 +136,8 @@ static bool as_activation(const pri_call *call, pri_activation *out)
                            .parse = parse,                                                         \
                            .infer = infer,                                                         \
                            .prepare = prepare,                                                     \
-                           .forward = pri_unary_forward,                                                     \
-                           .backward = pri_unary_backward,                                                   \
+                           .forward = pri_unary_forward,                                           \
+                           .backward = pri_unary_backward,                                         \
                            .couple = pri_couple_same,                                              \
                            .as_activation = as_activation}
 

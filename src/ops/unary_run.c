@@ -129,7 +129,7 @@ static void run_integers(const pri_call *call, pri_unary_kind kind, int64_t n)
 
     for (int64_t i = 0; i < n; i++)
         pri_set_integer(&call->out[0], i,
-                          integer(kind, pri_get_integer(&call->in[0], i), low, high));
+                        integer(kind, pri_get_integer(&call->in[0], i), low, high));
 }
 
 pare_status pri_unary_forward(pri_call *call)
@@ -162,7 +162,7 @@ pare_status pri_unary_forward(pri_call *call)
     {                                                                                              \
         const float v = x[i], slope = g[i];                                                        \
         (void)v;                                                                                   \
-        d[i] sign (expression);                                                                    \
+        d[i] sign(expression);                                                                     \
     }
 
 #define EITHER(expression)                                                                         \
@@ -172,7 +172,7 @@ pare_status pri_unary_forward(pri_call *call)
         BACK_LOOP(+=, expression)                                                                  \
     break
 
-#define BACK(expression) EITHER(slope * (expression))
+#define BACK(expression) EITHER(slope *(expression))
 /* Slopes of 1 and 0, which are not multiplied: what was cut off may be infinite. */
 #define CHOOSE(condition) EITHER((condition) ? slope : 0)
 

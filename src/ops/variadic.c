@@ -19,7 +19,7 @@ static pare_status parse(const pri_node *node, int opset, void *params, pri_aren
     (void)opset;
     (void)arena;
     (void)ctx;
-    p->kind = node->op_type[0] == 'S'                ? '+'
+    p->kind = node->op_type[0] == 'S'              ? '+'
               : strcmp(node->op_type, "Mean") == 0 ? 'm'
               : strcmp(node->op_type, "Max") == 0  ? '>'
                                                    : '<';
@@ -34,11 +34,12 @@ static pare_status infer(pri_call *call)
     for (int k = 0; k < call->n_in; k++) {
         const pri_shape so_far = shape;
         if (!call->in[k].present || call->in[k].dtype != dtype || !pri_is_number(dtype))
-            return pri_op_fail(call, PARE_ERROR_UNSUPPORTED, "input %d is %s; it takes numbers of one type",
-                               k, pri_dtype_name(call->in[k].dtype));
+            return pri_op_fail(call, PARE_ERROR_UNSUPPORTED,
+                               "input %d is %s; it takes numbers of one type", k,
+                               pri_dtype_name(call->in[k].dtype));
         if (!pri_shape_broadcast(&shape, &so_far, &call->in[k].shape))
-            return pri_op_fail(call, PARE_ERROR_SHAPE, "input %d does not broadcast with the others",
-                               k);
+            return pri_op_fail(call, PARE_ERROR_SHAPE,
+                               "input %d does not broadcast with the others", k);
     }
     call->out[0].dtype = dtype;
     call->out[0].shape = shape;

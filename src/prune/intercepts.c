@@ -61,8 +61,8 @@ pare_status pri_add_intercepts(pare_model *model)
     for (int i = 0; i < graph->n_nodes && status == PARE_OK; i++) {
         const int64_t channels = channels_lacking(model, graph->nodes[i], facts);
         if (channels > 0)
-            status = pri_graph_need_bias(graph, graph->nodes[i],
-                                         graph->nodes[i]->op->bias_slot, channels);
+            status = pri_graph_need_bias(graph, graph->nodes[i], graph->nodes[i]->op->bias_slot,
+                                         channels);
     }
     pri_facts_free(facts);
     return status == PARE_OK ? pri_model_bind(model) : status;

@@ -46,7 +46,8 @@ static pare_status open_engines(state *s, int64_t count)
     return pri_engine_new(&s->teacher, s->original, &options);
 }
 
-/* The first images train, the others tell when it is enough; calibration images come in random order. */
+/* The first images train, the others tell when it is enough; calibration images come in random
+ * order. */
 static pare_status split(state *s, const pare_data *data, int64_t n_train)
 {
     PRI_TRY(pare_data_slice(&s->train, data, 0, n_train));
@@ -68,8 +69,8 @@ static pare_status collect_weights(state *s)
     return s->moments != NULL && s->best != NULL ? PARE_OK : PARE_ERROR_MEMORY;
 }
 
-/* Both see the same images, changed or not: what the original makes of them is a fair target, whatever
- * they show, so that blends of two (mixup, Zhang et al. 2018) need no labels. */
+/* Both see the same images, changed or not: what the original makes of them is a fair target,
+ * whatever they show, so that blends of two (mixup, Zhang et al. 2018) need no labels. */
 static pare_status forward(state *s, const pare_data *data, const int64_t *order,
                            const pare_augment *augment, uint64_t seed)
 {
@@ -78,8 +79,7 @@ static pare_status forward(state *s, const pare_data *data, const int64_t *order
 
     PRI_TRY(pri_data_batch(data, s->preprocess, order, pri_engine_batch(s->engine), augment, seed,
                            input, NULL, NULL));
-    memcpy(pri_engine_input(s->teacher, 0), input,
-           (size_t)pri_shape_count(&shape) * sizeof *input);
+    memcpy(pri_engine_input(s->teacher, 0), input, (size_t)pri_shape_count(&shape) * sizeof *input);
     PRI_TRY(pri_engine_forward(s->teacher));
     return pri_engine_forward(s->engine);
 }
@@ -101,8 +101,12 @@ static pare_status held_out_loss(double *loss, state *s)
 
 static void update(state *s, double rate)
 {
-    const pri_update step = {.rate = (float)rate, .momentum = 0.9f, .beta2 = 0.999f,
-                             .epsilon = 1e-8f, .scale = 1, .step = s->step};
+    const pri_update step = {.rate = (float)rate,
+                             .momentum = 0.9f,
+                             .beta2 = 0.999f,
+                             .epsilon = 1e-8f,
+                             .scale = 1,
+                             .step = s->step};
     const pri_optimizer *adam = pri_optimizer_find("adamw");
 
     for (int i = 0; i < s->weights.n_trained; i++) {
@@ -117,8 +121,7 @@ static void update(state *s, double rate)
 
 static pare_status train_batch(state *s, const int64_t *order, double rate)
 {
-    const pare_augment augment = {
-        .flip = true, .crop = (int)(s->train->height / 12), .mixup = 1};
+    const pare_augment augment = {.flip = true, .crop = (int)(s->train->height / 12), .mixup = 1};
     double loss = 0;
 
     PRI_TRY(forward(s, s->train, order, &augment, s->seed + 1 + (uint64_t)s->step));
@@ -197,11 +200,8 @@ static pare_status start(state *s, const pare_data *data, int passes)
 pare_status pri_reconstruct(pare_model *model, pare_model *original, const pare_data *data,
                             const pri_preprocess *preprocess, int passes, bool bf16, uint64_t seed)
 {
-    state s = {.model = model,
-               .original = original,
-               .preprocess = preprocess,
-               .bf16 = bf16,
-               .seed = seed};
+    state s = {
+        .model = model, .original = original, .preprocess = preprocess, .bf16 = bf16, .seed = seed};
     const pare_status status = start(&s, data, passes);
 
     pri_twin_clear(&s.twin);

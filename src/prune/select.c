@@ -64,8 +64,8 @@ typedef struct selection {
  * many channels at once as a vector has numbers, 16 with AVX-512, and take as long for a part of
  * that; ONNX Runtime leaves its blocked layout for more than 16 channels that are no multiple of 4.
  * Steps of 16 everywhere are fastest, but then groups of 16 never shrink and the others pay for
- * them: ResNet-56 at 47 % of its MACs runs in 0.53 instead of 0.67 of the time, at 48 instead of 90.5 %
- * accuracy (bench/results/alignment.md).
+ * them: ResNet-56 at 47 % of its MACs runs in 0.53 instead of 0.67 of the time, at 48 instead
+ * of 90.5 % accuracy (bench/results/alignment.md).
  */
 static const struct {
     int step, least_units;
@@ -186,8 +186,8 @@ static void make_bundles(selection *s)
     qsort(s->bundles, (size_t)s->n_bundles, sizeof *s->bundles, by_bundle_score);
 }
 
-/* Where steps are chosen, what the wide ones leave of the way is gone in finer ones, the last of it in
- * single units, so that a goal is met as closely as without alignment. */
+/* Where steps are chosen, what the wide ones leave of the way is gone in finer ones, the last of it
+ * in single units, so that a goal is met as closely as without alignment. */
 static pare_status descend(selection *s, const double *scores, bool is_order)
 {
     const pri_goal *goal = s->goal;

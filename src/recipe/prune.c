@@ -113,9 +113,10 @@ static pare_status repair(job *j, pare_model *model)
                                 j->is_bf16, o->seed));
     pare_status status = PARE_OK;
     if (!o->no_recalibrate)
-        status = pare_recalibrate(model, j->data, j->data, j->original,
-                                  &j->result->was_recalibrated);
-    if (status == PARE_ERROR_UNSUPPORTED) { /* nothing to re-estimate, or outputs that are no heads */
+        status =
+            pare_recalibrate(model, j->data, j->data, j->original, &j->result->was_recalibrated);
+    if (status ==
+        PARE_ERROR_UNSUPPORTED) { /* nothing to re-estimate, or outputs that are no heads */
         pri_forget(j->ctx);
         status = PARE_OK;
     }
@@ -141,8 +142,8 @@ static pare_status make(pare_model **out, job *j, uint64_t seed)
     if (status == PARE_OK && j->options->action == PARE_WEAKEN) {
         status = pare_model_clone(out, j->model);
         if (status == PARE_OK)
-            status = pri_groups_scale_producers(j->groups, *out, j->removed,
-                                                (float)j->options->factor);
+            status =
+                pri_groups_scale_producers(j->groups, *out, j->removed, (float)j->options->factor);
     }
     pare_model_free(masked);
     if (status == PARE_OK)
@@ -210,8 +211,8 @@ static pare_status draw_all(pare_model **out, job *j, kept_draw *best)
 /* The best of several random draws by likelihood on the calibration images. */
 static pare_status draw(pare_model **out, job *j)
 {
-    kept_draw best = {
-        .removed = pri_alloc(j->ctx, (size_t)j->groups->n_units, sizeof *best.removed)};
+    kept_draw best = {.removed =
+                          pri_alloc(j->ctx, (size_t)j->groups->n_units, sizeof *best.removed)};
 
     if (best.removed == NULL)
         return PARE_ERROR_MEMORY;
@@ -248,7 +249,9 @@ static pare_status set_goal(job *j)
                          .parameters = (double)pri_groups_parameters(j->groups, kept),
                          .per_layer = o->per_layer,
                          .ignore_cost = o->ignore_cost,
-                         .align = o->align == PARE_ALIGN_AUTO ? 0 : o->align > 1 ? o->align : 1};
+                         .align = o->align == PARE_ALIGN_AUTO ? 0
+                                  : o->align > 1              ? o->align
+                                                              : 1};
     j->goal.whole = pri_goal_measure(&j->goal, j->groups, j->removed, kept);
     const double stated = stated_whole(j);
     j->goal.keep = o->target.is_share ? o->target.value * j->goal.whole
@@ -256,10 +259,11 @@ static pare_status set_goal(job *j)
                                       : o->target.value;
     pri_free(kept);
     if (j->goal.whole <= 0)
-        return pri_fail(j->ctx, PARE_ERROR_SHAPE,
-                        "what the model costs is unknown because an input leaves its size open; state "
-                        "it, for example with --input %s:1x3x224x224, or give images",
-                        j->model->graph->n_inputs > 0 ? j->model->graph->inputs[0]->name : "NAME");
+        return pri_fail(
+            j->ctx, PARE_ERROR_SHAPE,
+            "what the model costs is unknown because an input leaves its size open; state "
+            "it, for example with --input %s:1x3x224x224, or give images",
+            j->model->graph->n_inputs > 0 ? j->model->graph->inputs[0]->name : "NAME");
     if (!(j->goal.keep > 0) || j->goal.keep >= j->goal.whole)
         return pri_fail(j->ctx, PARE_ERROR_TARGET,
                         "the target keeps %.4g of %.4g: there is nothing to prune", j->goal.keep,
@@ -277,10 +281,11 @@ static pare_status check_options(const job *j, const pare_data *calibration)
         return pri_fail(j->ctx, PARE_ERROR_ARGUMENT,
                         "weakening wants a factor from 0 to below 1, not %g", o->factor);
     if (needs_data && calibration == NULL)
-        return pri_fail(j->ctx, PARE_ERROR_ARGUMENT,
-                        "%s needs images: give --data; random with one draw, magnitude and bn-scale "
-                        "do without",
-                        draws ? "choosing among draws" : pare_strategy_name(o->strategy));
+        return pri_fail(
+            j->ctx, PARE_ERROR_ARGUMENT,
+            "%s needs images: give --data; random with one draw, magnitude and bn-scale "
+            "do without",
+            draws ? "choosing among draws" : pare_strategy_name(o->strategy));
     if (calibration == NULL && o->action != PARE_WEAKEN && !(o->no_refit && o->no_fold))
         pri_log(j->ctx, PARE_LOG_INFO,
                 "no images were given: what is left is not adapted to the cut (see --data)");

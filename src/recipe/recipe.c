@@ -148,7 +148,7 @@ static void forget_removed(pare_prune_result *result)
 static int epochs_of(const run *r, int round)
 {
     return round == r->rounds && r->recipe->final_epochs > 0 ? r->recipe->final_epochs
-                                                              : r->recipe->epochs;
+                                                             : r->recipe->epochs;
 }
 
 static pare_status save_state(run *r)
@@ -191,7 +191,7 @@ static pare_status prune_round(run *r, int round)
     else if (weakens)
         options.action = PARE_DELETE;
     if (epochs_of(r, round) > 0 && options.reconstruct == 0)
-        options.reconstruct = -1; /* training does more; a stated number stands */
+        options.reconstruct = -1;                 /* training does more; a stated number stands */
     if (round > 1 && now <= options.target.value) /* the rounds before went beyond */
         pri_log(r->ctx, PARE_LOG_INFO, "round %d of %d: its target is met already", round,
                 r->rounds);
@@ -202,7 +202,8 @@ static pare_status prune_round(run *r, int round)
     return save_state(r);
 }
 
-/* What brings a pruned network back to its original (measured in bench/results/resnet56-cifar10.md). */
+/* What brings a pruned network back to its original (measured in
+ * bench/results/resnet56-cifar10.md). */
 static void set_hints(pare_train_options *options)
 {
     options->distill = options->distill == 0 ? 1 : options->distill;
@@ -232,8 +233,7 @@ static pare_status train_round(run *r, int round)
         options.checkpoint = checkpoint;
         options.resume = true;
     }
-    const pare_status status =
-        pare_train(r->state.model, r->train, r->val, &options, &result);
+    const pare_status status = pare_train(r->state.model, r->train, r->val, &options, &result);
     pri_free(checkpoint);
     return status;
 }

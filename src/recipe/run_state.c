@@ -2,8 +2,9 @@
 /*
  * run_state.c - see run_state.h.
  *
- * The state is the model itself as an ONNX file, with fingerprint, stage, points and what was pruned in
- * its metadata; it is replaced atomically, so a kill at any moment leaves the stage before or after.
+ * The state is the model itself as an ONNX file, with fingerprint, stage, points and what was
+ * pruned in its metadata; it is replaced atomically, so a kill at any moment leaves the stage
+ * before or after.
  */
 #include "recipe/run_state.h"
 
@@ -45,14 +46,14 @@ pare_status pri_run_fingerprint(char text[32], const pare_model *model, const pa
                   p->reconstruct, (long long)p->calibration, p->no_fold, p->no_refit,
                   p->no_recalibrate, (unsigned long long)p->seed);
     pri_text_addf(&all, "%d %d %d %d %lld %a %a %a %s %a %a %a %a %a %a %d %llu", recipe->rounds,
-                  recipe->epochs, recipe->final_epochs, recipe->distill + 2 * recipe->hints, (long long)t->batch,
-                  t->learning_rate, t->momentum, t->weight_decay,
+                  recipe->epochs, recipe->final_epochs, recipe->distill + 2 * recipe->hints,
+                  (long long)t->batch, t->learning_rate, t->momentum, t->weight_decay,
                   t->schedule != NULL ? t->schedule : "", t->warmup, t->label_smoothing,
                   t->mask_weight, t->clip_norm, t->distill, t->temperature, t->keep_last,
                   (unsigned long long)t->seed);
     pri_text_addf(&all, " %llx", (unsigned long long)pri_augment_hash(1, &t->augment));
-    const char *const words[] = {t->optimizer, t->loss,      t->mask_loss, t->class_weights,
-                                 t->precision, p->precision};
+    const char *const words[] = {t->optimizer,     t->loss,      t->mask_loss,
+                                 t->class_weights, t->precision, p->precision};
     for (size_t k = 0; k < PRI_COUNT(words); k++)
         pri_text_addf(&all, " %s", words[k] != NULL ? words[k] : "-");
     pri_text_addf(&all, " %a %a %d %a %d %d %a %d", t->beta2, t->average, t->early_stop, t->trim,
@@ -75,8 +76,8 @@ char *pri_run_path(pare_context *ctx, const char *prefix, const char *suffix)
     return path;
 }
 
-/* "FINGERPRINT ROUND PRUNED SECONDS N_POINTS" and the points, "round rounds macs parameters accuracy miou nll"
- * each; returns what follows them, NULL when the text is of another run. */
+/* "FINGERPRINT ROUND PRUNED SECONDS N_POINTS" and the points, "round rounds macs parameters
+ * accuracy miou nll" each; returns what follows them, NULL when the text is of another run. */
 static const char *read_points(pri_run_state *out, const char *text, const char *fingerprint,
                                pare_recipe_result *result, int rounds)
 {
@@ -121,8 +122,8 @@ static const char *read_group(pare_pruned_group *group, const char *text)
     return text + used;
 }
 
-/* "UNITS REMOVED ORACLE RECALIBRATED", seconds of scores, re-fit and reconstruction, "N_GROUPS" and the
- * groups; false when the text is not that. */
+/* "UNITS REMOVED ORACLE RECALIBRATED", seconds of scores, re-fit and reconstruction, "N_GROUPS" and
+ * the groups; false when the text is not that. */
 static bool read_pruning(pare_prune_result *out, pare_context *ctx, const char *text)
 {
     long long units, removed;
@@ -147,8 +148,7 @@ static bool read_pruning(pare_prune_result *out, pare_context *ctx, const char *
 static bool read_text(pri_run_state *out, pare_context *ctx, const char *text,
                       const char *fingerprint, pare_recipe_result *result, int rounds)
 {
-    const char *rest =
-        text != NULL ? read_points(out, text, fingerprint, result, rounds) : NULL;
+    const char *rest = text != NULL ? read_points(out, text, fingerprint, result, rounds) : NULL;
 
     return rest != NULL && read_pruning(&result->pruning, ctx, rest);
 }
@@ -188,8 +188,8 @@ pare_status pri_run_load(pri_run_state *out, pare_context *ctx, const char *pref
     return status;
 }
 
-/* Takes the model as it was written: order of its values and rounding to the file's types are then those a run
- * that goes on from the file has. */
+/* Takes the model as it was written: order of its values and rounding to the file's types are then
+ * those a run that goes on from the file has. */
 static pare_status read_back(pri_run_state *state, pare_context *ctx, const char *path)
 {
     pare_model *model = NULL;

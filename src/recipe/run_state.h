@@ -9,18 +9,18 @@
 
 /* Where a run stands. */
 typedef struct pri_run_state {
-    int round;          /* 1 .. rounds: the round under way; 0: nothing done yet; rounds + 1: all done */
-    bool is_pruned;     /* this round's pruning is done: `model` waits for its training */
-    pare_model *model;  /* owned; NULL: start from the original */
-    double seconds;     /* that the run took so far */
+    int round; /* 1 .. rounds: the round under way; 0: nothing done yet; rounds + 1: all done */
+    bool is_pruned;    /* this round's pruning is done: `model` waits for its training */
+    pare_model *model; /* owned; NULL: start from the original */
+    double seconds;    /* that the run took so far */
 } pri_run_state;
 
 /* A text that two runs share only when they would do the same: a hash of the model's bytes, the
  * options and the images with their labels and masks. */
 pare_status pri_run_fingerprint(char text[32], const pare_model *model, const pare_recipe *recipe,
                                 const pare_data *train, const pare_data *val);
-/* Reads PREFIX.round when it is there and of this run; otherwise the state is empty. Fills the points
- * (room for rounds + 1) and what was pruned so far: groups, units, removed, oracle, seconds
+/* Reads PREFIX.round when it is there and of this run; otherwise the state is empty. Fills the
+ * points (room for rounds + 1) and what was pruned so far: groups, units, removed, oracle, seconds
  * and whether statistics were re-estimated. */
 pare_status pri_run_load(pri_run_state *out, pare_context *ctx, const char *prefix,
                          const char *fingerprint, pare_recipe_result *result, int rounds);

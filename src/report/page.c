@@ -198,8 +198,9 @@ static pare_status add_plots(pri_text *t, const pare_report *report)
 
     if (!has[0] && !has[1])
         return PARE_OK;
-    pri_text_add(t, "<section>\n<h2>Trade-off</h2>\n<p class=\"note\">What is left of the score "
-                    "on the validation images as MACs go, a point a round.</p>\n<div class=\"plots\">\n");
+    pri_text_add(
+        t, "<section>\n<h2>Trade-off</h2>\n<p class=\"note\">What is left of the score "
+           "on the validation images as MACs go, a point a round.</p>\n<div class=\"plots\">\n");
     if (has[0])
         PRI_TRY(pri_plot_add(t, report, PRI_PLOT_ACCURACY, -1));
     if (has[1])

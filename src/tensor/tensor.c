@@ -19,11 +19,21 @@ typedef struct dtype_info {
 } dtype_info;
 
 static const dtype_info dtypes[] = {
-    [PRI_UNDEFINED] = {"undefined", 0}, [PRI_F32] = {"float32", 4}, [PRI_U8] = {"uint8", 1},
-    [PRI_I8] = {"int8", 1},             [PRI_U16] = {"uint16", 2},  [PRI_I16] = {"int16", 2},
-    [PRI_I32] = {"int32", 4},           [PRI_I64] = {"int64", 8},   [PRI_STRING] = {"string", 0},
-    [PRI_BOOL] = {"bool", 1},           [PRI_F16] = {"float16", 2}, [PRI_F64] = {"float64", 8},
-    [PRI_U32] = {"uint32", 4},          [PRI_U64] = {"uint64", 8},  [PRI_BF16] = {"bfloat16", 2},
+    [PRI_UNDEFINED] = {"undefined", 0},
+    [PRI_F32] = {"float32", 4},
+    [PRI_U8] = {"uint8", 1},
+    [PRI_I8] = {"int8", 1},
+    [PRI_U16] = {"uint16", 2},
+    [PRI_I16] = {"int16", 2},
+    [PRI_I32] = {"int32", 4},
+    [PRI_I64] = {"int64", 8},
+    [PRI_STRING] = {"string", 0},
+    [PRI_BOOL] = {"bool", 1},
+    [PRI_F16] = {"float16", 2},
+    [PRI_F64] = {"float64", 8},
+    [PRI_U32] = {"uint32", 4},
+    [PRI_U64] = {"uint64", 8},
+    [PRI_BF16] = {"bfloat16", 2},
 };
 
 size_t pri_dtype_bytes(pri_dtype dtype)
@@ -186,8 +196,8 @@ pare_status pri_tensor_new(pri_tensor **out, pare_context *ctx, pri_dtype dtype,
     memset(data, 0, (size_t)count * size);
     atomic_init(&buffer->references, 1);
     buffer->data = data;
-    *tensor = (pri_tensor){
-        .dtype = dtype, .shape = *shape, .data = data, .buffer = buffer, .ctx = ctx};
+    *tensor =
+        (pri_tensor){.dtype = dtype, .shape = *shape, .data = data, .buffer = buffer, .ctx = ctx};
     *out = tensor;
     return PARE_OK;
 }
@@ -238,14 +248,13 @@ int64_t pri_tensor_count(const pri_tensor *tensor)
     return pri_shape_count(&tensor->shape);
 }
 
-pare_status pri_tensor_slice(pri_tensor **out, const pri_tensor *tensor, int axis,
-                             const bool *keep)
+pare_status pri_tensor_slice(pri_tensor **out, const pri_tensor *tensor, int axis, const bool *keep)
 {
     pri_shape shape = tensor->shape;
     const int64_t size = shape.dims[axis];
     const int64_t outer = pri_shape_span(&shape, 0, axis);
-    const size_t inner = (size_t)pri_shape_span(&shape, axis + 1, shape.rank) *
-                         pri_dtype_bytes(tensor->dtype);
+    const size_t inner =
+        (size_t)pri_shape_span(&shape, axis + 1, shape.rank) * pri_dtype_bytes(tensor->dtype);
     int64_t kept = 0;
 
     for (int64_t i = 0; i < size; i++)

@@ -33,9 +33,10 @@ typedef enum pri_dtype {
     PRI_BF16 = 16
 } pri_dtype;
 
-size_t pri_dtype_bytes(pri_dtype dtype);       /* 0 for strings and unknown types */
-const char *pri_dtype_name(pri_dtype dtype);   /* "float32", never NULL */
-/* The type that values of a file's type are computed in: float32 for all floats, otherwise its own. */
+size_t pri_dtype_bytes(pri_dtype dtype);     /* 0 for strings and unknown types */
+const char *pri_dtype_name(pri_dtype dtype); /* "float32", never NULL */
+/* The type that values of a file's type are computed in: float32 for all floats, otherwise its own.
+ */
 pri_dtype pri_dtype_run(pri_dtype dtype);
 
 /* A dimension is >= 0, or PRI_DYNAMIC where a file leaves it open. */
@@ -51,8 +52,8 @@ bool pri_shape_equal(const pri_shape *a, const pri_shape *b);
 bool pri_shape_is_static(const pri_shape *shape);
 /* Number of elements; -1 when a dimension is dynamic or the product overflows. */
 int64_t pri_shape_count(const pri_shape *shape);
-/* Whether every dimension is >= 0 and all products of them (0 counting as 1) stay far from overflow: at
- * most 2^40 elements. Files may state anything. */
+/* Whether every dimension is >= 0 and all products of them (0 counting as 1) stay far from
+ * overflow: at most 2^40 elements. Files may state anything. */
 bool pri_shape_is_sane(const pri_shape *shape);
 /* Product of dims[from .. to-1]. */
 int64_t pri_shape_span(const pri_shape *shape, int from, int to);
@@ -71,7 +72,7 @@ typedef struct pri_tensor pri_tensor;
 struct pri_tensor {
     pri_dtype dtype;
     pri_shape shape;
-    void *data;          /* count * dtype bytes; do not write before pri_tensor_own */
+    void *data; /* count * dtype bytes; do not write before pri_tensor_own */
     /* private */
     struct pri_buffer *buffer;
     pare_context *ctx;

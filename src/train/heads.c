@@ -108,10 +108,10 @@ pare_status pri_view_check(const pri_view *view, const pri_head *head, const par
     const int64_t classes = (head->is_mask ? data->mask_classes : data->classes) + head->offset;
 
     if (classes > head->labels)
-        return pri_fail(
-            view->model->ctx, PARE_ERROR_DATA, "%s go up to %lld, the head takes those below %lld",
-            head->is_mask ? "masks" : "labels", (long long)(classes - head->offset) - 1,
-            (long long)(head->labels - head->offset));
+        return pri_fail(view->model->ctx, PARE_ERROR_DATA,
+                        "%s go up to %lld, the head takes those below %lld",
+                        head->is_mask ? "masks" : "labels", (long long)(classes - head->offset) - 1,
+                        (long long)(head->labels - head->offset));
     if (head->is_mask && head->positions != data->height * data->width)
         return pri_fail(view->model->ctx, PARE_ERROR_SHAPE,
                         "masks are %lldx%lld, the mask head gives %lld positions",
@@ -178,7 +178,8 @@ pare_status pri_view_match(int map[2], const pri_view *view, const pri_view *tea
 pare_status pri_watcher_open(pri_watcher *out, pri_view *view, int64_t batch,
                              pri_value *const *taps, int n_taps, bool bf16)
 {
-    const pri_engine_options options = {.batch = batch, .taps = taps, .n_taps = n_taps, .bf16 = bf16};
+    const pri_engine_options options = {
+        .batch = batch, .taps = taps, .n_taps = n_taps, .bf16 = bf16};
     pare_context *ctx = view->model->ctx;
 
     *out = (pri_watcher){.view = view, .batch = batch};

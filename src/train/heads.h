@@ -15,7 +15,8 @@ typedef struct pri_head {
     bool is_mask;
     int64_t classes, positions;
     int64_t offset; /* of outputs to labels: label 0 is output `offset` (class heads) */
-    int64_t labels; /* labels and their offset are below: the classes unless the loss says otherwise */
+    int64_t
+        labels; /* labels and their offset are below: the classes unless the loss says otherwise */
 } pri_head;
 
 typedef struct pri_view {

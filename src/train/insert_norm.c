@@ -64,7 +64,8 @@ static bool describe(pri_product *out, const pare_model *model, const pri_node *
 
     if (node->is_dead || node->op == NULL || node->op->product == NULL ||
         node->op->bias_slot == 0 || node->n_outputs != 1 || node->n_inputs > PRI_MAX_OPERANDS ||
-        node->outputs[0] == NULL || !facts->of[node->outputs[0]->id].known || !facts->of[node->inputs[0]->id].known)
+        node->outputs[0] == NULL || !facts->of[node->outputs[0]->id].known ||
+        !facts->of[node->inputs[0]->id].known)
         return false;
     pri_call_of(&call, in, results, model, node, facts);
     if (!node->op->product(&call, out) || !out->is_image || out->positions < 2)

@@ -125,7 +125,8 @@ static double target(const pri_loss *loss, int64_t label, int64_t k)
     return loss->classes == 1 ? (double)label : label == k;
 }
 
-/* Mean over outputs of a term of logit and target; `term` also gives its derivative by the logit. */
+/* Mean over outputs of a term of logit and target; `term` also gives its derivative by the logit.
+ */
 static double add_each(const pri_loss *loss, const pri_loss_block *block,
                        double (*term)(double *slope, double z, double t))
 {

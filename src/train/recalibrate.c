@@ -2,9 +2,9 @@
 /*
  * recalibrate.c - running statistics of normalisations from images, weights unchanged.
  *
- * After pruning, the statistics describe a network that no longer exists. They are taken anew as the
- * plain mean of those of many batches, every layer seeing what training would see, and kept only
- * when that helps.
+ * After pruning, the statistics describe a network that no longer exists. They are taken anew as
+ * the plain mean of those of many batches, every layer seeing what training would see, and kept
+ * only when that helps.
  */
 #include <math.h>
 
@@ -160,8 +160,7 @@ static pare_status try_statistics(pare_model *model, const pare_data *images,
     double before, after;
     pare_status status = PARE_OK;
 
-    pri_value **values =
-        pri_alloc(model->ctx, (size_t)model->graph->n_values, sizeof *values);
+    pri_value **values = pri_alloc(model->ctx, (size_t)model->graph->n_values, sizeof *values);
     if (values == NULL)
         return PARE_ERROR_MEMORY;
     PRI_CHECK(pare_model_clone(&tried, model), status, done);
@@ -204,7 +203,8 @@ pare_status pare_recalibrate(pare_model *model, const pare_data *images, const p
         return pri_fail(model->ctx, PARE_ERROR_DATA, "there are no images to recalibrate on");
     PRI_TRY(pri_state_separate(model));
     if (teacher != NULL)
-        PRI_TRY(pri_view_open(&view, teacher, judge, pare_model_metadata(model, PRI_PREPROCESS_KEY)));
+        PRI_TRY(
+            pri_view_open(&view, teacher, judge, pare_model_metadata(model, PRI_PREPROCESS_KEY)));
     const pare_status status =
         try_statistics(model, images, judge, teacher != NULL ? &view : NULL, changed);
     pri_view_close(&view);

@@ -21,9 +21,10 @@ static pare_status separate_slot(pare_model *model, const pri_facts *facts, pri_
     if (value->constant != NULL && value->n_uses == 1 && !value->is_output)
         return PARE_OK;
     if (constant == NULL)
-        return pri_fail(model->ctx, PARE_ERROR_UNSUPPORTED,
-                        "%s: its running statistics are computed at run time; they cannot be trained",
-                        pri_node_text(text, node));
+        return pri_fail(
+            model->ctx, PARE_ERROR_UNSUPPORTED,
+            "%s: its running statistics are computed at run time; they cannot be trained",
+            pri_node_text(text, node));
     PRI_TRY(pri_tensor_new(&copy, model->ctx, constant->dtype, &constant->shape));
     memcpy(copy->data, constant->data,
            (size_t)pri_tensor_count(constant) * pri_dtype_bytes(constant->dtype));
@@ -54,11 +55,10 @@ static pare_status add_part(pri_state *state, pri_value *value)
     const int64_t count = pri_tensor_count(value->constant);
 
     PRI_TRY(pri_tensor_own(value->constant));
-    state->parts[state->n_parts++] =
-        (pri_state_part){.value = value,
-                         .first = state->total,
-                         .count = count,
-                         .decays = value->constant->shape.rank >= 2};
+    state->parts[state->n_parts++] = (pri_state_part){.value = value,
+                                                      .first = state->total,
+                                                      .count = count,
+                                                      .decays = value->constant->shape.rank >= 2};
     state->total += count;
     return PARE_OK;
 }
@@ -104,8 +104,7 @@ void pri_state_read(const pri_state *state, float *row)
 {
     for (int i = 0; i < state->n_parts; i++) {
         const pri_state_part *part = &state->parts[i];
-        memcpy(row + part->first, part->value->constant->data,
-               (size_t)part->count * sizeof *row);
+        memcpy(row + part->first, part->value->constant->data, (size_t)part->count * sizeof *row);
     }
 }
 
@@ -113,8 +112,7 @@ void pri_state_write(const pri_state *state, const float *row)
 {
     for (int i = 0; i < state->n_parts; i++) {
         const pri_state_part *part = &state->parts[i];
-        memcpy(part->value->constant->data, row + part->first,
-               (size_t)part->count * sizeof *row);
+        memcpy(part->value->constant->data, row + part->first, (size_t)part->count * sizeof *row);
     }
 }
 

@@ -128,9 +128,7 @@ bool pare_train_entry_at(pare_entry *out, pare_train_list list, int index)
     case PARE_TRAIN_SCHEDULES:
         *out = (pare_entry){schedules[index].name, schedules[index].summary};
         break;
-    case PARE_TRAIN_LOSSES:
-        *out = (pare_entry){losses[index].name, losses[index].summary};
-        break;
+    case PARE_TRAIN_LOSSES: *out = (pare_entry){losses[index].name, losses[index].summary}; break;
     }
     return true;
 }

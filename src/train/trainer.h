@@ -76,6 +76,12 @@ typedef struct pri_identity {
 /* Takes the options over with defaults filled in; PARE_ERROR_ARGUMENT for what makes no sense. */
 pare_status pri_trainer_fill_options(pri_trainer *trainer, const pare_train_options *given);
 
+/* Checks and makes all of a trainer of `model` whose ctx, train and val are set; close it
+ * afterwards, also when this failed. */
+pare_status pri_trainer_open(pri_trainer *trainer, pare_model *model,
+                             const pare_train_options *options);
+void pri_trainer_close(pri_trainer *trainer);
+
 /* PARE_ERROR_NUMERIC with the place in the run. */
 pare_status pri_trainer_not_finite(const pri_trainer *trainer, const char *what);
 /* Scores the epoch just trained, or the average of its weights, and keeps these when they are the

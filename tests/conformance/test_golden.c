@@ -14,7 +14,8 @@
 #include "engine/engine.h"
 #include "npz.h"
 
-static const double tolerance = 1e-4; /* of the output's range; the interpreter itself is 1.5e-5 off */
+static const double tolerance =
+    1e-4; /* of the output's range; the interpreter itself is 1.5e-5 off */
 
 static void set_input(pri_engine *engine, const pri_tensor *bytes)
 {

@@ -60,8 +60,8 @@ static void run_backward(one_op *p)
     test_ok(p->ctx, pri_engine_backward(p->engine));
 }
 
-static void compare(one_op *p, float *data, int64_t count, const float *gradient,
-                    const char *what, bool is_weight)
+static void compare(one_op *p, float *data, int64_t count, const float *gradient, const char *what,
+                    bool is_weight)
 {
     double largest = 1;
 

@@ -167,7 +167,7 @@ static bool has_output(node_case *c, pri_engine *engine, int k)
         memcpy(found->data, pri_engine_output(engine, k),
                (size_t)pri_tensor_count(found) * pri_dtype_bytes(dtype));
     bool ok = dtype == expected->dtype && (pri_shape_equal(&shape, &expected->shape) ||
-                                                  is_padded(&shape, &expected->shape, found));
+                                           is_padded(&shape, &expected->shape, found));
     if (!ok) {
         pri_tensor_free(found);
         snprintf(c->reason, sizeof c->reason, "output %d is %s %s, expected %s %s", k,

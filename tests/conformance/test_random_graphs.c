@@ -2,9 +2,9 @@
 /*
  * test_random_graphs.c - coupling tells the truth, on networks drawn from seeds.
  *
- * For each network random units are removed: the cut model must compute what the masked one computes,
- * cost what was predicted, and survive its file. PARE_SEED starts elsewhere, PARE_GRAPHS says how
- * many; a failure names its seed.
+ * For each network random units are removed: the cut model must compute what the masked one
+ * computes, cost what was predicted, and survive its file. PARE_SEED starts elsewhere, PARE_GRAPHS
+ * says how many; a failure names its seed.
  */
 #include "random_graph.h"
 
@@ -187,8 +187,8 @@ static bool differ(const experiment *e, pare_model *a, pare_model *b, uint64_t s
     for (int k = 0; k < a->graph->n_outputs; k++) {
         const pri_shape shape = pri_engine_output_shape(engines[0], k);
         const size_t bytes = (size_t)pri_shape_count(&shape) * sizeof(float);
-        const bool same = memcmp(pri_engine_output(engines[0], k), pri_engine_output(engines[1], k),
-                                 bytes) == 0;
+        const bool same =
+            memcmp(pri_engine_output(engines[0], k), pri_engine_output(engines[1], k), bytes) == 0;
         any = any || !same;
         all = all && !same;
     }

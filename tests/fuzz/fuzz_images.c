@@ -23,10 +23,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     if (size == 0 || pare_context_new(&ctx) != PARE_OK)
         return 0;
     const bool is_mask = bytes[0] % 3 != 0;
-    const pare_status status =
-        is_mask ? pri_mask_decode(&image, &unknown, ctx, bytes + 1, size - 1, "fuzz",
-                                  bytes[0] % 3 == 2 ? &colours : NULL)
-                : pri_image_decode(&image, ctx, bytes + 1, size - 1, "fuzz");
+    const pare_status status = is_mask
+                                   ? pri_mask_decode(&image, &unknown, ctx, bytes + 1, size - 1,
+                                                     "fuzz", bytes[0] % 3 == 2 ? &colours : NULL)
+                                   : pri_image_decode(&image, ctx, bytes + 1, size - 1, "fuzz");
     if ((status == PARE_OK) != (image.pixels != NULL) ||
         (status == PARE_OK && is_mask && image.channels != 1) ||
         (status == PARE_OK && unknown > image.height * image.width))

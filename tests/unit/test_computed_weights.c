@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* test_computed_weights.c - weights behind other operators can be pruned, and compute what they did. */
+/* test_computed_weights.c - weights behind other operators can be pruned, and compute what they
+ * did. */
 #include "build.h"
 
 #include <math.h>

@@ -88,10 +88,10 @@ static void splits_are_words_in_any_case(void **state)
     static const struct {
         const char *name;
         int part;
-    } names[] = {{"latest.csv", PRI_PART_NONE},       {"Test.csv", PRI_PART_TEST},
-                 {"x_TRAIN.npy", PRI_PART_TRAIN},     {"evaluated.npy", PRI_PART_NONE},
-                 {"val2017.txt", PRI_PART_VAL},       {"ytest.npy", PRI_PART_TEST},
-                 {"train_test.csv", PRI_PART_NONE},   {"t10k-images-idx3-ubyte", PRI_PART_TEST},
+    } names[] = {{"latest.csv", PRI_PART_NONE},        {"Test.csv", PRI_PART_TEST},
+                 {"x_TRAIN.npy", PRI_PART_TRAIN},      {"evaluated.npy", PRI_PART_NONE},
+                 {"val2017.txt", PRI_PART_VAL},        {"ytest.npy", PRI_PART_TEST},
+                 {"train_test.csv", PRI_PART_NONE},    {"t10k-images-idx3-ubyte", PRI_PART_TEST},
                  {"data_batch_1.bin", PRI_PART_TRAIN}, {"trainval.txt", PRI_PART_TRAIN}};
     test_files files;
 
@@ -214,9 +214,9 @@ static void unknown_colours_are_no_class(void **state)
         for (int c = 0; c < 3; c++)
             samples[3 * p + c] = p < 5 ? 7 : sky[c];
     }
-    test_write_png(&files, "d/masks/a.png",
-                   &(test_png){.height = 4, .width = 5, .depth = 8,
-                               .is_rgb = true, .samples = samples});
+    test_write_png(
+        &files, "d/masks/a.png",
+        &(test_png){.height = 4, .width = 5, .depth = 8, .is_rgb = true, .samples = samples});
     test_write_text(&files, "d/classes.txt", "sky 128 128 128\ncar 64 0 128\n");
     pare_data *data = NULL;
     test_ok(files.ctx, pare_data_open(&data, files.ctx, test_path(&files, "d"),

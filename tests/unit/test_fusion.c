@@ -24,7 +24,7 @@ static pare_model *build(pare_context *ctx, shape_of_graph kind)
 {
     const int64_t dims[] = {2, 24, 6, 6}, weights[] = {24, 24, 3, 3};
     const float ones[24] = {1, 2, 1, 0.5f, 1, 1, 1, 1, 1, 1, 1, 1,
-                            1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 3};
+                            1, 1, 1, 1,    1, 1, 1, 1, 1, 1, 1, 3};
     pri_graph *graph = test_graph(ctx, 15);
     pri_value *x = test_input(graph, "x", 4, dims);
     pri_value *w = test_weight(graph, 4, weights, 1, 0.1);
@@ -32,14 +32,13 @@ static pare_model *build(pare_context *ctx, shape_of_graph kind)
 
     if (kind == SWISH_AFTER_NORM) {
         pri_value *scale = test_floats(graph, 24, ones);
-        c = test_op(graph, "BatchNormalization", "",
-                    TEST_LIST(c, scale, scale, scale, scale));
+        c = test_op(graph, "BatchNormalization", "", TEST_LIST(c, scale, scale, scale, scale));
         c = test_op(graph, "Add", "", TEST_LIST(x, c));
     }
     pri_value *s = test_op(graph, kind == TANH_GATE ? "Tanh" : "Sigmoid", "",
                            TEST_LIST(kind == OTHER_GATE ? x : c));
-    pri_value *y = test_op(graph, "Mul", "",
-                           2, kind == SWISH_SWAPPED ? (pri_value *[]){s, c} : (pri_value *[]){c, s});
+    pri_value *y = test_op(graph, "Mul", "", 2,
+                           kind == SWISH_SWAPPED ? (pri_value *[]){s, c} : (pri_value *[]){c, s});
     test_output(graph, y);
     if (kind == SIGMOID_READ)
         test_output(graph, s);
@@ -73,14 +72,14 @@ static void run(pare_context *ctx, pare_model *model, bool no_fusion, pri_text *
 
 static void swish_is_found_in_any_spelling_and_only_there(void **state)
 {
-    static const char *const expected[] = {
-        [SWISH] = "Conv Sigmoid Mul",
-        [SWISH_SWAPPED] = "Conv Sigmoid Mul",
-        [SWISH_AFTER_NORM] = "Conv BatchNormalization Add Sigmoid Mul",
-        [SIGMOID_READ] = "Conv",
-        [VALUE_READ] = "Conv",
-        [OTHER_GATE] = "Conv",
-        [TANH_GATE] = "Conv"};
+    static const char *const expected[] = {[SWISH] = "Conv Sigmoid Mul",
+                                           [SWISH_SWAPPED] = "Conv Sigmoid Mul",
+                                           [SWISH_AFTER_NORM] =
+                                               "Conv BatchNormalization Add Sigmoid Mul",
+                                           [SIGMOID_READ] = "Conv",
+                                           [VALUE_READ] = "Conv",
+                                           [OTHER_GATE] = "Conv",
+                                           [TANH_GATE] = "Conv"};
     static float fused[2 * 24 * 36], plain[2 * 24 * 36];
 
     (void)state;

@@ -40,7 +40,8 @@ static double recovered(pare_context *ctx, pare_model *original, const pare_data
 static void hints_bring_a_pruned_network_back_without_labels(void **state)
 {
     pare_context *ctx = test_context();
-    pare_data *data = train_images(ctx, IMAGES, 1, false), *test = train_images(ctx, IMAGES, 2, false);
+    pare_data *data = train_images(ctx, IMAGES, 1, false),
+              *test = train_images(ctx, IMAGES, 2, false);
     pare_model *original = train_network(ctx, 16, false, false);
     pare_train_options options = train_basic;
 

@@ -218,7 +218,8 @@ static void an_open_dimension_is_named(void **state)
     (void)state;
     test_ok(ctx, pare_inspect(&in, model));
     assert_int_equal(in->layers[0].rank, -1);
-    assert_non_null(strstr(in->problem, "the size of input 'x' is open; state it with --input 'x:"));
+    assert_non_null(
+        strstr(in->problem, "the size of input 'x' is open; state it with --input 'x:"));
     pare_inspection_free(in);
     test_ok(ctx, pare_model_set_input_shape(model, 0, 4, dims));
     test_ok(ctx, pare_inspect(&in, model));

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* test_intercepts.c - biases for layers that had none, to keep the mean of what pruning takes away. */
+/* test_intercepts.c - biases for layers that had none, to keep the mean of what pruning takes away.
+ */
 #include "train_nets.h"
 
 #include <math.h>
@@ -37,8 +38,8 @@ static pare_model *biasless(pare_context *ctx)
     x = train_node(graph, "Relu", 1, &x, "second_relu");
     x = train_node(graph, "GlobalAveragePool", 1, &x, "mean");
     x = train_node(graph, "Flatten", 1, &x, "flat");
-    pri_value *inputs[] = {
-        x, train_weight(graph, "head", 2, (const int64_t[]){8, CLASSES}, 0, 0.5)};
+    pri_value *inputs[] = {x,
+                           train_weight(graph, "head", 2, (const int64_t[]){8, CLASSES}, 0, 0.5)};
     return train_finish(graph, train_node(graph, "Gemm", 2, inputs, "scores"), 2, CLASSES);
 }
 
@@ -49,7 +50,8 @@ static void biases_come_where_there_is_no_place_and_go_when_unused(void **state)
 
     test_ok(ctx, pare_model_clone(&same, model));
     test_ok(ctx, pri_add_intercepts(same));
-    assert_true(has_bias(same, "first_y") && has_bias(same, "second_y") && has_bias(same, "scores"));
+    assert_true(has_bias(same, "first_y") && has_bias(same, "second_y") &&
+                has_bias(same, "scores"));
     float *bias = node_of(same, "second_y")->inputs[2]->constant->data;
     bias[3] = 1;
     test_ok(ctx, pri_drop_intercepts(same, model));

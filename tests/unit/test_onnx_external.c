@@ -387,11 +387,13 @@ static void test_newer_versions(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trip),     cmocka_unit_test(test_failed_save),
-        cmocka_unit_test(test_foreign_data_stays),
-        cmocka_unit_test(test_refusals),       cmocka_unit_test(test_double_outside),
-        cmocka_unit_test(test_newer_versions), cmocka_unit_test(test_large)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_round_trip),
+                                       cmocka_unit_test(test_failed_save),
+                                       cmocka_unit_test(test_foreign_data_stays),
+                                       cmocka_unit_test(test_refusals),
+                                       cmocka_unit_test(test_double_outside),
+                                       cmocka_unit_test(test_newer_versions),
+                                       cmocka_unit_test(test_large)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

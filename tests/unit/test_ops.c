@@ -184,8 +184,7 @@ static void impossible_nodes_are_refused(void **state)
     for (size_t i = 0; i < PRI_COUNT(refused); i++) {
         pare_model *model = build(ctx, &refused[i]);
         pri_engine *engine = NULL;
-        const pare_status status =
-            pri_engine_new(&engine, model, &(const pri_engine_options){0});
+        const pare_status status = pri_engine_new(&engine, model, &(const pri_engine_options){0});
         if (status == PARE_OK || strstr(pare_context_message(ctx), refused[i].shape) == NULL)
             fail_msg("%s (%s; %s): expected '%s', got '%s'", refused[i].op, refused[i].inputs,
                      refused[i].attributes, refused[i].shape, pare_context_message(ctx));

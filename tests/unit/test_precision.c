@@ -47,11 +47,20 @@ static void fill(float *x, int64_t count, uint64_t seed, bool rounds)
 /* A convolution of 20 to 24 channels, all directions. */
 static void convolve(run *out, pare_context *ctx, bool is_narrow, bool rounds)
 {
-    const pri_conv_problem problem = {.spatial = 2, .batch = 2, .groups = 1, .in_channels = 20,
-                                      .out_channels = 24, .in = {8, 8}, .out = {8, 8},
-                                      .kernel = {3, 3}, .stride = {1, 1}, .dilation = {1, 1},
-                                      .pad_begin = {1, 1}, .pad_end = {1, 1},
-                                      .layout = PRI_CHANNELS_LAST, .is_narrow = is_narrow};
+    const pri_conv_problem problem = {.spatial = 2,
+                                      .batch = 2,
+                                      .groups = 1,
+                                      .in_channels = 20,
+                                      .out_channels = 24,
+                                      .in = {8, 8},
+                                      .out = {8, 8},
+                                      .kernel = {3, 3},
+                                      .stride = {1, 1},
+                                      .dilation = {1, 1},
+                                      .pad_begin = {1, 1},
+                                      .pad_end = {1, 1},
+                                      .layout = PRI_CHANNELS_LAST,
+                                      .is_narrow = is_narrow};
     static float x[2 * 20 * 64], w[24 * 20 * 9], g[2 * 24 * 64];
     pri_conv *conv = NULL;
 
@@ -59,9 +68,9 @@ static void convolve(run *out, pare_context *ctx, bool is_narrow, bool rounds)
     fill(w, 24 * 20 * 9, 2, rounds);
     fill(g, 2 * 24 * 64, 3, rounds);
     memset(out, 0, sizeof *out);
-    test_ok(ctx, pri_conv_new(&conv, ctx, &problem,
-                              PRI_CONV_FORWARD | PRI_CONV_BACKWARD_DATA |
-                                  PRI_CONV_BACKWARD_WEIGHTS));
+    test_ok(ctx,
+            pri_conv_new(&conv, ctx, &problem,
+                         PRI_CONV_FORWARD | PRI_CONV_BACKWARD_DATA | PRI_CONV_BACKWARD_WEIGHTS));
     unsigned char *scratch = pri_alloc(ctx, pri_conv_scratch(conv) + 64, 1);
     unsigned char *aligned = scratch + (64 - (uintptr_t)scratch % 64) % 64;
     test_ok(ctx, pri_conv_pack(conv, w, NULL, NULL, aligned));

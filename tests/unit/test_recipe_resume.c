@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* test_recipe_resume.c - a run stopped within its training goes on to the same bytes, whatever the file is like:
- * weights that are computed, stated in half precision or read by nobody, and layers without biases. */
+/* test_recipe_resume.c - a run stopped within its training goes on to the same bytes, whatever the
+ * file is like: weights that are computed, stated in half precision or read by nobody, and layers
+ * without biases. */
 #include "train_nets.h"
 
 #include <stdio.h>
@@ -34,7 +35,8 @@ static pri_value *half_weight(pri_graph *graph, const int64_t *dims)
     return pri_graph_add_constant(graph, "half", tensor);
 }
 
-/* As a file has it: conv, Relu, conv of cast half weights, Relu, mean, Gemm of transposed weights. */
+/* As a file has it: conv, Relu, conv of cast half weights, Relu, mean, Gemm of transposed weights.
+ */
 static pare_model *odd_model(pare_context *ctx)
 {
     pri_value *x;
@@ -71,17 +73,17 @@ static unsigned char *run(size_t *size, const char *state, int stop_at)
     pare_data *data = train_images(ctx, IMAGES, 1, false), *val = train_images(ctx, 16, 2, false);
     pare_model *model = odd_model(ctx), *pruned = NULL;
     watch w = {ctx, stop_at, 0};
-    const pare_recipe recipe = {.prune = {.strategy = PARE_ML,
-                                          .target = {PARE_MACS, 0.5, true},
-                                          .align = 1,
-                                          .calibration = 32,
-                                          .seed = 1},
-                                .rounds = 2,
-                                .epochs = 2,
-                                .hints = true,
-                                .train = {.batch = 16, .clip_norm = 0.5, .on_steps = on_steps,
-                                          .user = &w},
-                                .state = state};
+    const pare_recipe recipe = {
+        .prune = {.strategy = PARE_ML,
+                  .target = {PARE_MACS, 0.5, true},
+                  .align = 1,
+                  .calibration = 32,
+                  .seed = 1},
+        .rounds = 2,
+        .epochs = 2,
+        .hints = true,
+        .train = {.batch = 16, .clip_norm = 0.5, .on_steps = on_steps, .user = &w},
+        .state = state};
     pare_recipe_result result = {0};
     unsigned char *bytes = NULL;
     const pare_status status = pare_run_recipe(&pruned, model, data, val, &recipe, &result);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* test_softmax_curvature.c - what errors of class scores weigh, and where a network's scores come from. */
+/* test_softmax_curvature.c - what errors of class scores weigh, and where a network's scores come
+ * from. */
 #include "support.h"
 
 #include <math.h>

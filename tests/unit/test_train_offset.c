@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* test_train_offset.c - networks whose output 0 is a class the data does not have, and validation images that do
- * not fit. */
+/* test_train_offset.c - networks whose output 0 is a class the data does not have, and validation
+ * images that do not fit. */
 #include "train_nets.h"
 
 #include <math.h>

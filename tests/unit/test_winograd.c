@@ -59,10 +59,18 @@ static void assert_close(const float *a, const float *b, int count)
     assert_true(worst <= 2e-5f * largest);
 }
 
-static const pri_conv_problem base = {.spatial = 2, .batch = BATCH, .groups = 1, .in_channels = IN,
-                                      .out_channels = OUT, .in = {HEIGHT, WIDTH},
-                                      .out = {HEIGHT, WIDTH}, .kernel = {3, 3}, .stride = {1, 1},
-                                      .dilation = {1, 1}, .pad_begin = {1, 1}, .pad_end = {1, 1},
+static const pri_conv_problem base = {.spatial = 2,
+                                      .batch = BATCH,
+                                      .groups = 1,
+                                      .in_channels = IN,
+                                      .out_channels = OUT,
+                                      .in = {HEIGHT, WIDTH},
+                                      .out = {HEIGHT, WIDTH},
+                                      .kernel = {3, 3},
+                                      .stride = {1, 1},
+                                      .dilation = {1, 1},
+                                      .pad_begin = {1, 1},
+                                      .pad_end = {1, 1},
                                       .layout = PRI_CHANNELS_LAST};
 
 static void all_directions_agree(void **state)
@@ -83,7 +91,8 @@ static void all_directions_agree(void **state)
     pare_context_free(ctx);
 }
 
-/* Sums and activations are taken over where that is possible, and else the convolution is direct. */
+/* Sums and activations are taken over where that is possible, and else the convolution is direct.
+ */
 static void whatever_is_fused_agrees(void **state)
 {
     static const pri_post_kind posts[] = {PRI_POST_NONE, PRI_POST_RELU,      PRI_POST_CLIP,
