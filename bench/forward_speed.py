@@ -19,7 +19,7 @@ import onnxruntime
 import engines
 from model_table import SHAPES
 
-BATCHES, SECONDS, ROUNDS, LONGEST = (1, 32), 0.8, (7, 40), 0.02
+BATCHES, SECONDS, ROUNDS, LONGEST = (1, 32), 0.8, (7, 40), 0.1
 
 
 def measure(library, path, shapes, threads):

@@ -3,11 +3,13 @@
 of pare and Torch-Pruning takes.
 
 usage: structure_peers.py PARE FOLDER share|speed [NAME ...]
+       structure_peers.py PARE FOLDER files MODEL.onnx ...
 Networks of torchvision and ResNet-56 with zero-padded and with projected shortcuts, random weights, written to FOLDER.
 Needs torch, torchvision, torch-pruning, onnxsim, onnxscript (bench/environment.sh FOLDER torch ...).
 
 share: all channels but one are asked of every group; what is gone counts, measured by pare for
   all three. Torch-Pruning works on the PyTorch module, the others on its ONNX export.
+files: the share of the given files, in pare and onnxsim.
 speed: load, find groups, cut half of the channels of every group by magnitude, write; processor time,
   fresh processes in turns, without the time of importing Python packages.
 """
@@ -21,6 +23,8 @@ import time
 import numpy
 import torch
 import torchvision
+
+from model_table import SHAPES
 
 ROUNDS = 7
 NETWORKS = {
@@ -103,8 +107,10 @@ def export(module, name, path):
                       dynamo=True, verbose=False, external_data=False)
 
 
-def inspect(pare, path):
-    text = subprocess.run([pare, "inspect", path, "--json", "--quiet"], capture_output=True,
+def inspect(pare, path, sizes=""):
+    """`sizes` fixes what the file leaves open, NAME:1x3x48x192."""
+    words = ["--input", sizes] if sizes else []
+    text = subprocess.run([pare, "inspect", path, "--json", "--quiet", *words], capture_output=True,
                           text=True, check=True).stdout
     return json.loads(text)
 
@@ -150,16 +156,34 @@ def by_torch_pruning(pare, name, folder):
     return inspect(pare, path)["costs"]
 
 
-def by_onnxsim(pare, name, folder):
+def by_onnxsim(pare, source, folder, sizes=""):
     import onnx
     import onnxsim
-    path, best = f"{folder}/{name}-onnxsim.onnx", None
+    path, best = f"{folder}/onnxsim.onnx", None
     for method in (onnxsim.apply_structured_pruning, onnxsim.apply_structured_pruning_cpp):
-        onnx.save(method(f"{folder}/{name}.onnx", sparsity=0.999), path)
-        costs = inspect(pare, path)["costs"]
+        onnx.save(method(source, sparsity=0.999), path)
+        costs = inspect(pare, path, sizes)["costs"]
         if best is None or costs["macs"] < best["macs"]:
             best = costs
     return best
+
+
+def own_share(seen):
+    before, least = seen["costs"], seen["prunable"]
+    return " / ".join(f"{100 * least[k] / before[k]:.0f} %" if before[k] else "-"
+                      for k in ("parameters", "macs"))
+
+
+def files(pare, folder, paths):
+    import onnxsim
+    print(f"onnxsim {onnxsim.__version__}; parameters / MACs that can go:\n\n| model | pare | onnxsim |\n"
+          "|---|---|---|")
+    for path in paths:
+        name = os.path.basename(path).removesuffix(".onnx")
+        sizes = ",".join(f"{n}:{'x'.join(map(str, d))}" for n, d in SHAPES.get(name, {}).items())
+        seen = inspect(pare, path, sizes)
+        print(f"| {name} | {own_share(seen)} | "
+              f"{attempt(by_onnxsim, seen['costs'], pare, path, folder, sizes)} |", flush=True)
 
 
 def attempt(method, before, *words):
@@ -179,12 +203,11 @@ def shares(pare, folder, names):
         path = f"{folder}/{name}.onnx"
         export(network(name), name, path)
         seen = inspect(pare, path)
-        before, least = seen["costs"], seen["prunable"]
-        own = " / ".join(f"{100 * least[k] / before[k]:.0f} %" for k in ("parameters", "macs"))
+        before, own = seen["costs"], own_share(seen)
         theirs = attempt(by_torch_pruning, before, pare, name, folder)
         if theirs.startswith("failed"):
             theirs = attempt(by_its_pruner, before, pare, name, folder) + " (of 90 % asked)"
-        print(f"| {name} | {own} | {theirs} | {attempt(by_onnxsim, before, pare, name, folder)} |",
+        print(f"| {name} | {own} | {theirs} | {attempt(by_onnxsim, before, pare, path, folder)} |",
               flush=True)
 
 
@@ -242,6 +265,8 @@ def main():
     if task == "once":
         sys.modules["__main__"].__dict__.update(globals())
         torch_pruning_once(names[0], folder)
+    elif task == "files":
+        files(pare, folder, names)
     elif task == "share":
         shares(pare, folder, names or list(NETWORKS))
     else:
