@@ -25,8 +25,9 @@ static pare_status check(const pri_bytes *bytes, pare_context *ctx, const char *
 {
     if (bytes->size_bytes == 0 || bytes->size_bytes % RECORD != 0)
         return pri_fail(ctx, PARE_ERROR_FORMAT,
-                        "'%s' is no CIFAR-10 binary: its %zu bytes are no multiple of %d", path,
-                        bytes->size_bytes, RECORD);
+                        "'%s' is in no format of images that pare knows (see 'pare list formats'); "
+                        "a CIFAR-10 binary has a multiple of %d bytes, not %zu",
+                        path, RECORD, bytes->size_bytes);
     for (size_t at = 0; at < bytes->size_bytes; at += RECORD) {
         if (bytes->data[at] >= CLASSES)
             return pri_fail(ctx, PARE_ERROR_FORMAT,

@@ -206,7 +206,7 @@ static pare_status descend(selection *s, const double *scores, bool is_order)
         return PARE_OK;
     return pri_fail(
         s->groups->ctx, PARE_ERROR_TARGET,
-        "the target of %.2f %% cannot be reached; %.2f %% is the least that can be kept%s",
+        "the target of %.3g %% cannot be reached; %.3g %% is the least that can be kept%s",
         100 * goal->keep / goal->whole, 100 * now / goal->whole,
         goal->align > 1 ? " with this alignment" : "");
 }

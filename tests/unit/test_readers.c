@@ -83,8 +83,8 @@ static void refuses_damaged_cifar(void **state)
     test_write(&files, "empty.bin", "", 0);
     test_write(&files, "short.bin", bytes, RECORD - 1);
     test_write(&files, "class.bin", bytes, RECORD);
-    refuse(&files, "empty.bin", "no multiple");
-    refuse(&files, "short.bin", "no multiple");
+    refuse(&files, "empty.bin", "multiple of 3073");
+    refuse(&files, "short.bin", "multiple of 3073");
     refuse(&files, "class.bin", "class 11");
     refuse(&files, "absent.bin", "there is no");
     write_cifar(&files, "c/data_batch_1.bin", 3, 0);
