@@ -21,7 +21,7 @@ static void set_handle(dnnl_memory_t memory, const void *data)
 
 /* Activations as a primitive reads them: the caller's, or staged in the scratch at *at, which moves
  * on; is_there: they have been. */
-static const void *read_side(const pri_dnn_side *s, const float *data, unsigned char **at,
+static const void *read_side(const pri_dnn_side *s, const void *data, unsigned char **at,
                              bool is_there)
 {
     void *staged = *at;
@@ -32,13 +32,13 @@ static const void *read_side(const pri_dnn_side *s, const float *data, unsigned 
     if (s->staging == PRI_STAGED_NARROW && !is_there)
         pri_narrow(staged, data, s->batch * s->channels * s->positions);
     else if (!is_there)
-        pri_block_channels(staged, data, s->batch, s->channels, s->positions);
+        pri_block_channels(staged, data, s->type, s->batch, s->channels, s->positions);
     return staged;
 }
 
 /* Where a primitive writes activations, in the same way; take_written has them in `data`
  * afterwards. */
-static void *write_side(const pri_dnn_side *s, float *data, unsigned char **at)
+static void *write_side(const pri_dnn_side *s, void *data, unsigned char **at)
 {
     void *staged = *at;
 
@@ -48,10 +48,10 @@ static void *write_side(const pri_dnn_side *s, float *data, unsigned char **at)
     return staged;
 }
 
-static void take_written(const pri_dnn_side *s, float *data, const void *written)
+static void take_written(const pri_dnn_side *s, void *data, const void *written)
 {
     if (s->staging == PRI_STAGED_BLOCKED)
-        pri_unblock_channels(data, written, s->batch, s->channels, s->positions);
+        pri_unblock_channels(data, s->type, written, s->batch, s->channels, s->positions);
 }
 
 static pare_status run(pri_conv *conv, dnnl_primitive_t primitive, int n,
@@ -97,7 +97,7 @@ pare_status pri_conv_pack(pri_conv *conv, const float *weights, const float *sca
     return PARE_OK;
 }
 
-pare_status pri_conv_forward(pri_conv *conv, const float *src, float *dst, void *scratch)
+pare_status pri_conv_forward(pri_conv *conv, const void *src, void *dst, void *scratch)
 {
     pri_dnn_direction *d = &conv->forward;
     unsigned char *at = scratch;
@@ -110,7 +110,8 @@ pare_status pri_conv_forward(pri_conv *conv, const float *src, float *dst, void 
     set_handle(d->a, read_side(&conv->src, src, &at, false));
     void *written = write_side(&conv->dst, dst, &at);
     if (conv->problem.accumulates && written != dst)
-        pri_block_channels(written, dst, conv->dst.batch, conv->dst.channels, conv->dst.positions);
+        pri_block_channels(written, dst, conv->dst.type, conv->dst.batch, conv->dst.channels,
+                           conv->dst.positions);
     set_handle(d->b, written);
     set_handle(d->scratchpad, at);
     PRI_TRY(run(conv, d->primitive, 5, args, "run a convolution"));
@@ -118,7 +119,7 @@ pare_status pri_conv_forward(pri_conv *conv, const float *src, float *dst, void 
     return PARE_OK;
 }
 
-pare_status pri_conv_backward_data(pri_conv *conv, const float *diff_dst, float *diff_src,
+pare_status pri_conv_backward_data(pri_conv *conv, const void *diff_dst, void *diff_src,
                                    void *scratch)
 {
     pri_dnn_direction *d = &conv->data;
@@ -137,7 +138,7 @@ pare_status pri_conv_backward_data(pri_conv *conv, const float *diff_dst, float 
     return PARE_OK;
 }
 
-pare_status pri_conv_backward_weights(pri_conv *conv, const float *src, const float *diff_dst,
+pare_status pri_conv_backward_weights(pri_conv *conv, const void *src, const void *diff_dst,
                                       float *diff_weights, float *diff_bias, void *scratch,
                                       bool after_data)
 {
