@@ -53,7 +53,8 @@ void pri_conv_free(pri_conv *conv);
 /* Scratch any call needs, aligned to 64. */
 size_t pri_conv_scratch(const pri_conv *conv);
 /* Packs plain weights [O][I/groups][kernel...], each output row times scale[o] (NULL: 1), and
- * bias[o] (NULL: 0) as given. `scratch` as above. */
+ * bias[o] (NULL: 0) as given. weights and scale have to stay until the next pack. `scratch` as
+ * above. */
 pare_status pri_conv_pack(pri_conv *conv, const float *weights, const float *scale,
                           const float *bias, void *scratch);
 /* src, dst and their gradients: elements of the problem's types. */
