@@ -62,7 +62,8 @@ static const float *repeat(const pri_channels *ch, const float *values, int inde
 /* One period's worth of parameters: index i of a stretch uses parameter i. */
 typedef struct params {
     const float *mean, *scale, *shift, *slope, *tilt;
-    bool relu, add;
+    pri_norm_bounds bounds;
+    bool add;
     bool x_narrow, y_narrow; /* bfloat16: x and d; y and g */
 } params;
 
@@ -101,14 +102,16 @@ PRI_CLONES static void sum_squares(const void *x, bool is_narrow, const float *m
 }
 
 INLINE void gradients_loop(const void *x, const void *g, const params *p, float *product,
-                           float *sum, int64_t n, bool relu, bool x_narrow, bool g_narrow)
+                           float *sum, int64_t n, bool cuts, bool x_narrow, bool g_narrow)
 {
     const float *mean = p->mean, *scale = p->scale, *shift = p->shift;
+    const float low = p->bounds.low, high = p->bounds.high;
 
     PRI_SIMD
     for (int64_t i = 0; i < n; i++) {
         const float v = PRI_LOAD(x, i, x_narrow), slope = PRI_LOAD(g, i, g_narrow);
-        const float h = !relu || v * scale[i] + shift[i] > 0 ? slope : 0;
+        const float at = v * scale[i] + shift[i];
+        const float h = !cuts || ((at > low) & (at < high)) ? slope : 0;
         product[i] += h * (v - mean[i]);
         sum[i] += h;
     }
@@ -117,41 +120,44 @@ INLINE void gradients_loop(const void *x, const void *g, const params *p, float 
 PRI_CLONES static void sum_gradients(const void *x, const void *g, const params *p, float *product,
                                      float *sum, int64_t n)
 {
-    if (p->relu)
+    if (p->bounds.is_there)
         BY_TYPES(gradients_loop, p->x_narrow, p->y_narrow, x, g, p, product, sum, n, true);
     else
         BY_TYPES(gradients_loop, p->x_narrow, p->y_narrow, x, g, p, product, sum, n, false);
 }
 
-INLINE void apply_loop(const void *x, float *y, const params *p, int64_t n, bool relu,
+INLINE void apply_loop(const void *x, float *y, const params *p, int64_t n, bool cuts,
                        bool x_narrow)
 {
     const float *scale = p->scale, *shift = p->shift;
+    const float low = p->bounds.low, high = p->bounds.high;
 
     PRI_SIMD
     for (int64_t i = 0; i < n; i++) {
         const float v = PRI_LOAD(x, i, x_narrow) * scale[i] + shift[i];
-        y[i] = !relu || v > 0 ? v : 0;
+        y[i] = !cuts ? v : v < low ? low : v > high ? high : v;
     }
 }
 
 PRI_CLONES static void apply_stretch(const void *x, float *y, const params *p, int64_t n)
 {
-    BY_TYPES(apply_loop, p->relu, p->x_narrow, x, y, p, n);
+    BY_TYPES(apply_loop, p->bounds.is_there, p->x_narrow, x, y, p, n);
 }
 
 /* Two loops: a load of d that may not happen would keep the compiler from vectors. */
-INLINE void back_loop(const void *x, const void *g, float *d, const params *p, int64_t n, bool relu,
+INLINE void back_loop(const void *x, const void *g, float *d, const params *p, int64_t n, bool cuts,
                       bool x_narrow, bool g_narrow)
 {
     const float *mean = p->mean, *scale = p->scale, *shift = p->shift;
+    const float low = p->bounds.low, high = p->bounds.high;
     const float *slope = p->slope, *tilt = p->tilt;
 
     if (p->add) {
         PRI_SIMD
         for (int64_t i = 0; i < n; i++) {
             const float v = PRI_LOAD(x, i, x_narrow), rise = PRI_LOAD(g, i, g_narrow);
-            const float h = !relu || v * scale[i] + shift[i] > 0 ? rise : 0;
+            const float at = v * scale[i] + shift[i];
+            const float h = !cuts || ((at > low) & (at < high)) ? rise : 0;
             d[i] += scale[i] * (h - tilt[i] - (v - mean[i]) * slope[i]);
         }
         return;
@@ -159,7 +165,8 @@ INLINE void back_loop(const void *x, const void *g, float *d, const params *p, i
     PRI_SIMD
     for (int64_t i = 0; i < n; i++) {
         const float v = PRI_LOAD(x, i, x_narrow), rise = PRI_LOAD(g, i, g_narrow);
-        const float h = !relu || v * scale[i] + shift[i] > 0 ? rise : 0;
+        const float at = v * scale[i] + shift[i];
+        const float h = !cuts || ((at > low) & (at < high)) ? rise : 0;
         d[i] = scale[i] * (h - tilt[i] - (v - mean[i]) * slope[i]);
     }
 }
@@ -167,7 +174,7 @@ INLINE void back_loop(const void *x, const void *g, float *d, const params *p, i
 PRI_CLONES static void back_stretch(const void *x, const void *g, float *d, const params *p,
                                     int64_t n)
 {
-    if (p->relu)
+    if (p->bounds.is_there)
         BY_TYPES(back_loop, p->x_narrow, p->y_narrow, x, g, d, p, n, true);
     else
         BY_TYPES(back_loop, p->x_narrow, p->y_narrow, x, g, d, p, n, false);
@@ -248,7 +255,9 @@ static void sum_interleaved(const pri_channels *ch, const job *j, double *sums, 
 static void sum_channel(const pri_channels *ch, const job *j, int64_t c, double *sums)
 {
     const float mean = j->p.mean[c];
-    const float scale = j->p.relu ? j->p.scale[c] : 0, shift = j->p.relu ? j->p.shift[c] : 1;
+    const bool cuts = j->p.bounds.is_there;
+    const float low = cuts ? j->p.bounds.low : -1, high = cuts ? j->p.bounds.high : 1;
+    const float scale = cuts ? j->p.scale[c] : 0, shift = cuts ? j->p.shift[c] : 0;
     double total[2] = {0, 0};
 
     for (int64_t n = 0; n < ch->outer; n++) {
@@ -264,7 +273,8 @@ static void sum_channel(const pri_channels *ch, const job *j, int64_t c, double 
             if (g != NULL) {
 #pragma omp simd reduction(+ : first, second)
                 for (int64_t i = 0; i < length; i++) {
-                    const float h = x[i] * scale + shift > 0 ? g[i] : 0;
+                    const float z = x[i] * scale + shift;
+                    const float h = (z > low) & (z < high) ? g[i] : 0;
                     first += h * (x[i] - mean);
                     second += h;
                 }
@@ -311,7 +321,7 @@ static params params_of(const pri_norm_back *back)
                     .shift = back->shift,
                     .slope = back->slope,
                     .tilt = back->tilt,
-                    .relu = back->relu,
+                    .bounds = back->bounds,
                     .add = back->add,
                     .x_narrow = back->x.dtype == PRI_BF16,
                     .y_narrow = back->g.dtype == PRI_BF16};
@@ -414,11 +424,11 @@ static void run_plain(const pri_channels *ch, const params *p, const void *x, co
 }
 
 void pri_norm_apply(const pri_channels *ch, pri_norm_tensor x, pri_norm_tensor y,
-                    const float *scale, const float *shift, bool relu, void *scratch)
+                    const float *scale, const float *shift, pri_norm_bounds bounds, void *scratch)
 {
     params p = {.scale = scale,
                 .shift = shift,
-                .relu = relu,
+                .bounds = bounds,
                 .x_narrow = x.dtype == PRI_BF16,
                 .y_narrow = y.dtype == PRI_BF16};
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * normalise.h - the passes of a normalisation over channels, with an optional Relu behind it.
+ * normalise.h - the passes of a normalisation over channels, with a Relu or Clip behind it or none.
  *
  * Each pass reads its tensors once. Sums run in float over short stretches and in double over
  * these, over blocks that do not depend on the number of threads. Nothing here knows a graph.
@@ -21,16 +21,23 @@ typedef struct pri_norm_tensor {
 /* sums[c] = sum (x - centre[c])^2 and sums[C + c] = sum (x - centre[c]) over the positions. */
 void pri_norm_sums(const pri_channels *ch, pri_norm_tensor x, const float *centre, double *sums,
                    void *scratch);
-/* y = scale[c] x + shift[c], with `relu` max(0, that). y may be x. */
-void pri_norm_apply(const pri_channels *ch, pri_norm_tensor x, pri_norm_tensor y,
-                    const float *scale, const float *shift, bool relu, void *scratch);
+/* What is cut off behind a normalisation: below low and above high. */
+typedef struct pri_norm_bounds {
+    bool is_there;
+    float low, high;
+} pri_norm_bounds;
 
-/* The way back: with h = g where scale[c] x + shift[c] > 0 and 0 elsewhere (`relu`), or h = g. */
+/* y = scale[c] x + shift[c] within the bounds. y may be x. */
+void pri_norm_apply(const pri_channels *ch, pri_norm_tensor x, pri_norm_tensor y,
+                    const float *scale, const float *shift, pri_norm_bounds bounds, void *scratch);
+
+/* The way back: h = g where scale[c] x + shift[c] is within the bounds, and 0 where it is cut off.
+ */
 typedef struct pri_norm_back {
     pri_norm_tensor x, g;
     const float *mean;          /* C */
     const float *scale, *shift; /* C, of the forward pass */
-    bool relu;
+    pri_norm_bounds bounds;
     const float *slope, *tilt; /* C: a and b below */
     void *d;                   /* of x's type; may be g */
     bool add;                  /* d += instead of d = */

@@ -128,9 +128,14 @@ static void write_statistics(const pri_call *call, int64_t channels)
     }
 }
 
-static bool has_relu(const pri_call *call)
+static pri_norm_bounds bounds_of(const pri_call *call)
 {
-    return call->epilogue != NULL && call->epilogue->activation.kind == PRI_ACT_RELU;
+    if (call->epilogue == NULL)
+        return (pri_norm_bounds){false, 0, 0};
+    const pri_activation *activation = &call->epilogue->activation;
+    return activation->kind == PRI_ACT_CLIP
+               ? (pri_norm_bounds){true, activation->alpha, activation->beta}
+               : (pri_norm_bounds){true, 0, INFINITY};
 }
 
 static pare_status forward(pri_call *call)
@@ -149,7 +154,7 @@ static pare_status forward(pri_call *call)
         n.shift[c] = beta[c] - mean * scale;
     }
     pri_norm_apply(&ch, tensor_of(&call->in[0]), tensor_of(&call->out[0]), n.scale, n.shift,
-                   has_relu(call), n.scratch);
+                   bounds_of(call), n.scratch);
     write_statistics(call, ch.channels);
     return PARE_OK;
 }
@@ -168,7 +173,7 @@ static pare_status backward(pri_call *call)
                                 .mean = n.mean,
                                 .scale = n.scale,
                                 .shift = n.shift,
-                                .relu = has_relu(call),
+                                .bounds = bounds_of(call),
                                 .slope = slope,
                                 .tilt = tilt,
                                 .d = call->grad_in[0],

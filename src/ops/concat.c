@@ -91,40 +91,40 @@ static void copy_narrow(const pri_nest *nest, void *to, pri_dtype to_type, int64
     }
 }
 
-/* Whether activations have types of their own (concat_takes_bf16). */
-static bool has_own_types(const pri_call *call)
+/* Part k one way or back: bytes are copied where types are equal and nothing is added. */
+static void copy_part(const pri_call *call, int k, const pri_nest *nest, int64_t offset,
+                      bool backward)
 {
-    bool differ = call->out[0].dtype == PRI_BF16;
+    const pri_dtype whole = call->out[0].dtype, part = call->in[k].dtype;
+    const int64_t there = offset * (int64_t)pri_dtype_bytes(whole);
 
-    for (int k = 0; k < call->n_in; k++)
-        differ = differ || call->in[k].dtype != call->out[0].dtype;
-    return differ;
+    if (!backward && whole == part)
+        pri_nest_copy(nest, (char *)call->out[0].data + there, call->in[k].data,
+                      pri_dtype_bytes(whole));
+    else if (!backward)
+        copy_narrow(nest, call->out[0].data, whole, offset, call->in[k].data, part, 0, false);
+    else if (whole == part && pri_is_fresh(call, k))
+        pri_nest_copy(nest, call->grad_in[k], (const char *)call->grad_out[0] + there,
+                      pri_dtype_bytes(whole));
+    else if (whole == PRI_F32 && part == PRI_F32)
+        pri_nest_add(nest, call->grad_in[k], call->grad_out[0] + offset, 1.0f);
+    else
+        copy_narrow(nest, call->grad_in[k], part, 0, call->grad_out[0], whole, offset,
+                    !pri_is_fresh(call, k));
 }
 
 static void concat_run(const pri_call *call, bool backward)
 {
-    const size_t bytes = pri_dtype_bytes(call->out[0].dtype);
     const int axis = pri_axis(pri_node_attr_int(call->node, "axis", 1), call->in[0].shape.rank);
     int64_t at = 0;
 
     for (int k = 0; k < call->n_in; at += call->in[k++].shape.dims[axis]) {
         int64_t offset;
         pri_nest nest;
-        if (!part_nest(&nest, &offset, &call->out[0], &call->in[k], axis, at, !backward))
+        if (backward && (call->grad_in[k] == NULL || call->grad_out[0] == NULL))
             continue;
-        if (has_own_types(call) && !backward)
-            copy_narrow(&nest, call->out[0].data, call->out[0].dtype, offset, call->in[k].data,
-                        call->in[k].dtype, 0, false);
-        else if (has_own_types(call) && call->grad_in[k] != NULL && call->grad_out[0] != NULL)
-            copy_narrow(&nest, call->grad_in[k], call->in[k].dtype, 0, call->grad_out[0],
-                        call->out[0].dtype, offset, !pri_is_fresh(call, k));
-        else if (!backward)
-            pri_nest_copy(&nest, (char *)call->out[0].data + offset * (int64_t)bytes,
-                          call->in[k].data, bytes);
-        else if (call->grad_in[k] != NULL && call->grad_out[0] != NULL && pri_is_fresh(call, k))
-            pri_nest_copy(&nest, call->grad_in[k], call->grad_out[0] + offset, sizeof(float));
-        else if (call->grad_in[k] != NULL && call->grad_out[0] != NULL)
-            pri_nest_add(&nest, call->grad_in[k], call->grad_out[0] + offset, 1.0f);
+        if (part_nest(&nest, &offset, &call->out[0], &call->in[k], axis, at, !backward))
+            copy_part(call, k, &nest, offset, backward);
     }
 }
 

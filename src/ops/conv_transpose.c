@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "kernels/narrow.h"
+#include "kernels/normalise.h"
 
 static pare_status window_of(const pri_call *call, pri_window *window, int64_t out[3])
 {
@@ -64,6 +65,12 @@ static pare_status infer(pri_call *call)
     return PARE_OK;
 }
 
+/* Two sums and a zero of each channel. */
+static size_t bias_bytes(const pri_channels *ch)
+{
+    return ((size_t)ch->channels * (2 * sizeof(double) + sizeof(float)) + 63) / 64 * 64;
+}
+
 static pare_status prepare(pri_call *call)
 {
     const pri_conv_params *p = call->params;
@@ -111,6 +118,10 @@ static pare_status prepare(pri_call *call)
     }
     PRI_TRY(pri_conv_new(&state->conv, call->ctx, &problem, directions));
     call->scratch_bytes = state->data_scratch + pri_conv_scratch(state->conv);
+    const pri_channels ch = pri_channels_of(&call->out[0].shape, call->out[0].layout);
+    const size_t sums = bias_bytes(&ch) + pri_norm_scratch(&ch);
+    if (sums > call->scratch_bytes)
+        call->scratch_bytes = sums;
     return PARE_OK;
 }
 
@@ -122,44 +133,58 @@ static bool takes_bf16(const pri_call *call, int slot)
            pri_conv_gains_by_bf16(p->group, call->in[0].shape.dims[1]);
 }
 
-/* Output channels of one position, or positions of one channel: what lies side by side. */
-typedef struct stretches {
-    int64_t count, length, channels;
-    bool is_last; /* channels lie side by side */
-} stretches;
-
-static stretches stretches_of(const pri_operand *y)
+/* Elements at .. at+n-1 plus terms[i]. */
+static void add_terms(const pri_operand *y, int64_t at, int64_t n, const float *terms)
 {
-    const pri_channels ch = pri_channels_of(&y->shape, y->layout);
+    float room[PRI_NARROW_PIECE];
+    const float *from = pri_floats_at(y->data, y->dtype, at, n, room);
+    float *to = pri_floats_for(y->data, y->dtype, at, room);
 
-    return ch.channel_stride == 1
-               ? (stretches){ch.outer * ch.inner, ch.channels, ch.channels, true}
-               : (stretches){ch.outer * ch.channels, ch.inner, ch.channels, false};
+    for (int64_t i = 0; i < n; i++)
+        to[i] = from[i] + terms[i];
+    pri_floats_put(y->data, y->dtype, at, n, to);
+}
+
+/* Channels-last: pieces of whole positions, or of one where channels are many. */
+static void add_bias_last(const pri_operand *y, const float *bias, int64_t channels, int64_t total)
+{
+    const int64_t row = pri_max_i64(1, PRI_NARROW_PIECE / channels) * channels;
+    float terms[PRI_NARROW_PIECE];
+
+    for (int64_t i = 0; i < PRI_NARROW_PIECE; i++)
+        terms[i] = bias[i % channels];
+#pragma omp parallel for schedule(static) if (total > 16384)
+    for (int64_t first = 0; first < total; first += row) {
+        const int64_t n = pri_min_i64(row, total - first);
+        if (channels <= PRI_NARROW_PIECE)
+            add_terms(y, first, n, terms);
+        for (int64_t c = 0; c < channels && channels > PRI_NARROW_PIECE; c += PRI_NARROW_PIECE)
+            add_terms(y, first + c, pri_min_i64(PRI_NARROW_PIECE, channels - c), bias + c);
+    }
+}
+
+/* Plain: rows of one channel. */
+static void add_bias_plain(const pri_operand *y, const float *bias, const pri_channels *ch)
+{
+#pragma omp parallel for schedule(static)
+    for (int64_t row = 0; row < ch->outer * ch->channels; row++) {
+        float terms[PRI_NARROW_PIECE];
+        for (int64_t i = 0; i < pri_min_i64(PRI_NARROW_PIECE, ch->inner); i++)
+            terms[i] = bias[row % ch->channels];
+        for (int64_t at = 0; at < ch->inner; at += PRI_NARROW_PIECE)
+            add_terms(y, row * ch->inner + at, pri_min_i64(PRI_NARROW_PIECE, ch->inner - at),
+                      terms);
+    }
 }
 
 static void add_bias(const pri_operand *y, const float *bias)
 {
-    const stretches r = stretches_of(y);
+    const pri_channels ch = pri_channels_of(&y->shape, y->layout);
 
-#pragma omp parallel for schedule(static)
-    for (int64_t row = 0; row < r.count; row++) {
-        for (int64_t at = 0; at < r.length; at += PRI_NARROW_PIECE) {
-            const int64_t n = pri_min_i64(PRI_NARROW_PIECE, r.length - at);
-            const int64_t first = row * r.length + at;
-            const float *b = r.is_last ? bias + at : bias + row % r.channels;
-            float room[PRI_NARROW_PIECE];
-            const float *from = pri_floats_at(y->data, y->dtype, first, n, room);
-            float *to = pri_floats_for(y->data, y->dtype, first, room);
-            if (r.is_last) {
-                for (int64_t i = 0; i < n; i++)
-                    to[i] = from[i] + b[i];
-            } else {
-                for (int64_t i = 0; i < n; i++)
-                    to[i] = from[i] + *b;
-            }
-            pri_floats_put(y->data, y->dtype, first, n, to);
-        }
-    }
+    if (ch.channel_stride == 1)
+        add_bias_last(y, bias, ch.channels, ch.outer * ch.channels * ch.inner);
+    else
+        add_bias_plain(y, bias, &ch);
 }
 
 static pare_status forward(pri_call *call)
@@ -178,24 +203,19 @@ static pare_status forward(pri_call *call)
     return PARE_OK;
 }
 
+/* The sums of a normalisation, about zero. */
 static void add_bias_gradient(const pri_call *call, float *gradient)
 {
     const pri_operand *y = &call->out[0];
     const pri_channels ch = pri_channels_of(&y->shape, y->layout);
-    const void *g = call->grad_out[0];
+    double *sums = call->scratch;
+    float *centre = (float *)(sums + 2 * ch.channels);
 
-#pragma omp parallel for schedule(static)
-    for (int64_t c = 0; c < ch.channels; c++) {
-        double sum = 0;
-        for (int64_t n = 0; n < ch.outer; n++) {
-            const int64_t at = n * ch.channels * ch.inner + c * ch.channel_stride;
-            for (int64_t p = 0; p < ch.inner; p++) {
-                const int64_t i = at + p * ch.inner_stride;
-                sum += y->dtype == PRI_BF16 ? PRI_LOAD(g, i, true) : PRI_LOAD(g, i, false);
-            }
-        }
-        gradient[c] += (float)sum;
-    }
+    memset(centre, 0, (size_t)ch.channels * sizeof *centre);
+    pri_norm_sums(&ch, (pri_norm_tensor){call->grad_out[0], y->dtype}, centre, sums,
+                  (unsigned char *)call->scratch + bias_bytes(&ch));
+    for (int64_t c = 0; c < ch.channels; c++)
+        gradient[c] += (float)sums[ch.channels + c];
 }
 
 static pare_status backward(pri_call *call)

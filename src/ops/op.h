@@ -166,7 +166,7 @@ struct pri_op {
     bool writes_gradients; /* backward honours grad_is_fresh */
     bool is_in_place_back; /* backward may run with grad_in[k] == grad_out[0] for one fresh k of the
                               output's layout and shape */
-    bool takes_activation; /* honours call->epilogue's Relu in training, forward and backward */
+    bool takes_activation; /* honours a Relu or Clip of call->epilogue in training, both ways */
     unsigned backward_reads;
     unsigned updates; /* inputs (bits) whose data forward changes in training: running statistics */
 

@@ -82,6 +82,25 @@ static void pool_channels(const float *x, float *y, const pri_channels *ch, cons
 
 enum { LANES = 64 };
 
+/* Loops over lanes of a place, with types that the compiler knows. */
+static inline __attribute__((always_inline)) void
+take_lanes(float *value, const void *x, bool is_narrow, bool is_max, int64_t count)
+{
+    PRI_SIMD
+    for (int64_t i = 0; i < count; i++) {
+        const float v = PRI_LOAD(x, i, is_narrow);
+        value[i] = !is_max ? value[i] + v : v > value[i] ? v : value[i];
+    }
+}
+
+static inline __attribute__((always_inline)) void put_lanes(void *to, const float *value,
+                                                            bool is_narrow, int64_t count)
+{
+    PRI_SIMD
+    for (int64_t i = 0; i < count; i++)
+        PRI_STORE(to, i, is_narrow, value[i]);
+}
+
 /* An output position of image n, channel by channel or LANES of them side by side, where one side
  * or both are bfloat16. */
 PRI_CLONES static void pool_narrow(const pri_call *call, const pri_place *pl, const int64_t in[3],
@@ -96,24 +115,26 @@ PRI_CLONES static void pool_narrow(const pri_call *call, const pri_place *pl, co
     for (int64_t c = 0; c < ch.channels; c += lanes) {
         const int64_t count = pri_min_i64(lanes, ch.channels - c);
         const int64_t first = n * ch.channels * ch.inner + c * ch.channel_stride;
-        float value[LANES], room[LANES];
+        float value[LANES];
         for (int64_t i = 0; i < count; i++)
             value[i] = p->is_max ? -FLT_MAX : 0;
         PRI_FOR_WINDOW(*pl, in, k)
         {
-            const float *v =
-                pri_floats_at(x->data, x->dtype, first + k * ch.inner_stride, count, room);
-            for (int64_t i = 0; i < count && p->is_max; i++)
-                value[i] = v[i] > value[i] ? v[i] : value[i];
-            for (int64_t i = 0; i < count && !p->is_max; i++)
-                value[i] += v[i];
+            const void *v = pri_element(x->data, x->dtype, first + k * ch.inner_stride);
+            if (x->dtype == PRI_BF16 && p->is_max)
+                take_lanes(value, v, true, true, count);
+            else
+                take_lanes(value, v, x->dtype == PRI_BF16, p->is_max, count);
         }
         const int64_t at =
             n * to.channels * to.inner + position * to.inner_stride + c * to.channel_stride;
-        float *out = pri_floats_for(y->data, y->dtype, at, room);
-        for (int64_t i = 0; i < count; i++)
-            out[i] = p->is_max ? value[i] : value[i] / pl->divisor;
-        pri_floats_put(y->data, y->dtype, at, count, out);
+        for (int64_t i = 0; i < count && !p->is_max; i++)
+            value[i] /= pl->divisor;
+        void *out = pri_element_of(y->data, y->dtype, at);
+        if (y->dtype == PRI_BF16)
+            put_lanes(out, value, true, count);
+        else
+            put_lanes(out, value, false, count);
     }
 }
 
@@ -205,57 +226,59 @@ static void pool_back(const float *x, float *d, const float *g, const pri_channe
 
 /* What a place of a window gets: of a mean (divisor > 0) its share, of a maximum all that is left
  * when it is the largest. */
-PRI_CLONES static void add_share(float *restrict d, const float *restrict x, const float *largest,
-                                 float *restrict rest, float divisor, int64_t count)
+static inline __attribute__((always_inline)) void add_share(void *d, const void *x,
+                                                            const float *largest, float *rest,
+                                                            float divisor, bool is_narrow,
+                                                            int64_t count)
 {
-    if (divisor > 0) {
-        for (int64_t i = 0; i < count; i++)
-            d[i] += rest[i] / divisor;
-        return;
-    }
     PRI_SIMD
     for (int64_t i = 0; i < count; i++) {
-        const bool is_here = x[i] == largest[i];
-        d[i] += is_here ? rest[i] : 0;
-        rest[i] = is_here ? 0 : rest[i];
+        const bool is_here = PRI_LOAD(x, i, is_narrow) == largest[i];
+        const float share = divisor > 0 ? rest[i] / divisor : is_here ? rest[i] : 0;
+        rest[i] = is_here && divisor == 0 ? 0 : rest[i];
+        PRI_STORE(d, i, is_narrow, PRI_LOAD(d, i, is_narrow) + share);
     }
 }
 
 /* The way back of pool_narrow. */
-static void pool_narrow_back(const pri_call *call, const pri_place *pl, const int64_t in[3],
-                             int64_t n, int64_t position)
+PRI_CLONES static void pool_narrow_back(const pri_call *call, const pri_place *pl,
+                                        const int64_t in[3], int64_t n, int64_t position)
 {
     const pri_pool_params *p = call->params;
     const pri_operand *x = &call->in[0], *y = &call->out[0];
     const pri_channels ch = pri_channels_of(&x->shape, x->layout);
     const pri_channels to = pri_channels_of(&y->shape, y->layout);
     const int64_t lanes = ch.channel_stride == 1 ? LANES : 1;
+    const float divisor = p->is_max ? 0 : pl->divisor;
 
     for (int64_t c = 0; c < ch.channels; c += lanes) {
         const int64_t count = pri_min_i64(lanes, ch.channels - c);
         const int64_t first = n * ch.channels * ch.inner + c * ch.channel_stride;
         const int64_t at =
             n * to.channels * to.inner + position * to.inner_stride + c * to.channel_stride;
-        float rest[LANES], largest[LANES], room[2][LANES];
-        memcpy(rest, pri_floats_at(call->grad_out[0], y->dtype, at, count, room[0]),
-               (size_t)count * sizeof *rest);
-        for (int64_t i = 0; i < count; i++)
+        const void *g = pri_element(call->grad_out[0], y->dtype, at);
+        float rest[LANES], largest[LANES];
+        for (int64_t i = 0; i < count; i++) {
+            rest[i] = y->dtype == PRI_BF16 ? PRI_LOAD(g, i, true) : PRI_LOAD(g, i, false);
             largest[i] = -INFINITY;
+        }
         PRI_FOR_WINDOW(*pl, in, k)
         {
-            const float *v =
-                pri_floats_at(x->data, x->dtype, first + k * ch.inner_stride, count, room[0]);
-            for (int64_t i = 0; i < count; i++)
-                largest[i] = v[i] > largest[i] ? v[i] : largest[i];
+            const void *v = pri_element(x->data, x->dtype, first + k * ch.inner_stride);
+            if (x->dtype == PRI_BF16)
+                take_lanes(largest, v, true, true, count);
+            else
+                take_lanes(largest, v, false, true, count);
         }
         PRI_FOR_WINDOW(*pl, in, k)
         {
             const int64_t i0 = first + k * ch.inner_stride;
-            const float *v = pri_floats_at(x->data, x->dtype, i0, count, room[0]);
-            float *d = pri_floats_for(call->grad_in[0], x->dtype, i0, room[1]);
-            (void)pri_floats_at(call->grad_in[0], x->dtype, i0, count, room[1]);
-            add_share(d, v, largest, rest, p->is_max ? 0 : pl->divisor, count);
-            pri_floats_put(call->grad_in[0], x->dtype, i0, count, d);
+            const void *v = pri_element(x->data, x->dtype, i0);
+            void *d = pri_element_of(call->grad_in[0], x->dtype, i0);
+            if (x->dtype == PRI_BF16 && p->is_max)
+                add_share(d, v, largest, rest, 0, true, count);
+            else
+                add_share(d, v, largest, rest, divisor, x->dtype == PRI_BF16, count);
         }
     }
 }
