@@ -162,8 +162,9 @@ int cmd_bench(int argc, char **argv)
         {"--precision", 's', &precision, "f32|bf16|auto", "what convolutions multiply in"},
         {"--input", 's', &input, "[NAME:]SHAPE", "sizes the model leaves open, 1x3x320x320"},
         {NULL, 0, NULL, NULL, NULL}};
-    const char *const examples[] = {"pare bench model.onnx --rounds 5",
-                                    "pare bench model.onnx --train --batch 8 --rounds 3", NULL};
+    const char *const examples[] = {
+        "pare bench model.onnx --rounds 5",
+        "pare bench model.onnx --train --batch 8 --rounds 3 --recompute", NULL};
     const cli_command command = {
         "bench",
         "MODEL.onnx",

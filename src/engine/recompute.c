@@ -6,7 +6,8 @@
  *
  * As in their algorithm 3 a budget is stated and segments grow as far as it lets them, for many
  * budgets; the cuts of the best are then moved. Plans are compared by the most bytes that are
- * alive at once, which is cheap; the few best are placed. All of it depends on the plan alone.
+ * alive at once, which is cheap, then by the slab, and a little by the work that is done again. All
+ * of it depends on the plan alone.
  */
 #include "engine/plan.h"
 
@@ -16,8 +17,12 @@ enum {
     BUDGETS = 40,    /* shares of the memory without recomputation that are tried */
     POSITIONS = 160, /* places for cuts in a long plan */
     MISSES = 6,      /* a segment has grown as far as it can after so many that do not fit */
-    ROUNDS = 8       /* of moving cuts */
+    ROUNDS = 8,      /* of moving cuts */
+    PLACINGS = 500,  /* of promising plans, fewer in plans longer than SHORT_PLAN steps */
+    SHORT_PLAN = 200
 };
+
+static const double WORK_WEIGHT = 0.1, MACS_AN_ELEMENT = 32;
 
 typedef struct search {
     pri_engine *engine;
@@ -27,8 +32,10 @@ typedef struct search {
     int *position;    /* steps at which a cut may be, n_positions; the last is the end */
     int64_t *crosses; /* by step: bytes of values made before it and read forwards from it on */
     int64_t *live;    /* by plan time: bytes alive */
+    double *work;     /* by step: share of the work of a forward pass */
     int best_n, n_positions;
-    int64_t best_peak;
+    int placings; /* that may still be tried */
+    double best_score;
 } search;
 
 /* --- What a plan needs --- */
@@ -62,18 +69,36 @@ static void plan(search *s, const int *start, int n)
     pri_plan_measure(s->engine);
 }
 
-/* Takes start[0 .. n] when it is better than what was. */
-static bool take(search *s, const int *start, int n)
+/* `bytes`, and WORK_WEIGHT more of them for a whole second forward pass. */
+static double score_of(const search *s, double bytes)
 {
-    plan(s, start, n);
-    const int64_t peak = peak_between(s, 0, s->engine->end);
+    const pri_engine *engine = s->engine;
+    double work = 0;
 
-    if (peak >= s->best_peak)
-        return false;
-    s->best_peak = peak;
+    for (int i = 0; i < engine->n_steps; i++)
+        work += engine->steps[i].again >= 0 ? s->work[i] : 0;
+    return bytes * (1 + WORK_WEIGHT * work);
+}
+
+/* Takes start[0 .. n] when it is better than what was; *out says whether. */
+static pare_status take(bool *out, search *s, const int *start, int n)
+{
+    *out = false;
+    plan(s, start, n);
+    /* the slab is at least that large */
+    if (s->placings == 0 ||
+        score_of(s, (double)peak_between(s, 0, s->engine->end)) >= s->best_score)
+        return PARE_OK;
+    s->placings--;
+    PRI_TRY(pri_plan_place(s->engine));
+    const double score = score_of(s, (double)s->engine->slab_bytes);
+    if (score >= s->best_score)
+        return PARE_OK;
+    *out = true;
+    s->best_score = score;
     s->best_n = n;
     memcpy(s->best, start, ((size_t)n + 1) * sizeof *start);
-    return true;
+    return PARE_OK;
 }
 
 /* --- Segments that grow --- */
@@ -115,27 +140,29 @@ static int grow(search *s, int n, int64_t budget)
     return end;
 }
 
-static void try_budget(search *s, int64_t budget)
+static pare_status try_budget(search *s, int64_t budget)
 {
     const int n_steps = s->engine->n_steps;
+    bool is_better;
     int n = 0;
 
     s->start[0] = 0;
     while (segment_peak(s, n, n_steps) > budget) {
         const int end = grow(s, n, budget);
         if (end < 0)
-            return;
+            return PARE_OK;
         s->start[++n] = end;
     }
     s->start[n + 1] = n_steps;
-    (void)take(s, s->start, n + 1);
+    return take(&is_better, s, s->start, n + 1);
 }
 
 /* --- Cuts that move --- */
 
-/* Moves cut k of the best by `by` steps, or leaves it out (0). */
-static bool try_move(search *s, int k, int by)
+/* Moves cut k of the best by `by` steps, or leaves it out (0), if that is better. */
+static pare_status try_move(bool *has_moved, search *s, int k, int by)
 {
+    bool is_better;
     const int n = s->best_n;
     int count = 0;
 
@@ -145,12 +172,14 @@ static bool try_move(search *s, int k, int by)
     }
     for (int j = 1; j < count; j++) {
         if (s->start[j] <= s->start[j - 1])
-            return false;
+            return PARE_OK;
     }
-    return take(s, s->start, count - 1);
+    PRI_TRY(take(&is_better, s, s->start, count - 1));
+    *has_moved = *has_moved || is_better;
+    return PARE_OK;
 }
 
-static void move_cuts(search *s)
+static pare_status move_cuts(search *s)
 {
     static const int by[] = {0, -1, 1, -2, 2, -3, 3, -4, 4, -6, 6};
     bool has_moved = true;
@@ -159,12 +188,35 @@ static void move_cuts(search *s)
         has_moved = false;
         for (int k = 1; k < s->best_n; k++) {
             for (size_t m = 0; m < PRI_COUNT(by) && k < s->best_n; m++)
-                has_moved = try_move(s, k, by[m]) || has_moved;
+                PRI_TRY(try_move(&has_moved, s, k, by[m]));
         }
     }
+    return PARE_OK;
 }
 
 /* --- All of it --- */
+
+/* Elements written, and multiplications at the rate of MACS_AN_ELEMENT. */
+static void measure_work(search *s)
+{
+    const pri_engine *engine = s->engine;
+    double sum = 0;
+
+    for (int i = 0; i < engine->n_steps; i++) {
+        const pri_step *step = &engine->steps[i];
+        pri_cost cost = {0};
+        if (step->node != NULL && step->node->op->cost != NULL)
+            step->node->op->cost(&step->call, &cost);
+        s->work[i] = (double)cost.macs / MACS_AN_ELEMENT;
+        for (int k = 0; k < step->call.n_out; k++) {
+            if (step->out_id[k] >= 0)
+                s->work[i] += (double)pri_shape_count(&step->out[k].shape);
+        }
+        sum += s->work[i];
+    }
+    for (int i = 0; i < engine->n_steps && sum > 0; i++)
+        s->work[i] /= sum;
+}
 
 static void measure_crossings(search *s)
 {
@@ -194,8 +246,9 @@ static pare_status open_search(search *s, pri_engine *engine)
     s->position = pri_arena_alloc(arena, POSITIONS + 1, sizeof *s->position);
     s->crosses = pri_arena_alloc(arena, (size_t)n + 1, sizeof *s->crosses);
     s->live = pri_arena_alloc(arena, 3 * (size_t)n + 3, sizeof *s->live);
+    s->work = pri_arena_alloc(arena, (size_t)n + 1, sizeof *s->work);
     if (s->second == NULL || s->start == NULL || s->best == NULL || s->position == NULL ||
-        s->crosses == NULL || s->live == NULL)
+        s->crosses == NULL || s->live == NULL || s->work == NULL)
         return PARE_ERROR_MEMORY;
     for (int i = 0; i < engine->n_instances; i++) {
         s->second[i] = engine->instances[i].block;
@@ -213,7 +266,7 @@ static pare_status open_search(search *s, pri_engine *engine)
     return PARE_OK;
 }
 
-static void find_cuts(search *s)
+static pare_status find_cuts(search *s)
 {
     const pri_engine *engine = s->engine;
     const int n = engine->n_steps, even = engine->options.segments;
@@ -222,13 +275,15 @@ static void find_cuts(search *s)
         s->best_n = even < n ? even : n;
         for (int j = 0; j <= s->best_n; j++)
             s->best[j] = (int)((int64_t)n * j / s->best_n);
-        return;
+        return PARE_OK;
     }
     measure_crossings(s);
-    const int64_t most = s->best_peak;
+    measure_work(s);
+    s->placings = PLACINGS / (1 + n / SHORT_PLAN);
+    const int64_t most = (int64_t)s->best_score;
     for (int b = 1; b < BUDGETS; b++)
-        try_budget(s, most * b / BUDGETS);
-    move_cuts(s);
+        PRI_TRY(try_budget(s, most * b / BUDGETS));
+    return move_cuts(s);
 }
 
 pare_status pri_plan_recompute(pri_engine *engine)
@@ -243,12 +298,12 @@ pare_status pri_plan_recompute(pri_engine *engine)
     plan(&s, s.best, 1);
     PRI_TRY(pri_plan_place(engine));
     segments->slab_bytes = engine->slab_bytes;
-    s.best_peak = peak_between(&s, 0, engine->end);
+    s.best_score = (double)engine->slab_bytes;
     segments->start = s.best;
     segments->n = 1;
     if (!engine->options.recompute || !engine->options.backward || n < 2)
         return PARE_OK;
-    find_cuts(&s);
+    PRI_TRY(find_cuts(&s));
     plan(&s, s.best, s.best_n);
     PRI_TRY(pri_plan_place(engine));
     if (engine->slab_bytes >= segments->slab_bytes && engine->options.segments == 0) {

@@ -6,11 +6,11 @@
 #include "train_nets.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/random.h"
 #include "engine/engine.h"
+#include "kernels/dnn.h"
 #include "random_graph.h"
 
 /* One of two copies of a network: activations kept, or computed again. */
@@ -257,6 +257,9 @@ static void other_ways_to_run_agree_too(void **state)
     assert_true(agree(make_resnet20, 0, options, 0));
     options.plain = true;
     assert_true(agree(make_duo, 0, options, 0));
+    options = training;
+    options.bf16 = pri_dnn_has_bf16();
+    assert_true(agree(make_unet, 0, options, 0));
     options = training;
     options.training = false; /* normalisation held still */
     assert_true(agree(make_resnet20, 0, options, 0));
