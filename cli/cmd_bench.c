@@ -81,6 +81,8 @@ static void print_text(const pare_profile *p, const kind *kinds, int n, int64_t 
     if (p->backward > 0)
         printf("backward %10.3f ms (%.3f .. %.3f)\n", 1e3 * p->backward, 1e3 * p->backward_low,
                1e3 * p->backward_high);
+    printf("memory   %10.1f MB of activations%s\n", (double)p->activation_bytes / 1e6,
+           p->backward > 0 ? " and gradients" : "");
     printf("\n%-37s %6s %12s %12s %8s\n", "operator", "steps", "forward us", "backward us",
            "share");
     for (int k = 0; k < n; k++)
@@ -105,12 +107,12 @@ static int print_json(const pare_profile *p, const kind *kinds, int n)
                               json_pack("{s:s, s:s, s:f, s:f}", "name", p->steps[s].name,
                                         "operator", p->steps[s].op_type, "forward",
                                         p->steps[s].forward, "backward", p->steps[s].backward));
-    return cli_print_json(json_pack("{s:s, s:I, s:i, s:f, s:[f, f], s:f, s:[f, f], s:o, s:o}",
-                                    "schema", "pare.bench/1", "batch", (json_int_t)p->batch,
-                                    "rounds", p->rounds, "forward", p->forward, "forward_quartiles",
-                                    p->forward_low, p->forward_high, "backward", p->backward,
-                                    "backward_quartiles", p->backward_low, p->backward_high,
-                                    "operators", operators, "steps", steps));
+    return cli_print_json(json_pack(
+        "{s:s, s:I, s:i, s:I, s:f, s:[f, f], s:f, s:[f, f], s:o, s:o}", "schema", "pare.bench/1",
+        "batch", (json_int_t)p->batch, "rounds", p->rounds, "activation_bytes",
+        (json_int_t)p->activation_bytes, "forward", p->forward, "forward_quartiles", p->forward_low,
+        p->forward_high, "backward", p->backward, "backward_quartiles", p->backward_low,
+        p->backward_high, "operators", operators, "steps", steps));
 }
 
 static int run(const char *path, const char *input, const pare_profile_options *options,
@@ -150,17 +152,19 @@ int cmd_bench(int argc, char **argv)
 {
     int64_t batch = 0, rounds = 20, n_steps = 10;
     const char *input = NULL, *precision = "f32";
-    bool train = false;
+    bool train = false, recompute = false;
     const cli_option options[] = {
         {"--train", 'b', &train, NULL, "a training step: forward and backward for all weights"},
+        {"--recompute", 'b', &recompute, NULL, "with --train: activations are computed again"},
         {"--batch", 'i', &batch, "N", "images a run (default: as declared, otherwise 1)"},
         {"--rounds", 'i', &rounds, "N", "runs; medians count"},
         {"--steps", 'i', &n_steps, "N", "slowest steps to list"},
         {"--precision", 's', &precision, "f32|bf16|auto", "what convolutions multiply in"},
         {"--input", 's', &input, "[NAME:]SHAPE", "sizes the model leaves open, 1x3x320x320"},
         {NULL, 0, NULL, NULL, NULL}};
-    const char *const examples[] = {"pare bench model.onnx --rounds 5",
-                                    "pare bench model.onnx --train --batch 8 --rounds 3", NULL};
+    const char *const examples[] = {
+        "pare bench model.onnx --rounds 5",
+        "pare bench model.onnx --train --batch 8 --rounds 3 --recompute", NULL};
     const cli_command command = {
         "bench",
         "MODEL.onnx",
@@ -178,9 +182,11 @@ int cmd_bench(int argc, char **argv)
         return code;
     if (batch < 0 || batch > 65536 || rounds < 1 || rounds > 100000 || n_steps < 0)
         return cli_usage(&command, "--batch wants at most 65536, --rounds 1 to 100000");
-    return run(
-        words[0], input,
-        &(pare_profile_options){
-            .batch = batch, .rounds = (int)rounds, .training = train, .precision = precision},
-        n_steps);
+    return run(words[0], input,
+               &(pare_profile_options){.batch = batch,
+                                       .rounds = (int)rounds,
+                                       .training = train,
+                                       .recompute = recompute,
+                                       .precision = precision},
+               n_steps);
 }

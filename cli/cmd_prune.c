@@ -225,6 +225,8 @@ static void list_options(cli_option out[MAX_OPTIONS], prune_arguments *a, words_
         {"--optimizer", 's', &a->recipe.train.optimizer, "NAME", "sgd or adamw"},
         {"--precision", 's', &w->precision, "f32|bf16|auto",
          "of convolutions in reconstruction and training"},
+        {"--recompute", 'b', &a->recipe.train.recompute, NULL,
+         "training computes activations again: less memory, more time"},
         {"--lr", 'f', &w->rate, "X", "peak learning rate; default: 0.001, by labels 0.02"},
         {"--train-batch", 'i', &w->batch, "N", "images a training step (64)"},
         {"--mask-weight", 'f', &a->recipe.train.mask_weight, "X", "of the mask head's loss (1)"},

@@ -18,7 +18,7 @@ typedef struct arguments {
     int64_t epochs, batch, early_stop, trim_after;
     double rate, momentum, warmup, smoothing, mask_weight, clip, distill, temperature, inner;
     double beta2, average;
-    bool resume, keep_last, force, freeze_norm, insert_norm;
+    bool resume, keep_last, force, freeze_norm, insert_norm, recompute;
 } arguments;
 
 static json_t *number(double value)
@@ -189,6 +189,7 @@ static void copy_options(pare_train_options *to, const arguments *a)
     to->momentum = a->momentum == 0 ? -1 : a->momentum;
     to->optimizer = a->optimizer;
     to->precision = a->precision;
+    to->recompute = a->recompute;
     to->beta2 = a->beta2;
     to->average = a->average;
     to->early_stop = (int)a->early_stop;
@@ -331,6 +332,8 @@ int cmd_train(int argc, char **argv)
         {"--optimizer", 's', &a.optimizer, "NAME", "sgd (Nesterov momentum) or adamw"},
         {"--precision", 's', &a.precision, "f32|bf16|auto",
          "what convolutions multiply in; auto: bf16 where that\nis faster"},
+        {"--recompute", 'b', &a.recompute, NULL,
+         "less memory, more time: activations are computed again\non the way back; the result is the same"},
         {"--lr", 'f', &a.rate, "X", "peak learning rate; default: 0.05, with adamw 0.001"},
         {"--momentum", 'f', &a.momentum, "X", "Nesterov momentum; with adamw beta1"},
         {"--beta2", 'f', &a.beta2, "X", "of adamw"},

@@ -98,7 +98,7 @@ typedef struct pare_profile_step {
     const char
         *op_type;    /* what it computes, fused operators joined by "+": "Conv+Relu"; "(layout)" */
     double forward;  /* seconds, median over the rounds */
-    double backward; /* the same; 0 where none is computed */
+    double backward; /* the same, with its second forward if it has one; 0 where none is computed */
 } pare_profile_step;
 
 typedef struct pare_profile {
@@ -107,16 +107,18 @@ typedef struct pare_profile {
     double forward, backward;         /* seconds of a whole pass, median */
     double forward_low, forward_high; /* quartiles */
     double backward_low, backward_high;
+    int64_t activation_bytes; /* of activations and gradients */
     int n_steps;
     pare_profile_step *steps; /* in running order, owned */
     char *text;               /* names of the steps, owned */
 } pare_profile;
 
 typedef struct pare_profile_options {
-    int64_t batch; /* 0: as declared, 1 where it is open */
-    int rounds;    /* 0: 20 */
-    bool training; /* a training step instead: forward with batch statistics, then backward for all
-                      weights; without loss and optimiser */
+    int64_t batch;  /* 0: as declared, 1 where it is open */
+    int rounds;     /* 0: 20 */
+    bool training;  /* a training step instead: forward with batch statistics, then backward for all
+                       weights; without loss and optimiser */
+    bool recompute; /* with training: as in pare_train_options */
     const char *precision; /* what convolutions multiply in, as in pare_train_options; NULL: f32 */
 } pare_profile_options;
 

@@ -57,9 +57,11 @@ typedef struct pare_train_options {
     const char *precision; /* "f32" (default), "bf16": convolutions round what they multiply to
                               bfloat16 and sum in float32, weights stay float32; "auto": bf16
                               on processors that gain by it */
-    const char *loss;      /* sum of terms such as "ce+0.5*dice" or "focal=2": ce, focal=GAMMA, bce,
-                              mse, dice (formulas in docs/training.md); NULL: ce, and bce for heads
-                              of one output */
+    bool recompute;   /* activations are dropped after the forward pass and computed again where
+                         that takes less memory; the weights are the same to the bit */
+    const char *loss; /* sum of terms such as "ce+0.5*dice" or "focal=2": ce, focal=GAMMA, bce,
+                         mse, dice (formulas in docs/training.md); NULL: ce, and bce for heads
+                         of one output */
     const char *mask_loss; /* of the mask head; NULL: the same */
     /* "auto": images / (classes * images of the class), or as many numbers as a head has classes,
      * between commas or white space; NULL: 1 */

@@ -115,7 +115,7 @@ void pri_engine_refresh(pri_engine *engine)
 
 /* --- Running --- */
 
-static pare_status run_forward(pri_engine *engine, pri_step *step)
+pare_status pri_plan_forward(pri_step *step, const pri_engine *engine)
 {
     if (step->node == NULL) {
         pri_layout_copy(step->out[0].data, step->out[0].layout, step->in[0].data,
@@ -125,9 +125,7 @@ static pare_status run_forward(pri_engine *engine, pri_step *step)
     if (step->copies_residual) {
         const pri_instance *residual = &engine->instances[step->residual];
         const pri_block *block = &engine->blocks[residual->block];
-        int root = residual->block;
-        while (engine->blocks[root].alias >= 0)
-            root = engine->blocks[root].alias;
+        const int root = pri_plan_root(engine, residual->block);
         const unsigned char *from = engine->blocks[root].is_foreign
                                         ? engine->blocks[root].data
                                         : engine->slab + engine->blocks[root].offset;
@@ -140,8 +138,12 @@ pare_status pri_engine_run(pri_engine *engine, int from, int to)
 {
     if (!engine->is_ready)
         PRI_TRY(pri_engine_refresh_weights(engine));
-    for (int s = from; s < to; s++)
-        PRI_TRY(run_forward(engine, &engine->steps[s]));
+    for (int s = from; s < to; s++) {
+        if (engine->segments.n > 1)
+            pri_plan_bind_step(engine, &engine->steps[s], false);
+        PRI_TRY(pri_plan_forward(&engine->steps[s], engine));
+    }
+    engine->segments.there = engine->segments.n - 1;
     return PARE_OK;
 }
 
@@ -192,8 +194,14 @@ pare_status pri_engine_run_back(pri_engine *engine, int from, int to)
     if (!engine->options.backward)
         return pri_fail(engine->ctx, PARE_ERROR_ARGUMENT, "this engine was made without backward");
     for (int s = to - 1; s >= from; s--) {
-        if (engine->steps[s].runs_backward)
-            PRI_TRY(run_backward(engine, &engine->steps[s]));
+        int ran = 0;
+        while (ran >= 0)
+            PRI_TRY(pri_engine_run_again(engine, s, &ran));
+        if (!engine->steps[s].runs_backward)
+            continue;
+        if (engine->segments.n > 1)
+            pri_plan_bind_step(engine, &engine->steps[s], true);
+        PRI_TRY(run_backward(engine, &engine->steps[s]));
     }
     return PARE_OK;
 }
@@ -227,9 +235,8 @@ void pri_engine_set_momentum(pri_engine *engine, float momentum)
 
 static const unsigned char *data_of(const pri_engine *engine, int block)
 {
-    while (engine->blocks[block].alias >= 0)
-        block = engine->blocks[block].alias;
-    const pri_block *b = &engine->blocks[block];
+    const pri_block *b = &engine->blocks[pri_plan_root(engine, block)];
+
     return b->is_foreign ? b->data : engine->slab + b->offset;
 }
 
@@ -323,6 +330,11 @@ float *pri_engine_tap_gradient(const pri_engine *engine, int tap)
 int64_t pri_engine_activation_bytes(const pri_engine *engine)
 {
     return (int64_t)engine->slab_bytes;
+}
+
+int64_t pri_engine_kept_bytes(const pri_engine *engine)
+{
+    return (int64_t)engine->segments.slab_bytes;
 }
 
 int64_t pri_engine_slab_bytes(const pri_engine *engine)

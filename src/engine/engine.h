@@ -27,11 +27,14 @@ typedef struct pri_engine_options {
     bool no_fusion;         /* every value of the graph is computed as itself */
     bool plain;             /* no channels-last, for tests */
     bool bf16;              /* convolutions multiply in bfloat16 (pri_precision_parse) */
-    bool
-        bf16_activations; /* with bf16 and backward: activations between operators that take them
-                             (pri_op.takes_bf16) and their gradients are bfloat16 too; inputs,
-                             outputs, taps, weights and what gradients of weights are stay floats */
-    bool plan_only;       /* takes no memory to run in: only what it would need can be asked */
+    /* with bf16 and backward: activations between operators that take them (pri_op.takes_bf16) and
+     * their gradients are bfloat16 too; inputs, outputs, taps, weights and their gradients stay
+     * floats */
+    bool bf16_activations;
+    bool recompute; /* with backward: activations are dropped and computed again where that
+                       lowers the memory; all results are the same to the bit */
+    int segments;   /* of recompute: cut evenly into so many, for tests; 0: as is best */
+    bool plan_only; /* takes no memory to run in: only what it would need can be asked */
 } pri_engine_options;
 
 /* "f32" (or NULL), "bf16", "auto": bfloat16 on processors that gain by it, so that a run goes on in
@@ -87,8 +90,10 @@ pare_status pri_engine_tap(const pri_engine *engine, int tap, pri_tap *out);
  * zero after forward; NULL without backward. */
 float *pri_engine_tap_gradient(const pri_engine *engine, int tap);
 
-/* Bytes of activations and gradients alone; with scratch: what a run needs beside the weights. */
+/* Bytes of activations and gradients alone; the same if nothing were computed again; with scratch:
+ * what a run needs beside the weights. */
 int64_t pri_engine_activation_bytes(const pri_engine *engine);
+int64_t pri_engine_kept_bytes(const pri_engine *engine);
 int64_t pri_engine_slab_bytes(const pri_engine *engine);
 
 /* --- Step by step, for layer-wise methods (no_fusion engines) --- */
@@ -101,6 +106,9 @@ const pri_node *pri_engine_step_fused(const pri_engine *engine, int step, int k)
 pare_status pri_engine_run(pri_engine *engine, int from, int to);
 /* Runs steps to-1 .. from backwards; forward comes before, and the gradients of the outputs. */
 pare_status pri_engine_run_back(pri_engine *engine, int from, int to);
+/* With recompute: runs the next step that has to run a second time before step s goes back (which
+ * pri_engine_run_back does by itself); *ran is that step, -1 when all have run. */
+pare_status pri_engine_run_again(pri_engine *engine, int s, int *ran);
 /* Input or output slot (PRI_OUT(k)) of a step, readable between its producer and its last
  * reader. */
 pare_status pri_engine_operand(const pri_engine *engine, int step, int slot, pri_operand *out);

@@ -83,7 +83,7 @@ static pri_step *new_step(pri_engine *engine, pri_node *node, int n_in, int n_ou
     step->grad_out = pri_arena_alloc(arena, (size_t)n_out, sizeof(float *));
     step->needs_grad = pri_arena_alloc(arena, (size_t)n_in, sizeof(bool));
     step->is_fresh = pri_arena_alloc(arena, (size_t)n_in, sizeof(bool));
-    step->fresh = pri_arena_alloc(arena, (size_t)n_in + 1, sizeof(int));
+    step->fresh = pri_arena_alloc(arena, (size_t)(n_in + n_out) + 1, sizeof(int));
     if (step->in == NULL || step->out == NULL || step->in_id == NULL || step->out_id == NULL ||
         step->grad_in == NULL || step->grad_out == NULL || step->needs_grad == NULL ||
         step->is_fresh == NULL || step->fresh == NULL)

@@ -91,6 +91,24 @@ static pare_status describe_side(pri_conv *conv, pri_dnn_side *s, const int64_t 
     return PARE_OK;
 }
 
+/* Layout of the gradient of weights. oneDNN 2.6.3 with AVX-512 gathers what a strided 1 x 1 kernel
+ * reads from fewer than 16 channels past the end of its scratchpad and sums it up wrongly; that
+ * kernel does not take this layout, so that another one is chosen. */
+static dnnl_format_tag_t gradient_tag(const pri_conv_problem *p)
+{
+    static const dnnl_format_tag_t inputs_outer[] = {dnnl_wio, dnnl_hwio, dnnl_dhwio};
+    bool is_point = true, is_strided = false;
+
+    for (int k = 0; k < p->spatial; k++) {
+        is_point = is_point && p->kernel[k] == 1;
+        is_strided = is_strided || p->stride[k] > 1;
+    }
+    return is_point && is_strided && p->in_channels < 16 && p->groups == 1 &&
+                   p->layout == PRI_CHANNELS_LAST
+               ? inputs_outer[p->spatial - 1]
+               : dnnl_format_tag_any;
+}
+
 static pare_status describe(pri_conv *conv)
 {
     static const dnnl_format_tag_t dense[] = {dnnl_oiw, dnnl_oihw, dnnl_oidhw};
@@ -120,8 +138,7 @@ static pare_status describe(pri_conv *conv)
     PRI_TRY(describe_side(conv, &conv->src, src, p->src_type));
     PRI_TRY(describe_side(conv, &conv->dst, dst, p->dst_type));
     DNN(make_md(&conv->read_weights, rank, weights, type, dnnl_format_tag_any), "describe weights");
-    DNN(make_md(&conv->weights_any, rank, weights, dnnl_f32, dnnl_format_tag_any),
-        "describe weights");
+    DNN(make_md(&conv->weights_any, rank, weights, dnnl_f32, gradient_tag(p)), "describe weights");
     DNN(make_md(&conv->bias, 1, bias, dnnl_f32, dnnl_x), "describe a bias");
     const dnnl_format_tag_t plain = p->groups > 1 ? grouped[p->spatial - 1] : dense[p->spatial - 1];
     DNN(make_md(&conv->plain, rank, weights, dnnl_f32, plain), "describe weights");

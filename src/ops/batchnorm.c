@@ -138,21 +138,29 @@ static pri_norm_bounds bounds_of(const pri_call *call)
                : (pri_norm_bounds){true, 0, INFINITY};
 }
 
+static void make_numbers(const pri_call *call, const pri_channels *ch, const channel_numbers *n)
+{
+    const float *gamma = call->in[1].data, *beta = call->in[2].data;
+
+    if (call->training)
+        batch_statistics(call, ch, n);
+    else
+        running(call, ch->channels, n);
+    for (int64_t c = 0; c < ch->channels; c++) {
+        const float mean = n->mean[c], scale = gamma[c] * n->inverse[c];
+        n->scale[c] = scale;
+        n->shift[c] = beta[c] - mean * scale;
+    }
+}
+
 static pare_status forward(pri_call *call)
 {
     const pri_channels ch = pri_channels_of(&call->in[0].shape, call->in[0].layout);
     const channel_numbers n = numbers_of(call, ch.channels);
-    const float *gamma = call->in[1].data, *beta = call->in[2].data;
 
-    if (call->training)
-        batch_statistics(call, &ch, &n);
-    else
-        running(call, ch.channels, &n);
-    for (int64_t c = 0; c < ch.channels; c++) {
-        const float mean = n.mean[c], scale = gamma[c] * n.inverse[c];
-        n.scale[c] = scale;
-        n.shift[c] = beta[c] - mean * scale;
-    }
+    /* a second time the running statistics have moved, and the numbers are there */
+    if (!call->is_again || call->saved == NULL)
+        make_numbers(call, &ch, &n);
     pri_norm_apply(&ch, tensor_of(&call->in[0]), tensor_of(&call->out[0]), n.scale, n.shift,
                    bounds_of(call), n.scratch);
     write_statistics(call, ch.channels);

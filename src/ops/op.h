@@ -72,6 +72,9 @@ struct pri_call {
     /* prepare and later */
     bool training;                /* BatchNormalization uses batch statistics, Dropout drops */
     bool needs_backward;          /* prepare builds backward primitives too */
+    bool is_again;                /* forward runs a second time on the same inputs, to make outputs
+                                     that were dropped: what it changed in the first (`updates`)
+                                     stays, and `saved` holds what that wrote */
     const bool *needs_grad;       /* n_in: which inputs need a gradient (with needs_backward) */
     bool is_narrow;               /* convolutions may multiply in bfloat16 */
     pri_layout preferred;         /* layout convolutions should work in */

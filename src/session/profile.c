@@ -73,11 +73,15 @@ static pare_status pass_backward(job *j, int round)
     const double begin = now_s(j);
     double last = begin;
 
-    for (int s = j->n_steps - 1; s >= 0; s--) {
-        PRI_TRY(pri_engine_run_back(j->engine, s, s + 1));
+    for (int s = 0; s < j->n_steps && round >= 0; s++)
+        j->backward[(s + 1) * j->rounds + round] = 0;
+    for (int s = j->n_steps - 1, ran = 0; s >= 0; s -= ran < 0) {
+        PRI_TRY(pri_engine_run_again(j->engine, s, &ran));
+        if (ran < 0)
+            PRI_TRY(pri_engine_run_back(j->engine, s, s + 1));
         const double now = now_s(j);
         if (round >= 0)
-            j->backward[(s + 1) * j->rounds + round] = now - last;
+            j->backward[((ran < 0 ? s : ran) + 1) * j->rounds + round] += now - last;
         last = now;
     }
     if (round >= 0)
@@ -139,6 +143,7 @@ static pare_status fill(pare_profile *out, const job *j)
 
     out->batch = pri_engine_batch(j->engine);
     out->rounds = j->rounds;
+    out->activation_bytes = pri_engine_activation_bytes(j->engine);
     out->forward = quantile(j, j->forward, 0, 0.5);
     out->forward_low = quantile(j, j->forward, 0, 0.25);
     out->forward_high = quantile(j, j->forward, 0, 0.75);
@@ -182,6 +187,7 @@ static pare_status run(pare_profile *out, job *j, const pare_model *model,
                                                   .training = options->training,
                                                   .backward = options->training,
                                                   .weight_gradients = options->training,
+                                                  .recompute = options->recompute,
                                                   .bf16 = bf16,
                                                   .bf16_activations = options->training}));
     j->n_steps = pri_engine_steps(j->engine);

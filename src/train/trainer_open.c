@@ -31,12 +31,18 @@ static pare_status open_engines(pri_trainer *t)
                                         .weight_gradients = true,
                                         .bf16 = t->is_bf16,
                                         .bf16_activations = t->is_bf16,
+                                        .recompute = t->options.recompute,
                                         .taps = taps,
                                         .n_taps = t->twin.n_pairs};
 
     pri_twin_taps(&t->twin, taps, true);
     PRI_TRY(pri_batch_engine(&t->engine, t->view.model, options));
     t->batch = pri_engine_batch(t->engine);
+    if (t->options.recompute)
+        pri_log(t->ctx, PARE_LOG_INFO,
+                "activations computed again: %.1f MB at a batch of %lld, %.1f MB if all were kept",
+                (double)pri_engine_activation_bytes(t->engine) / 1e6, (long long)t->batch,
+                (double)pri_engine_kept_bytes(t->engine) / 1e6);
     t->steps = pri_max_i64(1, t->train->count / t->batch);
     if (t->options.teacher == NULL)
         return PARE_OK;

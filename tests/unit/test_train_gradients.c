@@ -56,6 +56,43 @@ static double run_network(pare_context *ctx, pri_engine *engine, bool backward)
     return loss;
 }
 
+/* What only an operator without a backward reads has no gradient, rather than what was in memory.
+ */
+static void gradients_do_not_pass_what_has_no_backward(void **state)
+{
+    const pri_engine_options options = {
+        .batch = 3, .training = true, .backward = true, .weight_gradients = true};
+    pare_context *ctx = test_context();
+    pri_engine *engine = NULL;
+    pri_value *x;
+    pri_graph *graph = train_graph(ctx, &x);
+
+    (void)state;
+    x = train_convolution(graph, x, "conv1", 3, 4);
+    pri_value *steps = train_convolution(graph, x, "conv2", 4, 4);
+    steps = train_node(graph, "LeakyRelu", 1, &steps, "leaky");
+    pri_value *scale = train_weight(graph, "scale", 0, NULL, 0.1, 0);
+    steps = train_node(graph, "QuantizeLinear", 2, (pri_value *[]){steps, scale}, "quantised");
+    steps = train_node(graph, "DequantizeLinear", 2, (pri_value *[]){steps, scale}, "rounded");
+    pri_value *const sum[] = {steps, x};
+    x = train_node(graph, "Add", 2, sum, "sum");
+    x = train_convolution(graph, x, "conv3", 4, 2);
+    pare_model *model = train_finish(graph, x, 4, 2);
+    test_ok(ctx, pri_engine_new(&engine, model, &options));
+    for (int run = 0; run < 3; run++)
+        run_network(ctx, engine, true);
+    for (int i = 0; i < model->graph->n_values; i++) {
+        const pri_value *value = model->graph->values[i];
+        const float *gradient =
+            value->constant != NULL ? pri_engine_weight_gradient(engine, value) : NULL;
+        for (int64_t k = 0; gradient != NULL && k < pri_tensor_count(value->constant); k++)
+            assert_int_equal(gradient[k] == 0, strstr(value->name, "conv2") != NULL);
+    }
+    pri_engine_free(engine);
+    pare_model_free(model);
+    pare_context_free(ctx);
+}
+
 static void training_gradients_agree_with_finite_differences(void **state)
 {
     (void)state;
@@ -145,6 +182,7 @@ static void engines_of_every_kind_give_the_same_gradients(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(gradients_do_not_pass_what_has_no_backward),
         cmocka_unit_test(training_gradients_agree_with_finite_differences),
         cmocka_unit_test(engines_of_every_kind_give_the_same_gradients),
     };
