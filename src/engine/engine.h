@@ -18,8 +18,8 @@ typedef struct pri_engine pri_engine;
 
 typedef struct pri_engine_options {
     int64_t batch;          /* first dimension of the inputs; 0 = declared, or 1 when open */
-    bool training;          /* batch statistics in normalisation, dropout; of fusion only Relu
-                               and Clip behind a normalisation */
+    bool training;          /* batch statistics in normalisation, dropout; of fusion only what
+                               follows a normalisation: a sum, Relu, Clip */
     bool backward;          /* gradients will be asked for; no fusion */
     bool weight_gradients;  /* with backward: gradients of all float weights */
     pri_value *const *taps; /* values kept readable after forward ... */

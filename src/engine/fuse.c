@@ -4,7 +4,8 @@
  * conv -> [affine per channel] -> [residual sum] -> [activation], where the activation may be
  * spelled as x * Sigmoid(x).
  *
- * In training, normalisation -> [Relu or Clip], where the operator does both at once, both ways.
+ * In training, normalisation -> [residual sum] -> [Relu or Clip], where the operator does all at
+ * once, both ways.
  * Each link needs the value between to have no other reader. The operators say
  * themselves what they are (as_affine, is_sum, is_product, as_activation).
  */
@@ -123,21 +124,34 @@ static void fuse_behind(pri_fusion *fusion, const pri_engine *engine, const pri_
     fusion->tail[conv->id] = last->id;
 }
 
-/* Relu, or Clip between bounds that are in order, behind a normalisation in training. */
-static void fuse_cut(pri_fusion *fusion, const pri_engine *engine, const pri_node *node,
-                     const bool *needed)
+/* Relu, or Clip between bounds that are in order. */
+static bool is_cut(const pri_activation *activation)
+{
+    return activation->kind == PRI_ACT_RELU
+               ? activation->alpha == 0
+               : activation->kind == PRI_ACT_CLIP && activation->alpha < activation->beta;
+}
+
+/* What follows a normalisation in training: a sum, an activation, or both. */
+static void fuse_rest(pri_fusion *fusion, const pri_engine *engine, const pri_node *node,
+                      const bool *needed)
 {
     pri_activation activation;
-    const pri_node *next = next_node(engine, node, needed);
+    const pri_node *last = node, *next = next_node(engine, node, needed);
 
-    if (next == NULL || !takes_activation(engine, next, node->outputs[0], &activation) ||
-        !(activation.kind == PRI_ACT_RELU
-              ? activation.alpha == 0
-              : activation.kind == PRI_ACT_CLIP && activation.alpha < activation.beta))
-        return;
-    fusion->activation[node->id] = next;
-    fusion->head[next->id] = node->id;
-    fusion->tail[node->id] = next->id;
+    if (next != NULL && takes_sum(engine, next, last->outputs[0]) && fusion->head[next->id] < 0) {
+        fusion->sum[node->id] = next;
+        fusion->head[next->id] = node->id;
+        last = next;
+        next = next_node(engine, last, needed);
+    }
+    if (next != NULL && takes_activation(engine, next, last->outputs[0], &activation) &&
+        is_cut(&activation)) {
+        fusion->activation[node->id] = next;
+        fusion->head[next->id] = node->id;
+        last = next;
+    }
+    fusion->tail[node->id] = last->id;
 }
 
 pare_status pri_fuse(pri_fusion *fusion, pri_engine *engine, const bool *needed)
@@ -161,8 +175,8 @@ pare_status pri_fuse(pri_fusion *fusion, pri_engine *engine, const bool *needed)
     const pri_engine_options *options = &engine->options;
     for (int i = 0; i < graph->n_nodes && options->training && !options->no_fusion; i++) {
         const pri_node *node = graph->nodes[i];
-        if (needed[i] && node->op != NULL && node->op->takes_activation)
-            fuse_cut(fusion, engine, node, needed);
+        if (needed[i] && node->op != NULL && node->op->takes_rest)
+            fuse_rest(fusion, engine, node, needed);
     }
     if (options->no_fusion || options->training || options->backward)
         return PARE_OK;

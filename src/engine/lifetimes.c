@@ -29,13 +29,18 @@ static void extend(pri_engine *engine, int block, int from, int to)
         b->last = to;
 }
 
+bool pri_plan_adds(const pri_step *step)
+{
+    return step->has_epilogue && step->epilogue.has_residual && step->residual < 0;
+}
+
 bool pri_plan_reads_back(const pri_step *step, int slot)
 {
     if (step->node == NULL || !step->runs_backward)
         return false;
     const unsigned reads = step->node->op->backward_reads;
     if (slot == PRI_OUT(0))
-        return (reads & PRI_READS_OUT0) != 0;
+        return (reads & PRI_READS_OUT0) != 0 || pri_plan_adds(step);
     if ((reads & PRI_READS_ALL_IN) == PRI_READS_ALL_IN)
         return true;
     return slot < 8 && (reads >> slot & 1u) != 0;
@@ -218,7 +223,7 @@ static void share_gradients(pri_engine *engine)
             step->out_id[0] < 0)
             continue;
         const pri_instance *out = &engine->instances[step->out_id[0]];
-        for (int k = 0; k < step->call.n_in; k++) {
+        for (int k = step->call.n_in - 1; k >= 0; k--) { /* a residual rather than an input */
             if (step->in_id[k] < 0 || !step->is_fresh[k])
                 continue;
             const pri_instance *in = &engine->instances[step->in_id[k]];

@@ -166,6 +166,21 @@ static void set_default_layouts(pri_call *call)
         call->out[k].layout = same ? call->in[0].layout : PRI_PLAIN;
 }
 
+/* A residual as an input behind those of the node. */
+static void add_input(const pri_engine *engine, pri_step *step, int id)
+{
+    const pri_instance *instance = &engine->instances[id];
+    const int k = step->call.n_in++;
+
+    step->in_id[k] = id;
+    step->in[k] = (pri_operand){.present = true,
+                                .dtype = instance->dtype,
+                                .shape = instance->shape,
+                                .layout = instance->layout};
+    step->needs_grad[k] = instance->needs_gradient;
+    step->runs_backward = step->runs_backward || step->needs_grad[k];
+}
+
 static pare_status set_epilogue(pri_engine *engine, pri_step *step, const pri_fusion *fusion,
                                 const pri_node *node)
 {
@@ -195,11 +210,15 @@ static pare_status set_epilogue(pri_engine *engine, pri_step *step, const pri_fu
     if (fusion->sum[node->id] != NULL) {
         const pri_node *sum = fusion->sum[node->id];
         const pri_value *own = step->affine != NULL ? step->affine->outputs[0] : node->outputs[0];
-        step->residual =
+        const int residual =
             instance_of(engine, sum->inputs[0] == own ? sum->inputs[1] : sum->inputs[0]);
-        if (step->residual < 0)
+        if (residual < 0)
             return PARE_ERROR_MEMORY;
         step->epilogue.has_residual = true;
+        if (engine->options.training)
+            add_input(engine, step, residual);
+        else
+            step->residual = residual;
     }
     if (activation != NULL) {
         pri_call_of(&call, in, out, engine->model, activation, engine->facts);
@@ -245,10 +264,11 @@ static pare_status prepare_step(pri_engine *engine, pri_step *step)
         step->call.epilogue = &step->epilogue;
     if (node->op->prepare != NULL)
         PRI_TRY(node->op->prepare(&step->call));
-    for (int k = 0; k < node->n_inputs; k++) {
-        if (step->in_id[k] >= 0)
-            step->in_id[k] = converted(engine, step->in_id[k], step->in[k].layout);
-        if (step->in_id[k] < 0 && node->inputs[k] != NULL)
+    for (int k = 0; k < step->call.n_in; k++) {
+        if (step->in_id[k] < 0)
+            continue;
+        step->in_id[k] = converted(engine, step->in_id[k], step->in[k].layout);
+        if (step->in_id[k] < 0)
             return PARE_ERROR_MEMORY;
     }
     if (step->residual >= 0) {
@@ -298,7 +318,8 @@ static pare_status add_node(pri_engine *engine, pri_node *node, const pri_fusion
                         pri_node_text(text, node));
     /* the step is filled in a free place; layout changes may have to come first */
     pri_step local;
-    pri_step *step = new_step(engine, node, node->n_inputs, node->n_outputs);
+    pri_step *step =
+        new_step(engine, node, node->n_inputs + 1, node->n_outputs); /* room for a residual */
     if (step == NULL)
         return PARE_ERROR_MEMORY;
     pri_call_of(&step->call, step->in, step->out, engine->model, node, engine->facts);

@@ -65,7 +65,7 @@ typedef struct pri_step {
     /* all nodes folded into this step, in running order; NULL after them */
     const pri_node *fused[PRI_MAX_FUSED];
     float *scale_shift; /* 2 * channels */
-    int residual;       /* instance, or -1; its block is out's when it can be overwritten */
+    int residual; /* inference: instance, or -1; its block is out's when it can be overwritten */
     bool copies_residual;
 } pri_step;
 
@@ -128,6 +128,8 @@ pare_status pri_plan_place(pri_engine *engine);
 pare_status pri_plan_memory(pri_engine *engine);
 void pri_plan_bind(pri_engine *engine);
 void pri_plan_bind_step(pri_engine *engine, pri_step *step, bool second);
+/* lifetimes.c: whether a residual is the step's last input (pri_op.takes_rest). */
+bool pri_plan_adds(const pri_step *step);
 /* lifetimes.c: the block whose memory this one uses; whether a step's backward reads its input
  * `slot` or PRI_OUT(0); blocks for gradients; lifetimes and in-place aliases of all blocks, by the
  * times that steps have, and which gradients are fresh. */

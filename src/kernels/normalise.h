@@ -27,9 +27,15 @@ typedef struct pri_norm_bounds {
     float low, high;
 } pri_norm_bounds;
 
-/* y = scale[c] x + shift[c] within the bounds. y may be x. */
+typedef struct pri_norm_forward {
+    const float *scale, *shift; /* C */
+    pri_norm_bounds bounds;
+    pri_norm_tensor residual; /* in x's layout; data NULL: none */
+} pri_norm_forward;
+
+/* y = scale[c] x + shift[c] + residual, within the bounds. y may be x or the residual. */
 void pri_norm_apply(const pri_channels *ch, pri_norm_tensor x, pri_norm_tensor y,
-                    const float *scale, const float *shift, pri_norm_bounds bounds, void *scratch);
+                    const pri_norm_forward *f, void *scratch);
 
 /* The way back: h = g where scale[c] x + shift[c] is within the bounds, and 0 where it is cut off.
  */
@@ -39,8 +45,12 @@ typedef struct pri_norm_back {
     const float *scale, *shift; /* C, of the forward pass */
     pri_norm_bounds bounds;
     const float *slope, *tilt; /* C: a and b below */
-    void *d;                   /* of x's type; may be g */
+    void *d;                   /* of x's type, or NULL; may be g */
     bool add;                  /* d += instead of d = */
+    const void *y;             /* of g's type; NULL: there was no residual */
+    pri_norm_tensor residual;  /* with y: its gradient, which is h, or NULL; g itself: then
+                                  pri_norm_back_sums leaves h there, and d is not g */
+    bool residual_add;
 } pri_norm_back;
 
 /* sums[c] = sum h (x - mean[c]), sums[C + c] = sum h. */

@@ -48,6 +48,13 @@ static size_t sums_bytes(int64_t channels)
     return ((size_t)channels * (2 * sizeof(double) + 6 * sizeof(float)) + 63) / 64 * 64;
 }
 
+/* What is added to what it gives: the last input then. */
+static const pri_operand *residual_of(const pri_call *call)
+{
+    return call->epilogue != NULL && call->epilogue->has_residual ? &call->in[call->n_in - 1]
+                                                                  : NULL;
+}
+
 static pare_status prepare(pri_call *call)
 {
     for (int k = 1; k < 5; k++)
@@ -55,6 +62,8 @@ static pare_status prepare(pri_call *call)
     for (int k = 1; k < call->n_out; k++)
         call->out[k].layout = PRI_PLAIN;
     call->out[0].layout = call->in[0].layout;
+    if (residual_of(call) != NULL)
+        call->in[call->n_in - 1].layout = call->in[0].layout;
     const pri_channels ch = pri_channels_of(&call->in[0].shape, call->in[0].layout);
     call->scratch_bytes = sums_bytes(ch.channels) + pri_norm_scratch(&ch);
     /* mean, 1 / deviation, and what they make of gamma and beta */
@@ -130,7 +139,7 @@ static void write_statistics(const pri_call *call, int64_t channels)
 
 static pri_norm_bounds bounds_of(const pri_call *call)
 {
-    if (call->epilogue == NULL)
+    if (call->epilogue == NULL || call->epilogue->activation.kind == PRI_ACT_NONE)
         return (pri_norm_bounds){false, 0, 0};
     const pri_activation *activation = &call->epilogue->activation;
     return activation->kind == PRI_ACT_CLIP
@@ -161,8 +170,11 @@ static pare_status forward(pri_call *call)
     /* a second time the running statistics have moved, and the numbers are there */
     if (!call->is_again || call->saved == NULL)
         make_numbers(call, &ch, &n);
-    pri_norm_apply(&ch, tensor_of(&call->in[0]), tensor_of(&call->out[0]), n.scale, n.shift,
-                   bounds_of(call), n.scratch);
+    const pri_operand *residual = residual_of(call);
+    const pri_norm_forward how = {n.scale, n.shift, bounds_of(call),
+                                  residual != NULL ? tensor_of(residual)
+                                                   : (pri_norm_tensor){NULL, PRI_F32}};
+    pri_norm_apply(&ch, tensor_of(&call->in[0]), tensor_of(&call->out[0]), &how, n.scratch);
     write_statistics(call, ch.channels);
     return PARE_OK;
 }
@@ -176,16 +188,22 @@ static pare_status backward(pri_call *call)
 
     if (call->grad_out[0] == NULL)
         return PARE_OK;
-    const pri_norm_back back = {.x = tensor_of(&call->in[0]),
-                                .g = {call->grad_out[0], call->out[0].dtype},
-                                .mean = n.mean,
-                                .scale = n.scale,
-                                .shift = n.shift,
-                                .bounds = bounds_of(call),
-                                .slope = slope,
-                                .tilt = tilt,
-                                .d = call->grad_in[0],
-                                .add = !pri_is_fresh(call, 0)};
+    pri_norm_back back = {.x = tensor_of(&call->in[0]),
+                          .g = {call->grad_out[0], call->out[0].dtype},
+                          .mean = n.mean,
+                          .scale = n.scale,
+                          .shift = n.shift,
+                          .bounds = bounds_of(call),
+                          .slope = slope,
+                          .tilt = tilt,
+                          .d = call->grad_in[0],
+                          .add = !pri_is_fresh(call, 0)};
+    if (residual_of(call) != NULL) {
+        const int last = call->n_in - 1;
+        back.y = call->out[0].data;
+        back.residual = (pri_norm_tensor){call->grad_in[last], call->in[last].dtype};
+        back.residual_add = !pri_is_fresh(call, last);
+    }
     pri_norm_back_sums(&ch, &back, n.sums, n.scratch);
     for (int64_t c = 0; c < ch.channels; c++) {
         const double product = n.sums[c], sum = n.sums[ch.channels + c];
@@ -196,7 +214,7 @@ static pare_status backward(pri_call *call)
         slope[c] = call->training ? (float)(product / count) * n.inverse[c] * n.inverse[c] : 0;
         tilt[c] = call->training ? (float)(sum / count) : 0;
     }
-    if (call->grad_in[0] != NULL)
+    if (call->grad_in[0] != NULL || back.residual.data != NULL)
         pri_norm_back_apply(&ch, &back, n.scratch);
     return PARE_OK;
 }
@@ -255,7 +273,7 @@ const pri_op pri_op_batchnorm = {
     .updates = 8 | 16,
     .writes_gradients = true,
     .is_in_place_back = true,
-    .takes_activation = true,
+    .takes_rest = true,
     .parse = parse,
     .infer = infer,
     .prepare = prepare,

@@ -50,12 +50,13 @@ typedef struct pri_activation {
     float alpha, beta;
 } pri_activation;
 
-/* What the engine fused behind a node with takes_epilogue, inference only:
+/* What the engine fused behind a node with takes_epilogue (inference) or takes_rest (training):
  * y = activation(scale[c] * node(x) + shift[c] + residual). */
 typedef struct pri_epilogue {
     const float *scale, *shift; /* one an output channel, or both NULL; change only with
                                    weights_version */
-    bool has_residual;          /* out[0].data already holds the residual: accumulate onto it */
+    bool has_residual;          /* out[0].data already holds the residual: accumulate onto it (in
+                                   training: see pri_op.takes_rest) */
     pri_activation activation;
 } pri_epilogue;
 
@@ -169,7 +170,9 @@ struct pri_op {
     bool writes_gradients; /* backward honours grad_is_fresh */
     bool is_in_place_back; /* backward may run with grad_in[k] == grad_out[0] for one fresh k of the
                               output's layout and shape */
-    bool takes_activation; /* honours a Relu or Clip of call->epilogue in training, both ways */
+    bool takes_rest;       /* in training honours call->epilogue's residual, which is a further
+                              input behind the node's own, and its Relu or Clip, both ways: reads
+                              out[0] backwards then */
     unsigned backward_reads;
     unsigned updates; /* inputs (bits) whose data forward changes in training: running statistics */
 
