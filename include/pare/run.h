@@ -99,6 +99,10 @@ typedef struct pare_profile_step {
         *op_type;    /* what it computes, fused operators joined by "+": "Conv+Relu"; "(layout)" */
     double forward;  /* seconds, median over the rounds */
     double backward; /* the same; 0 where none is computed */
+    const char *algorithm; /* of a convolution: "direct", "winograd" or "bf16"; "" elsewhere.
+                              Static */
+    int64_t staged;        /* bytes a pass (training: both passes) reads and writes to bring
+                              activations into the form its algorithm works on, and back */
 } pare_profile_step;
 
 typedef struct pare_profile {
@@ -108,6 +112,9 @@ typedef struct pare_profile {
     double forward_low, forward_high; /* quartiles */
     double backward_low, backward_high;
     int n_steps;
+    int n_layouts;            /* of these: changes of layout */
+    int n_staged;             /* convolutions with staged > 0 */
+    int64_t staged;           /* sum over the steps */
     pare_profile_step *steps; /* in running order, owned */
     char *text;               /* names of the steps, owned */
 } pare_profile;

@@ -93,6 +93,8 @@ int pri_engine_steps(const pri_engine *engine);
 const pri_node *pri_engine_step_node(const pri_engine *engine, int step);
 /* The k-th node folded into a step, in running order; NULL past the last. */
 const pri_node *pri_engine_step_fused(const pri_engine *engine, int step, int k);
+/* By which algorithm a step computes, and what it moves for that; of the engine's own: nothing. */
+pri_work pri_engine_step_work(const pri_engine *engine, int step);
 /* Runs steps from .. to-1; the inputs must be filled before step 0. */
 pare_status pri_engine_run(pri_engine *engine, int from, int to);
 /* Runs steps to-1 .. from backwards; forward comes before, and the gradients of the outputs. */

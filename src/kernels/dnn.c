@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "kernels/choose.h"
 #include "kernels/dnn_conv.h"
 
 static dnnl_engine_t shared_engine;
@@ -45,6 +46,27 @@ const char *pri_dnn_version(void)
 
     snprintf(text, sizeof text, "oneDNN %d.%d.%d", version->major, version->minor, version->patch);
     return text;
+}
+
+const char *pri_dnn_isa(void)
+{
+    static const struct {
+        dnnl_cpu_isa_t isa;
+        const char *name;
+    } names[] = {{dnnl_cpu_isa_avx512_core_amx, "avx512_core_amx"},
+                 {dnnl_cpu_isa_avx512_core_bf16, "avx512_core_bf16"},
+                 {dnnl_cpu_isa_avx512_core_vnni, "avx512_core_vnni"},
+                 {dnnl_cpu_isa_avx512_core, "avx512_core"},
+                 {dnnl_cpu_isa_avx2_vnni, "avx2_vnni"},
+                 {dnnl_cpu_isa_avx2, "avx2"},
+                 {dnnl_cpu_isa_avx, "avx"},
+                 {dnnl_cpu_isa_sse41, "sse41"}};
+
+    for (size_t i = 0; i < PRI_COUNT(names); i++) {
+        if (has_isa(names[i].isa))
+            return names[i].name;
+    }
+    return "generic";
 }
 
 dnnl_stream_t pri_dnn_stream(void)
@@ -276,9 +298,48 @@ static void drop_direction(pri_dnn_direction *d)
         dnnl_primitive_desc_destroy(d->desc);
 }
 
-/* Back to what it was before it was described. */
-static void clear(pri_conv *conv)
+pare_status pri_conv_make(pri_conv **out, pare_context *ctx, const pri_conv_problem *problem,
+                          unsigned directions, pri_conv_algorithm algorithm)
 {
+    *out = NULL;
+    pthread_once(&shared_once, make_shared);
+    if (shared_stream == NULL)
+        return pri_fail(ctx, PARE_ERROR_INTERNAL, "oneDNN did not start on this processor");
+    pri_conv *conv = pri_alloc(ctx, 1, sizeof *conv);
+    if (conv == NULL)
+        return PARE_ERROR_MEMORY;
+    conv->ctx = ctx;
+    conv->problem = *problem;
+    conv->problem.is_narrow = algorithm == PRI_CONV_BF16;
+    conv->is_winograd = algorithm == PRI_CONV_WINOGRAD;
+    pare_status status = describe(conv);
+    if (status == PARE_OK)
+        status = build(conv, directions);
+    if (status != PARE_OK) {
+        pri_conv_free(conv);
+        return status;
+    }
+    *out = conv;
+    return PARE_OK;
+}
+
+pare_status pri_conv_new(pri_conv **out, pare_context *ctx, const pri_conv_problem *problem,
+                         unsigned directions)
+{
+    const pri_conv_algorithm algorithm = pri_conv_choose(ctx, problem, directions);
+    const pare_status status = pri_conv_make(out, ctx, problem, directions, algorithm);
+
+    if (status == PARE_OK || algorithm != PRI_CONV_WINOGRAD)
+        return status;
+    pri_forget(ctx); /* what is fused behind it may be beyond it */
+    return pri_conv_make(out, ctx, problem, directions,
+                         problem->is_narrow ? PRI_CONV_BF16 : PRI_CONV_DIRECT);
+}
+
+void pri_conv_free(pri_conv *conv)
+{
+    if (conv == NULL)
+        return;
     drop_direction(&conv->forward);
     drop_direction(&conv->data);
     drop_direction(&conv->weights);
@@ -294,69 +355,5 @@ static void clear(pri_conv *conv)
     drop_md(&conv->weights_any);
     drop_md(&conv->bias);
     drop_md(&conv->plain);
-    *conv = (pri_conv){.ctx = conv->ctx, .problem = conv->problem};
-}
-
-static pare_status make(pri_conv *conv, unsigned directions)
-{
-    PRI_TRY(describe(conv));
-    return build(conv, directions);
-}
-
-/* Winograd's algorithm on tiles of 4 x 4 (Lavin, Gray, "Fast algorithms for convolutional neural
- * networks", 2016) multiplies a quarter as often, on channels filled up to multiples of 16. That
- * pays from here on (on a Zen 4: 1.4 to 2.3 times as fast); with fewer channels staging takes what
- * it saves, with fewer tiles turning the weights does. A rule and not a measurement, so that the
- * same network gives the same bytes. */
-enum { TILE = 4, WINOGRAD_CHANNELS = 28, WINOGRAD_TILES = 32 };
-
-static bool suits_winograd(const pri_conv_problem *p)
-{
-    if (p->is_direct || p->is_narrow || p->spatial != 2 || p->groups != 1 ||
-        p->layout != PRI_CHANNELS_LAST || p->in_channels < WINOGRAD_CHANNELS ||
-        p->out_channels < WINOGRAD_CHANNELS ||
-        p->batch * ((p->out[0] + TILE - 1) / TILE) * ((p->out[1] + TILE - 1) / TILE) <
-            WINOGRAD_TILES)
-        return false;
-    for (int k = 0; k < 2; k++) {
-        if (p->kernel[k] != 3 || p->stride[k] != 1 || p->dilation[k] != 1)
-            return false;
-    }
-    return true;
-}
-
-pare_status pri_conv_new(pri_conv **out, pare_context *ctx, const pri_conv_problem *problem,
-                         unsigned directions)
-{
-    *out = NULL;
-    pthread_once(&shared_once, make_shared);
-    if (shared_stream == NULL)
-        return pri_fail(ctx, PARE_ERROR_INTERNAL, "oneDNN did not start on this processor");
-    pri_conv *conv = pri_alloc(ctx, 1, sizeof *conv);
-    if (conv == NULL)
-        return PARE_ERROR_MEMORY;
-    conv->ctx = ctx;
-    conv->problem = *problem;
-    conv->is_winograd = suits_winograd(problem);
-    pare_status status = make(conv, directions);
-    if (status != PARE_OK && conv->is_winograd) { /* what is fused behind it may be beyond it */
-        pri_forget(ctx);
-        clear(conv);
-        conv->is_winograd = false;
-        status = make(conv, directions);
-    }
-    if (status != PARE_OK) {
-        pri_conv_free(conv);
-        return status;
-    }
-    *out = conv;
-    return PARE_OK;
-}
-
-void pri_conv_free(pri_conv *conv)
-{
-    if (conv == NULL)
-        return;
-    clear(conv);
     pri_free(conv);
 }

@@ -10,6 +10,40 @@ size_t pri_conv_scratch(const pri_conv *conv)
     return conv->scratch_bytes;
 }
 
+pri_conv_algorithm pri_conv_chosen(const pri_conv *conv)
+{
+    return conv->is_winograd         ? PRI_CONV_WINOGRAD
+           : conv->problem.is_narrow ? PRI_CONV_BF16
+                                     : PRI_CONV_DIRECT;
+}
+
+/* Of staging what is read, and of taking over what was written. */
+static int64_t read_bytes(const pri_dnn_side *s)
+{
+    const int64_t own = s->batch * s->channels * s->positions * (int64_t)sizeof(float);
+
+    return s->staging != PRI_STAGED_NOT ? own + (int64_t)s->staged_bytes : 0;
+}
+
+static int64_t written_bytes(const pri_dnn_side *s)
+{
+    return s->staging == PRI_STAGED_BLOCKED ? read_bytes(s) : 0;
+}
+
+int64_t pri_conv_staged_bytes(const pri_conv *conv, unsigned directions, bool after_data)
+{
+    int64_t bytes = 0;
+
+    if ((directions & PRI_CONV_FORWARD) != 0 && conv->forward.primitive != NULL)
+        bytes += read_bytes(&conv->src) +
+                 (conv->problem.accumulates ? 2 : 1) * written_bytes(&conv->dst);
+    if ((directions & PRI_CONV_BACKWARD_DATA) != 0 && conv->data.primitive != NULL)
+        bytes += read_bytes(&conv->dst) + written_bytes(&conv->src);
+    if ((directions & PRI_CONV_BACKWARD_WEIGHTS) != 0 && conv->weights.primitive != NULL)
+        bytes += read_bytes(&conv->src) + (after_data ? 0 : read_bytes(&conv->dst));
+    return bytes;
+}
+
 /* oneDNN takes handles without const; it writes only what it is told to. */
 static void set_handle(dnnl_memory_t memory, const void *data)
 {

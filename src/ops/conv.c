@@ -103,7 +103,8 @@ static pare_status describe(const pri_call *call, pri_conv_problem *problem)
                                   .groups = p->group,
                                   .in_channels = x->dims[1],
                                   .out_channels = call->in[1].shape.dims[0],
-                                  .layout = call->preferred};
+                                  .layout = call->preferred,
+                                  .may_measure = call->may_measure};
     problem->is_narrow =
         call->is_narrow && p->group < problem->in_channels; /* depthwise gains nothing */
     for (int k = 0; k < window.spatial; k++) {
@@ -168,6 +169,17 @@ void pri_conv_release(pri_call *call)
     pri_free(state->bias);
     pri_free(state);
     call->state = NULL;
+}
+
+static void work(const pri_call *call, pri_work *out)
+{
+    const pri_conv_state *state = call->state;
+
+    out->algorithm = pri_conv_algorithm_name(pri_conv_chosen(state->conv));
+    out->staged = pri_conv_staged_bytes(state->conv, PRI_CONV_FORWARD, false);
+    out->staged_back =
+        pri_conv_staged_bytes(state->conv, PRI_CONV_BACKWARD_DATA | PRI_CONV_BACKWARD_WEIGHTS,
+                              call->needs_backward && call->needs_grad[0]);
 }
 
 static pare_status pack(pri_call *call, pri_conv_state *state)
@@ -327,6 +339,7 @@ const pri_op pri_op_conv = {
     .infer = infer,
     .prepare = prepare,
     .release = pri_conv_release,
+    .work = work,
     .forward = forward,
     .backward = backward,
     .couple = couple,

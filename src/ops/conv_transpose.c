@@ -77,7 +77,8 @@ static pare_status prepare(pri_call *call)
                                  .groups = p->group,
                                  .in_channels = call->out[0].shape.dims[1],
                                  .out_channels = x->dims[1],
-                                 .layout = call->preferred};
+                                 .layout = call->preferred,
+                                 .may_measure = call->may_measure};
     for (int k = 0; k < window.spatial; k++) {
         problem.in[k] = out[k];
         problem.out[k] = x->dims[2 + k];
@@ -107,6 +108,16 @@ static pare_status prepare(pri_call *call)
     PRI_TRY(pri_conv_new(&state->conv, call->ctx, &problem, directions));
     call->scratch_bytes = state->data_scratch + pri_conv_scratch(state->conv);
     return PARE_OK;
+}
+
+static void work(const pri_call *call, pri_work *out)
+{
+    const pri_conv_state *state = call->state;
+
+    out->algorithm = pri_conv_algorithm_name(pri_conv_chosen(state->conv));
+    out->staged = pri_conv_staged_bytes(state->conv, PRI_CONV_BACKWARD_DATA, false);
+    out->staged_back =
+        pri_conv_staged_bytes(state->conv, PRI_CONV_FORWARD | PRI_CONV_BACKWARD_WEIGHTS, false);
 }
 
 static pare_status forward(pri_call *call)
@@ -280,6 +291,7 @@ const pri_op pri_op_conv_transpose = {
     .infer = infer,
     .prepare = prepare,
     .release = pri_conv_release,
+    .work = work,
     .forward = forward,
     .backward = backward,
     .couple = couple,

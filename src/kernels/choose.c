@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* choose.c - see choose.h. */
+#include "kernels/choose.h"
+
+#include <ctype.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#if defined(__x86_64__) && defined(__GNUC__)
+#include <cpuid.h>
+#endif
+
+#include "base/file.h"
+#include "base/text.h"
+#include "kernels/choices.h"
+
+enum { FORMAT = 1 }; /* of keys and file: another one is another file */
+
+const char *pri_conv_algorithm_name(pri_conv_algorithm algorithm)
+{
+    static const char *const names[PRI_CONV_ALGORITHMS] = {
+        [PRI_CONV_DIRECT] = "direct", [PRI_CONV_WINOGRAD] = "winograd", [PRI_CONV_BF16] = "bf16"};
+
+    return names[algorithm];
+}
+
+/* --- The rule --- */
+
+/* Winograd's algorithm on tiles of 4 x 4 (Lavin, Gray, "Fast algorithms for convolutional neural
+ * networks", 2016) multiplies a quarter as often, on channels filled up to multiples of 16. That
+ * pays from here on (on a Zen 4: 1.4 to 2.3 times as fast); with fewer channels staging takes what
+ * it saves, with fewer tiles turning the weights does. */
+enum { TILE = 4, WINOGRAD_CHANNELS = 28, WINOGRAD_TILES = 32 };
+
+/* Whether it can be computed so; less than half a block of channels is never worth trying. */
+static bool can_be_winograd(const pri_conv_problem *p)
+{
+    if (p->is_direct || p->spatial != 2 || p->groups != 1 || p->layout != PRI_CHANNELS_LAST ||
+        p->in_channels < PRI_BLOCK / 2 || p->out_channels < PRI_BLOCK / 2)
+        return false;
+    for (int k = 0; k < 2; k++) {
+        if (p->kernel[k] != 3 || p->stride[k] != 1 || p->dilation[k] != 1)
+            return false;
+    }
+    return true;
+}
+
+pri_conv_algorithm pri_conv_rule(const pri_conv_problem *p)
+{
+    if (p->is_narrow)
+        return PRI_CONV_BF16;
+    if (!can_be_winograd(p) || p->in_channels < WINOGRAD_CHANNELS ||
+        p->out_channels < WINOGRAD_CHANNELS ||
+        p->batch * ((p->out[0] + TILE - 1) / TILE) * ((p->out[1] + TILE - 1) / TILE) <
+            WINOGRAD_TILES)
+        return PRI_CONV_DIRECT;
+    return PRI_CONV_WINOGRAD;
+}
+
+bool pri_conv_other(pri_conv_algorithm *out, const pri_conv_problem *p)
+{
+    *out = pri_conv_rule(p) == PRI_CONV_WINOGRAD ? PRI_CONV_DIRECT : PRI_CONV_WINOGRAD;
+    return can_be_winograd(p);
+}
+
+/* --- Key and file --- */
+
+static void add(char key[PRI_CONV_KEY], const char *format, ...) PARE_PRINTF(2, 3);
+
+static void add(char key[PRI_CONV_KEY], const char *format, ...)
+{
+    const size_t used = strlen(key);
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(key + used, PRI_CONV_KEY - used, format, args);
+    va_end(args);
+}
+
+static void add_sizes(char key[PRI_CONV_KEY], const char *name, const int64_t *sizes, int n)
+{
+    for (int k = 0; k < n; k++)
+        add(key, "%s%lld", k == 0 ? name : "x", (long long)sizes[k]);
+}
+
+void pri_conv_key(char out[PRI_CONV_KEY], const pri_conv_problem *p, unsigned directions,
+                  int threads)
+{
+    static const char *const posts[] = {
+        [PRI_POST_NONE] = "",       [PRI_POST_RELU] = " relu",
+        [PRI_POST_CLIP] = " clip",  [PRI_POST_SIGMOID] = " sigmoid",
+        [PRI_POST_TANH] = " tanh",  [PRI_POST_HARDSWISH] = " hardswish",
+        [PRI_POST_SWISH] = " swish"};
+    const bool forward = (directions & PRI_CONV_FORWARD) != 0,
+               data = (directions & PRI_CONV_BACKWARD_DATA) != 0,
+               weights = (directions & PRI_CONV_BACKWARD_WEIGHTS) != 0;
+
+    out[0] = '\0';
+    add(out, "batch %lld channels %lld to %lld groups %lld", (long long)p->batch,
+        (long long)p->in_channels, (long long)p->out_channels, (long long)p->groups);
+    add_sizes(out, " in ", p->in, p->spatial);
+    add_sizes(out, " out ", p->out, p->spatial);
+    add_sizes(out, " kernel ", p->kernel, p->spatial);
+    add_sizes(out, " stride ", p->stride, p->spatial);
+    add_sizes(out, " dilation ", p->dilation, p->spatial);
+    add_sizes(out, " pad ", p->pad_begin, p->spatial);
+    add_sizes(out, " to ", p->pad_end, p->spatial);
+    add(out, " %s %s %s%s%s%s%s threads %d", p->layout == PRI_CHANNELS_LAST ? "last" : "plain",
+        p->is_narrow ? "bf16" : "f32", forward ? "f" : "", data ? "d" : "", weights ? "w" : "",
+        p->accumulates ? " sum" : "", posts[p->post], threads);
+}
+
+/* The processor's name in `out` as part of a file name; with family, model and stepping as one
+ * number, since a virtual machine may say less in words. */
+static void name_processor(char *out, size_t size)
+{
+    char brand[64] = "processor";
+
+#if defined(__x86_64__) && defined(__GNUC__)
+    unsigned words[12];
+    bool is_there = true;
+    for (unsigned k = 0; k < 3 && is_there; k++)
+        is_there = __get_cpuid(0x80000002U + k, &words[4 * k], &words[4 * k + 1], &words[4 * k + 2],
+                               &words[4 * k + 3]) != 0;
+    unsigned signature = 0, rest[3];
+    if (is_there)
+        memcpy(brand, words, sizeof words);
+    brand[sizeof words] = '\0';
+    if (__get_cpuid(1, &signature, &rest[0], &rest[1], &rest[2]) != 0)
+        snprintf(brand + strlen(brand), sizeof brand - strlen(brand), " %x", signature);
+#endif
+    size_t used = 0;
+    for (const char *at = brand; *at != '\0' && used + 1 < size; at++) {
+        if (isalnum((unsigned char)*at))
+            out[used++] = *at;
+        else if (used > 0 && out[used - 1] != '-')
+            out[used++] = '-';
+    }
+    while (used > 0 && out[used - 1] == '-')
+        used--;
+    out[used] = '\0';
+}
+
+char *pri_choices_default_path(pare_context *ctx)
+{
+    const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+    const bool has_cache = cache != NULL && cache[0] == '/';
+    char processor[80];
+    pri_text path;
+
+    if (!has_cache && (home == NULL || home[0] != '/'))
+        return NULL;
+    name_processor(processor, sizeof processor);
+    pri_text_init(&path, ctx);
+    pri_text_addf(&path, "%s%s/pare/algorithms-%d-%s-%s-%s.txt", has_cache ? cache : home,
+                  has_cache ? "" : "/.cache", FORMAT, processor, pri_dnn_isa(), pri_dnn_version());
+    char *text = pri_text_take(&path);
+    for (char *at = text != NULL ? strrchr(text, '/') : NULL; at != NULL && *at != '\0'; at++)
+        *at = *at == ' ' ? '-' : *at; /* of oneDNN's name */
+    return text;
+}
+
+/* --- The choice --- */
+
+static pthread_mutex_t table_mutex = PTHREAD_MUTEX_INITIALIZER;
+static pri_choices *table; /* the process's */
+
+/* The table of the file named now, read when it is opened; NULL: there can be none. */
+static pri_choices *open_table(pare_context *ctx)
+{
+    char *path = pri_choices_default_path(ctx);
+
+    if (path == NULL || table == NULL || strcmp(pri_choices_path(table), path) != 0) {
+        pri_choices_free(table);
+        table = NULL;
+        if (path != NULL && pri_choices_new(&table, ctx, path) == PARE_OK)
+            pri_choices_read(table, ctx);
+        else
+            pri_forget(ctx);
+    }
+    pri_free(path);
+    return table;
+}
+
+/* Measures what nobody has measured, with the file locked, so that no two do. */
+static pri_conv_algorithm measure(pri_choices *choices, pare_context *ctx, const char *key,
+                                  const pri_conv_problem *problem, unsigned directions,
+                                  pri_conv_algorithm other)
+{
+    const pri_conv_algorithm rule = pri_conv_rule(problem);
+    pri_conv_algorithm chosen = rule;
+    double seconds[2];
+    char note[80] = "";
+
+    if (!pri_choices_lock(choices, ctx))
+        return rule;
+    pri_choices_read(choices, ctx);
+    if (!pri_choices_find(&chosen, choices, key)) {
+        chosen = pri_conv_faster(seconds, ctx, problem, directions, rule, other);
+        if (seconds[0] > 0 && seconds[1] > 0)
+            snprintf(note, sizeof note, "%s %.3g ms, %s %.3g ms", pri_conv_algorithm_name(rule),
+                     1e3 * seconds[0], pri_conv_algorithm_name(other), 1e3 * seconds[1]);
+        if (!pri_choices_add(choices, ctx, key, chosen, note))
+            chosen = rule;
+    }
+    pri_choices_unlock(choices);
+    return chosen;
+}
+
+pri_conv_algorithm pri_conv_choose(pare_context *ctx, const pri_conv_problem *problem,
+                                   unsigned directions)
+{
+    const pri_conv_algorithm rule = pri_conv_rule(problem);
+    pri_conv_algorithm other, chosen = rule;
+    char key[PRI_CONV_KEY];
+
+    if (pare_context_algorithms(ctx) != PARE_ALGORITHMS_MEASURED ||
+        !pri_conv_other(&other, problem))
+        return rule;
+    pri_conv_key(key, problem, directions, pare_context_threads(ctx));
+    pthread_mutex_lock(&table_mutex);
+    pri_choices *choices = open_table(ctx);
+    if (choices != NULL && !pri_choices_find(&chosen, choices, key) && problem->may_measure)
+        chosen = measure(choices, ctx, key, problem, directions, other);
+    pthread_mutex_unlock(&table_mutex);
+    return chosen == other ? other : rule; /* a file may say anything */
+}

@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* choose_time.c - times two algorithms of a convolution; see choose.h. */
+#include <math.h>
+#include <string.h>
+#include <time.h>
+
+#include "kernels/choose.h"
+#include "kernels/dnn_conv.h"
+
+/* Multiply-accumulates a thread does of the part of a problem that is timed (some milliseconds of
+ * each algorithm), rows of an image that are left at least, rounds at most. */
+enum { MACS_A_THREAD = 250000000, LEAST_ROWS = 32, ROUNDS = 12 };
+static const double budget_s = 0.045, /* of running; making primitives takes the rest */
+    least_s = 2e-4,                   /* below it the rule holds */
+    gain = 1.08;                      /* that the other algorithm has to bring */
+
+typedef struct trial {
+    pri_conv *conv;
+    double best; /* seconds of the whole problem; 0: not run yet */
+} trial;
+
+typedef struct bench {
+    pare_context *ctx;
+    pri_conv_problem part;
+    unsigned directions;
+    double scale; /* how many parts the problem is */
+    /* one block of memory: */
+    float *x, *y, *gradient_x, *gradient_y, *weights, *gradient_weights, *gradient_bias;
+    void *scratch;
+} bench;
+
+/* With one thread its processor time, so that what others do on the machine does not count. */
+static double now_s(const bench *b)
+{
+    struct timespec t;
+
+    if (pare_context_threads(b->ctx) != 1 || clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t) != 0)
+        return pri_clock_s();
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* Fewer images of the batch, then fewer rows of one image (a 3 x 3 kernel of stride 1 is as fast on
+ * them), until it is short enough. */
+static void take_part(bench *b, const pri_conv_problem *whole)
+{
+    pri_conv_problem *p = &b->part;
+    const double a_row = (double)whole->in_channels * (double)whole->out_channels *
+                         (double)(whole->kernel[0] * whole->kernel[1] * whole->out[1]);
+    const int directions = ((b->directions & PRI_CONV_FORWARD) != 0) +
+                           ((b->directions & PRI_CONV_BACKWARD_DATA) != 0) +
+                           ((b->directions & PRI_CONV_BACKWARD_WEIGHTS) != 0);
+    const double rows = (double)MACS_A_THREAD * pare_context_threads(b->ctx) / (a_row * directions);
+
+    *p = *whole;
+    if (rows < (double)whole->batch * (double)whole->out[0])
+        p->batch = pri_max_i64(1, (int64_t)(rows / (double)whole->out[0]));
+    if (rows < (double)whole->out[0] && whole->out[0] > LEAST_ROWS) {
+        const int64_t left = pri_max_i64(LEAST_ROWS, (int64_t)rows);
+        p->in[0] -= whole->out[0] - left;
+        p->out[0] = left;
+    }
+    b->scale = (double)whole->batch * (double)whole->out[0] / (double)(p->batch * p->out[0]);
+}
+
+/* Numbers between -size and size: zeros and subnormal numbers would tell wrong times. */
+static void fill(float *at, int64_t count, float size)
+{
+    uint32_t state = 12345;
+
+    for (int64_t i = 0; i < count; i++) {
+        state = state * 1664525u + 1013904223u;
+        at[i] = size * ((float)(state >> 8) / 8388608.0f - 1);
+    }
+}
+
+static bool take_memory(bench *b, const pri_conv *first, const pri_conv *second)
+{
+    const pri_conv_problem *p = &b->part;
+    const int64_t columns = p->in_channels * p->kernel[0] * p->kernel[1];
+    const int64_t x = p->batch * p->in_channels * p->in[0] * p->in[1];
+    const int64_t y = p->batch * p->out_channels * p->out[0] * p->out[1];
+    const int64_t counts[] = {
+        x, y, x, y, columns * p->out_channels, columns * p->out_channels, p->out_channels};
+    float **const places[] = {&b->x,
+                              &b->y,
+                              &b->gradient_x,
+                              &b->gradient_y,
+                              &b->weights,
+                              &b->gradient_weights,
+                              &b->gradient_bias};
+    const size_t scratch = pri_conv_scratch(first) > pri_conv_scratch(second)
+                               ? pri_conv_scratch(first)
+                               : pri_conv_scratch(second);
+    size_t total = pri_dnn_round_up(scratch);
+
+    for (size_t k = 0; k < PRI_COUNT(counts); k++)
+        total += pri_dnn_round_up((size_t)counts[k] * sizeof(float));
+    unsigned char *at = pri_alloc_aligned(b->ctx, total);
+    if (at == NULL)
+        return false;
+    b->scratch = at;
+    memset(at, 0, scratch);
+    at += pri_dnn_round_up(scratch);
+    for (size_t k = 0; k < PRI_COUNT(counts); k++) {
+        *places[k] = (float *)(void *)at;
+        fill(*places[k], counts[k], *places[k] == b->weights ? 1 / sqrtf((float)columns) : 1);
+        at += pri_dnn_round_up((size_t)counts[k] * sizeof(float));
+    }
+    return true;
+}
+
+/* One step by one algorithm; weights are packed where a training step would find them changed, and
+ * the first time. */
+static pare_status run(const bench *b, trial *t)
+{
+    const bool has_data = (b->directions & PRI_CONV_BACKWARD_DATA) != 0;
+    const bool has_weights = (b->directions & PRI_CONV_BACKWARD_WEIGHTS) != 0;
+    const double begin = now_s(b);
+
+    if (has_weights || t->best == 0)
+        PRI_TRY(pri_conv_pack(t->conv, b->weights, NULL, NULL, b->scratch));
+    const double packed = now_s(b);
+    if ((b->directions & PRI_CONV_FORWARD) != 0)
+        PRI_TRY(pri_conv_forward(t->conv, b->x, b->y, b->scratch));
+    if (has_data)
+        PRI_TRY(pri_conv_backward_data(t->conv, b->gradient_y, b->gradient_x, b->scratch));
+    if (has_weights)
+        PRI_TRY(pri_conv_backward_weights(t->conv, b->x, b->gradient_y, b->gradient_weights,
+                                          b->gradient_bias, b->scratch, has_data));
+    const double seconds = (has_weights ? packed - begin : 0) + b->scale * (now_s(b) - packed);
+    t->best = t->best == 0 ? seconds : fmin(t->best, seconds);
+    return PARE_OK;
+}
+
+/* In turns, so that what slows the machine down for a while slows down both. */
+static pare_status run_in_turns(const bench *b, trial *rule, trial *other)
+{
+    const double end = pri_clock_s() + budget_s;
+
+    for (int r = 0; r < 2; r++)
+        PRI_TRY(run(b, rule));
+    if (rule->best < least_s)
+        return PARE_OK;
+    PRI_TRY(run(b, other));
+    for (int r = 0; r < ROUNDS && (r == 0 || pri_clock_s() < end); r++) {
+        PRI_TRY(run(b, other));
+        PRI_TRY(run(b, rule));
+    }
+    return PARE_OK;
+}
+
+pri_conv_algorithm pri_conv_faster(double seconds[2], pare_context *ctx,
+                                   const pri_conv_problem *problem, unsigned directions,
+                                   pri_conv_algorithm rule, pri_conv_algorithm other)
+{
+    bench b = {.ctx = ctx, .directions = directions};
+    trial first = {0}, second = {0};
+    pri_conv_algorithm faster = rule;
+
+    take_part(&b, problem);
+    if (pri_conv_make(&first.conv, ctx, &b.part, directions, rule) != PARE_OK)
+        faster = rule == PRI_CONV_WINOGRAD ? other : rule;
+    else if (pri_conv_make(&second.conv, ctx, &b.part, directions, other) == PARE_OK &&
+             take_memory(&b, first.conv, second.conv) &&
+             run_in_turns(&b, &first, &second) == PARE_OK && second.best > 0 &&
+             first.best > gain * second.best)
+        faster = other;
+    seconds[0] = first.best;
+    seconds[1] = second.best;
+    pri_free(b.scratch);
+    pri_conv_free(first.conv);
+    pri_conv_free(second.conv);
+    pri_forget(ctx); /* an algorithm that cannot do it, or no memory: the rule */
+    return faster;
+}
