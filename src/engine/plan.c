@@ -281,7 +281,7 @@ static pare_status add_node(pri_engine *engine, pri_node *node, const pri_fusion
     step->call.needs_grad = step->needs_grad;
     step->call.preferred = engine->preferred;
     step->call.is_narrow = engine->options.bf16;
-    step->call.may_measure = !engine->options.plan_only;
+    step->call.may_measure = !engine->options.plan_only && !engine->options.by_rule;
     set_default_layouts(&step->call);
     local = *step;
     const pare_status status = prepare_step(engine, &local);

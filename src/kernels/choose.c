@@ -217,13 +217,13 @@ pri_conv_algorithm pri_conv_choose(pare_context *ctx, const pri_conv_problem *pr
     pri_conv_algorithm other, chosen = rule;
     char key[PRI_CONV_KEY];
 
-    if (pare_context_algorithms(ctx) != PARE_ALGORITHMS_MEASURED ||
+    if (!problem->may_measure || pare_context_algorithms(ctx) != PARE_ALGORITHMS_MEASURED ||
         !pri_conv_other(&other, problem))
         return rule;
     pri_conv_key(key, problem, directions, pare_context_threads(ctx));
     pthread_mutex_lock(&table_mutex);
     pri_choices *choices = open_table(ctx);
-    if (choices != NULL && !pri_choices_find(&chosen, choices, key) && problem->may_measure)
+    if (choices != NULL && !pri_choices_find(&chosen, choices, key))
         chosen = measure(choices, ctx, key, problem, directions, other);
     pthread_mutex_unlock(&table_mutex);
     return chosen == other ? other : rule; /* a file may say anything */

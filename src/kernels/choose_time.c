@@ -7,12 +7,17 @@
 #include "kernels/choose.h"
 #include "kernels/dnn_conv.h"
 
-/* Multiply-accumulates a thread does of the part of a problem that is timed (some milliseconds of
- * each algorithm), rows of an image that are left at least, rounds at most. */
-enum { MACS_A_THREAD = 250000000, LEAST_ROWS = 32, ROUNDS = 12 };
+/* Multiply-accumulates a thread does of what is timed at most, about a tenth of a second. Half of a
+ * batch need not take half as long: Winograd's algorithm turns weights once however many images
+ * there are, and oneDNN cuts it up anew for each size. */
+static const double macs_a_thread = 6e9;
+enum { LEAST_ROWS = 32 }; /* that are left of an image */
+/* Rounds: as many as time allows; of slow problems one where that is clear, otherwise three. */
+enum { ROUNDS = 12, LEAST_ROUNDS = 3 };
 static const double budget_s = 0.045, /* of running; making primitives takes the rest */
     least_s = 2e-4,                   /* below it the rule holds */
-    gain = 1.08;                      /* that the other algorithm has to bring */
+    gain = 1.08,                      /* that the other algorithm has to bring */
+    clear = 1.3;
 
 typedef struct trial {
     pri_conv *conv;
@@ -39,25 +44,29 @@ static double now_s(const bench *b)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-/* Fewer images of the batch, then fewer rows of one image (a 3 x 3 kernel of stride 1 is as fast on
- * them), until it is short enough. */
+static double macs_of(const pri_conv_problem *p, unsigned directions)
+{
+    const int n = ((directions & PRI_CONV_FORWARD) != 0) +
+                  ((directions & PRI_CONV_BACKWARD_DATA) != 0) +
+                  ((directions & PRI_CONV_BACKWARD_WEIGHTS) != 0);
+
+    return (double)n * (double)(p->batch * p->out[0]) * (double)(p->out[1] * p->in_channels) *
+           (double)(p->out_channels * p->kernel[0] * p->kernel[1]);
+}
+
+/* Halves the batch until it is short enough, then the rows of one image: a 3 x 3 kernel of stride 1
+ * is as fast on them. */
 static void take_part(bench *b, const pri_conv_problem *whole)
 {
+    const double most = macs_a_thread * pare_context_threads(b->ctx);
     pri_conv_problem *p = &b->part;
-    const double a_row = (double)whole->in_channels * (double)whole->out_channels *
-                         (double)(whole->kernel[0] * whole->kernel[1] * whole->out[1]);
-    const int directions = ((b->directions & PRI_CONV_FORWARD) != 0) +
-                           ((b->directions & PRI_CONV_BACKWARD_DATA) != 0) +
-                           ((b->directions & PRI_CONV_BACKWARD_WEIGHTS) != 0);
-    const double rows = (double)MACS_A_THREAD * pare_context_threads(b->ctx) / (a_row * directions);
 
     *p = *whole;
-    if (rows < (double)whole->batch * (double)whole->out[0])
-        p->batch = pri_max_i64(1, (int64_t)(rows / (double)whole->out[0]));
-    if (rows < (double)whole->out[0] && whole->out[0] > LEAST_ROWS) {
-        const int64_t left = pri_max_i64(LEAST_ROWS, (int64_t)rows);
-        p->in[0] -= whole->out[0] - left;
-        p->out[0] = left;
+    while (p->batch > 1 && macs_of(p, b->directions) > most)
+        p->batch = (p->batch + 1) / 2;
+    while (p->out[0] >= 2 * LEAST_ROWS && macs_of(p, b->directions) > most) {
+        p->in[0] -= p->out[0] / 2;
+        p->out[0] -= p->out[0] / 2;
     }
     b->scale = (double)whole->batch * (double)whole->out[0] / (double)(p->batch * p->out[0]);
 }
@@ -65,12 +74,15 @@ static void take_part(bench *b, const pri_conv_problem *whole)
 /* Numbers between -size and size: zeros and subnormal numbers would tell wrong times. */
 static void fill(float *at, int64_t count, float size)
 {
+    enum { PERIOD = 4099 };
     uint32_t state = 12345;
 
-    for (int64_t i = 0; i < count; i++) {
+    for (int64_t i = 0; i < pri_min_i64(PERIOD, count); i++) {
         state = state * 1664525u + 1013904223u;
         at[i] = size * ((float)(state >> 8) / 8388608.0f - 1);
     }
+    for (int64_t i = PERIOD; i < count; i += PERIOD)
+        memcpy(at + i, at, (size_t)pri_min_i64(PERIOD, count - i) * sizeof *at);
 }
 
 static bool take_memory(bench *b, const pri_conv *first, const pri_conv *second)
@@ -137,12 +149,15 @@ static pare_status run_in_turns(const bench *b, trial *rule, trial *other)
 {
     const double end = pri_clock_s() + budget_s;
 
-    for (int r = 0; r < 2; r++)
+    for (int r = 0; r == 0 || (r < LEAST_ROUNDS && rule->best < 5 * least_s); r++)
         PRI_TRY(run(b, rule));
     if (rule->best < least_s)
         return PARE_OK;
     PRI_TRY(run(b, other));
-    for (int r = 0; r < ROUNDS && (r == 0 || pri_clock_s() < end); r++) {
+    for (int r = 1; r < ROUNDS; r++) {
+        const double ratio = rule->best / other->best;
+        if (pri_clock_s() > end && (r >= LEAST_ROUNDS || ratio > clear || ratio < 1 / clear))
+            break;
         PRI_TRY(run(b, other));
         PRI_TRY(run(b, rule));
     }
@@ -163,7 +178,7 @@ pri_conv_algorithm pri_conv_faster(double seconds[2], pare_context *ctx,
     else if (pri_conv_make(&second.conv, ctx, &b.part, directions, other) == PARE_OK &&
              take_memory(&b, first.conv, second.conv) &&
              run_in_turns(&b, &first, &second) == PARE_OK && second.best > 0 &&
-             first.best > gain * second.best)
+             first.best >= least_s && first.best > gain * second.best)
         faster = other;
     seconds[0] = first.best;
     seconds[1] = second.best;

@@ -34,7 +34,8 @@ typedef struct pri_conv_problem {
     bool is_narrow; /* inputs, weights and gradients of outputs are rounded to bfloat16 before they
                        are multiplied; sums and everything handed in and out are float32 */
     bool is_direct; /* no faster algorithm that rounds more (Winograd) */
-    bool may_measure; /* it will run: a choice between algorithms may take time (choose.h) */
+    bool may_measure; /* it will run many times: the algorithm may be one that was, or is now,
+                         found the fastest (choose.h); otherwise by the rule */
     bool accumulates; /* adds to what dst holds */
     pri_post_kind post;
     float alpha, beta;

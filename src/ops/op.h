@@ -74,7 +74,7 @@ struct pri_call {
     bool needs_backward;          /* prepare builds backward primitives too */
     const bool *needs_grad;       /* n_in: which inputs need a gradient (with needs_backward) */
     bool is_narrow;               /* convolutions may multiply in bfloat16 */
-    bool may_measure;             /* prepare may time algorithms: the call will run many times */
+    bool may_measure;             /* the call will run many times: see pri_conv_problem */
     pri_layout preferred;         /* layout convolutions should work in */
     const pri_epilogue *epilogue; /* NULL: none */
     uint64_t weights_version; /* changes when a weight's data changed: packed copies are stale */

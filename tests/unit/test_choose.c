@@ -59,11 +59,8 @@ static void close_cache(cache *c)
 /* As a new process would: the table is read from the file again. */
 static void start_anew(const cache *c)
 {
-    pri_conv_problem problem = base;
-
-    setenv("XDG_CACHE_HOME", "/nowhere", 1);
-    problem.may_measure = false;
-    (void)pri_conv_choose(c->ctx, &problem, PRI_CONV_FORWARD);
+    setenv("XDG_CACHE_HOME", "/proc/none", 1);
+    (void)pri_conv_choose(c->ctx, &base, PRI_CONV_FORWARD);
     setenv("XDG_CACHE_HOME", c->folder, 1);
 }
 
@@ -131,7 +128,7 @@ static void the_rule_holds_unless_measuring_is_asked_for(void **state)
     problem = base;
     problem.in_channels = 24;
     assert_int_equal(pri_conv_choose(ctx, &problem, ALL), PRI_CONV_DIRECT);
-    /* neither here, nor for engines that are only planned */
+    /* and for engines that are only planned */
     problem = base;
     problem.may_measure = false;
     assert_int_equal(pri_conv_choose(c.ctx, &problem, ALL), PRI_CONV_WINOGRAD);
@@ -189,7 +186,6 @@ static void the_faster_has_to_be_clearly_faster(void **state)
     assert_int_equal(
         pri_conv_faster(seconds, c.ctx, &small, ALL, PRI_CONV_DIRECT, PRI_CONV_WINOGRAD),
         PRI_CONV_DIRECT);
-    assert_true(seconds[1] == 0);
     close_cache(&c);
 }
 
@@ -229,12 +225,13 @@ static void remembered_choices_are_followed(void **state)
     write_choices(&c, text);
     assert_int_equal(pri_conv_choose(c.ctx, &base, ALL), PRI_CONV_WINOGRAD);
     few.in_channels = 20;
-    few.may_measure = false; /* looking up is no measuring */
     pri_conv_key(key, &few, PRI_CONV_FORWARD, pare_context_threads(c.ctx));
     snprintf(text, sizeof text, "%s = winograd\n", key);
     write_choices(&c, text);
     assert_int_equal(pri_conv_choose(c.ctx, &few, PRI_CONV_FORWARD), PRI_CONV_WINOGRAD);
-    few.is_direct = true;
+    few.may_measure = false;
+    assert_int_equal(pri_conv_choose(c.ctx, &few, PRI_CONV_FORWARD), PRI_CONV_DIRECT);
+    few.may_measure = few.is_direct = true;
     assert_int_equal(pri_conv_choose(c.ctx, &few, PRI_CONV_FORWARD), PRI_CONV_DIRECT);
     narrow.is_narrow = true;
     pri_conv_key(key, &narrow, ALL, pare_context_threads(c.ctx));
@@ -278,12 +275,13 @@ static void processes_agree(void **state)
         assert_true(wait(&code) > 0 && code == 0);
         assert_memory_equal(chosen[p], chosen[0], SHAPES);
     }
-    for (int k = 0; k < SHAPES; k++) {
+    const int64_t size = pri_file_size(c.file);
+    for (int k = 0; k < SHAPES; k++) { /* the file has them all */
         pri_conv_problem problem = base;
         problem.in_channels = 16 + 4 * k;
-        problem.may_measure = false; /* the file has them all */
         start_anew(&c);
         assert_int_equal(pri_conv_choose(c.ctx, &problem, ALL), chosen[0][k]);
+        assert_int_equal(pri_file_size(c.file), size);
     }
     close_cache(&c);
 }
