@@ -65,7 +65,7 @@ static void damaged_lines_are_ignored(void **state)
                                " = direct\n"
                                "# d = direct\n"
                                "e = winograd # of \1\n"
-                               "f\0 = direct\n"
+                               "f = direct\0x\n"
                                "a = winograd\n"
                                "g = bf16 # 1 ms = 1000 us\n"
                                "h = directly\n"

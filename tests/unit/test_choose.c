@@ -241,6 +241,35 @@ static void remembered_choices_are_followed(void **state)
     close_cache(&c);
 }
 
+/* While this process has its table open. */
+static void what_others_write_meanwhile_counts(void **state)
+{
+    cache c;
+    char key[PRI_CONV_KEY], text[PRI_CONV_KEY + 32];
+    pri_conv_problem first = base, third = base;
+    pri_bytes bytes;
+
+    (void)state;
+    open_cache(&c);
+    start_anew(&c);
+    first.batch = 1;
+    third.batch = 2;
+    (void)pri_conv_choose(c.ctx, &first, ALL);
+    pri_conv_key(key, &base, ALL, pare_context_threads(c.ctx));
+    snprintf(text, sizeof text, "%s = direct\n", key);
+    test_ok(c.ctx, pri_file_write(c.ctx, c.file, text, strlen(text), true));
+    assert_int_equal(pri_conv_choose(c.ctx, &base, ALL), PRI_CONV_DIRECT);
+    (void)pri_conv_choose(c.ctx, &third, ALL);
+    test_ok(c.ctx, pri_file_read(&bytes, c.ctx, c.file));
+    assert_non_null(strstr((char *)bytes.data, text));
+    for (int i = 0; i < 2; i++) {
+        pri_conv_key(key, i == 0 ? &first : &third, ALL, pare_context_threads(c.ctx));
+        assert_non_null(strstr((char *)bytes.data, key));
+    }
+    pri_bytes_clear(&bytes);
+    close_cache(&c);
+}
+
 /* Several processes that begin without a file: they compute in the same way. */
 static void processes_agree(void **state)
 {
@@ -294,6 +323,7 @@ int main(void)
         cmocka_unit_test(the_rule_holds_unless_measuring_is_asked_for),
         cmocka_unit_test(measured_choices_are_written_and_kept),
         cmocka_unit_test(the_faster_has_to_be_clearly_faster),
+        cmocka_unit_test(what_others_write_meanwhile_counts),
         cmocka_unit_test(no_folder_no_measurement),
         cmocka_unit_test(remembered_choices_are_followed),
     };
