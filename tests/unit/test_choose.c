@@ -85,6 +85,35 @@ static pri_conv_algorithm made_by(pare_context *ctx, const pri_conv_problem *pro
     return chosen;
 }
 
+static void files_lie_in_the_cache_folder(void **state)
+{
+    pare_context *ctx = test_context();
+    const char *home = getenv("HOME");
+    char kept[1024];
+
+    (void)state;
+    snprintf(kept, sizeof kept, "%s", home != NULL ? home : "");
+    setenv("HOME", "/home/who", 1);
+    const char *const caches[] = {"", "relative", "/some/cache"};
+    for (size_t i = 0; i < PRI_COUNT(caches); i++) {
+        const char *begin = i == 2 ? "/some/cache/pare/" : "/home/who/.cache/pare/";
+        setenv("XDG_CACHE_HOME", caches[i], 1);
+        char *path = pri_choices_default_path(ctx);
+        assert_non_null(path);
+        assert_memory_equal(path, begin, strlen(begin));
+        assert_non_null(strstr(path, pri_dnn_isa()));
+        assert_null(strchr(path + strlen(begin), '/'));
+        pri_free(path);
+    }
+    unsetenv("XDG_CACHE_HOME");
+    unsetenv("HOME");
+    assert_null(pri_choices_default_path(ctx));
+    pare_context_set_algorithms(ctx, PARE_ALGORITHMS_MEASURED);
+    assert_int_equal(pri_conv_choose(ctx, &base, ALL), pri_conv_rule(&base));
+    setenv("HOME", kept, 1);
+    pare_context_free(ctx);
+}
+
 static void keys_tell_problems_apart(void **state)
 {
     pri_conv_problem problems[9];
@@ -319,6 +348,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(processes_agree), /* first: before this process has threads */
+        cmocka_unit_test(files_lie_in_the_cache_folder),
         cmocka_unit_test(keys_tell_problems_apart),
         cmocka_unit_test(the_rule_holds_unless_measuring_is_asked_for),
         cmocka_unit_test(measured_choices_are_written_and_kept),
