@@ -119,7 +119,7 @@ static pare_status run_forward(pri_engine *engine, pri_step *step)
 {
     if (step->node == NULL) {
         pri_layout_copy(step->out[0].data, step->out[0].layout, step->in[0].data,
-                        step->in[0].layout, &step->in[0].shape, false);
+                        step->in[0].layout, &step->in[0].shape, step->in[0].dtype, false);
         return PARE_OK;
     }
     if (step->copies_residual) {
@@ -166,20 +166,22 @@ pare_status pri_engine_forward(pri_engine *engine)
     return PARE_OK;
 }
 
+enum { ZEROED = 65536 }; /* bytes for one thread at a time */
+
 static pare_status run_backward(pri_engine *engine, pri_step *step)
 {
     for (int f = 0; f < step->n_fresh; f++) {
         const pri_block *block = &engine->blocks[step->fresh[f]];
-        float *gradient = (float *)(void *)(engine->slab + block->offset);
-        const int64_t count = (int64_t)(block->bytes / sizeof(float));
-#pragma omp parallel for if (count > 65536) schedule(static)
-        for (int64_t chunk = 0; chunk < (count + 16383) / 16384; chunk++)
-            memset(gradient + chunk * 16384, 0,
-                   (size_t)pri_min_i64(16384, count - chunk * 16384) * sizeof(float));
+        unsigned char *gradient = engine->slab + block->offset;
+        const int64_t bytes = (int64_t)block->bytes;
+#pragma omp parallel for if (bytes > 4 * ZEROED) schedule(static)
+        for (int64_t at = 0; at < bytes; at += ZEROED)
+            memset(gradient + at, 0, (size_t)pri_min_i64(ZEROED, bytes - at));
     }
     if (step->node == NULL) {
         pri_layout_copy(step->grad_in[0], step->in[0].layout, step->grad_out[0],
-                        step->out[0].layout, &step->in[0].shape, !step->is_fresh[0]);
+                        step->out[0].layout, &step->in[0].shape, step->in[0].dtype,
+                        !step->is_fresh[0]);
         return PARE_OK;
     }
     return step->node->op->backward(&step->call);

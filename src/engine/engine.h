@@ -27,8 +27,12 @@ typedef struct pri_engine_options {
     bool no_fusion;         /* every value of the graph is computed as itself */
     bool plain;             /* no channels-last, for tests */
     bool bf16;              /* convolutions multiply in bfloat16 (pri_precision_parse) */
-    bool by_rule;   /* algorithms by the rule, whatever the context says: it runs few times */
-    bool plan_only; /* takes no memory to run in: only what it would need can be asked */
+    bool
+        bf16_activations; /* with bf16 and backward: activations between operators that take them
+                             (pri_op.takes_bf16) and their gradients are bfloat16 too; inputs,
+                             outputs, taps, weights and what gradients of weights are stay floats */
+    bool by_rule;         /* algorithms by the rule, whatever the context says: it runs few times */
+    bool plan_only;       /* takes no memory to run in: only what it would need can be asked */
 } pri_engine_options;
 
 /* "f32" (or NULL), "bf16", "auto": bfloat16 on processors that gain by it, so that a run goes on in

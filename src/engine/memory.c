@@ -212,7 +212,7 @@ static void share_gradients(pri_engine *engine)
                 continue;
             const pri_instance *in = &engine->instances[step->in_id[k]];
             if (out->gradient < 0 || out->is_pinned || in->is_pinned || in->layout != out->layout ||
-                !pri_shape_equal(&in->shape, &out->shape))
+                in->dtype != out->dtype || !pri_shape_equal(&in->shape, &out->shape))
                 continue;
             const int root = root_of(engine, out->gradient);
             pri_block *block = &engine->blocks[in->gradient];

@@ -126,6 +126,35 @@ static int converted(pri_engine *engine, int id, pri_layout layout)
     return to;
 }
 
+static bool takes_bf16(const pri_engine *engine, const pri_node *node, int slot)
+{
+    pri_operand in[PRI_MAX_OPERANDS], out[PRI_MAX_OPERANDS];
+    pri_call call;
+
+    if (node->op == NULL || node->op->takes_bf16 == NULL)
+        return false;
+    pri_call_of(&call, in, out, engine->model, node, engine->facts);
+    return node->op->takes_bf16(&call, slot);
+}
+
+/* Whether the value that a step of `node` gives is kept as bfloat16: images only, and when every
+ * reader takes it. */
+static bool is_kept_narrow(const pri_engine *engine, const pri_node *node, const pri_value *value)
+{
+    const pri_fact *fact = &engine->facts->of[value->id];
+
+    if (!engine->options.bf16_activations || !engine->options.bf16 || !engine->options.backward ||
+        fact->dtype != PRI_F32 || fact->shape.rank < 3 || value->is_output ||
+        pri_plan_is_tap(engine, value) || !takes_bf16(engine, node, PRI_OUT(0)))
+        return false;
+    for (int u = 0; u < value->n_uses; u++) {
+        const pri_node *reader = value->uses[u].node;
+        if (!reader->is_dead && !takes_bf16(engine, reader, value->uses[u].slot))
+            return false;
+    }
+    return true;
+}
+
 static void set_default_layouts(pri_call *call)
 {
     if (call->op->layouts == PRI_LAYOUTS_PREPARE)
@@ -197,6 +226,7 @@ static pare_status connect_inputs(pri_engine *engine, pri_step *step)
         const pri_instance *instance = &engine->instances[id];
         step->in_id[k] = id;
         step->in[k].layout = instance->layout;
+        step->in[k].dtype = instance->dtype;
         step->in[k].constant = constant_of(engine, value);
         step->in[k].is_weight = value->constant != NULL && instance->dtype == PRI_F32;
         step->needs_grad[k] = instance->needs_gradient && node->op->backward != NULL &&
@@ -282,6 +312,9 @@ static pare_status add_node(pri_engine *engine, pri_node *node, const pri_fusion
     step->call.preferred = engine->preferred;
     step->call.is_narrow = engine->options.bf16;
     step->call.may_measure = !engine->options.plan_only && !engine->options.by_rule;
+    const pri_node *last = engine->model->graph->nodes[fusion->tail[node->id]];
+    if (last->outputs[0] != NULL && is_kept_narrow(engine, node, last->outputs[0]))
+        step->out[0].dtype = PRI_BF16;
     set_default_layouts(&step->call);
     local = *step;
     const pare_status status = prepare_step(engine, &local);
@@ -294,7 +327,6 @@ static pare_status add_node(pri_engine *engine, pri_node *node, const pri_fusion
     *step = local;
     if (step->has_epilogue)
         step->call.epilogue = &step->epilogue;
-    const pri_node *last = engine->model->graph->nodes[fusion->tail[node->id]];
     for (int k = 0; k < node->n_outputs; k++) {
         const pri_value *value = last == node ? node->outputs[k] : last->outputs[k];
         if (value == NULL)
@@ -305,7 +337,7 @@ static pare_status add_node(pri_engine *engine, pri_node *node, const pri_fusion
             return PARE_ERROR_MEMORY;
         engine->instances[id].producer = engine->n_steps - 1;
         engine->instances[id].needs_gradient =
-            step->out[k].dtype == PRI_F32 &&
+            engine->facts->of[value->id].dtype == PRI_F32 &&
             (step->runs_backward || (engine->options.backward && pri_plan_is_tap(engine, value)));
         engine->primary[value->id] = id;
         step->out_id[k] = id;

@@ -108,9 +108,10 @@ void pri_conv_key(char out[PRI_CONV_KEY], const pri_conv_problem *p, unsigned di
     add_sizes(out, " dilation ", p->dilation, p->spatial);
     add_sizes(out, " pad ", p->pad_begin, p->spatial);
     add_sizes(out, " to ", p->pad_end, p->spatial);
-    add(out, " %s %s %s%s%s%s%s threads %d", p->layout == PRI_CHANNELS_LAST ? "last" : "plain",
-        p->is_narrow ? "bf16" : "f32", forward ? "f" : "", data ? "d" : "", weights ? "w" : "",
-        p->accumulates ? " sum" : "", posts[p->post], threads);
+    add(out, " %s %s%s%s %s%s%s%s%s threads %d", p->layout == PRI_CHANNELS_LAST ? "last" : "plain",
+        p->is_narrow ? "bf16" : "f32", p->src_type == PRI_BF16 ? " in-bf16" : "",
+        p->dst_type == PRI_BF16 ? " out-bf16" : "", forward ? "f" : "", data ? "d" : "",
+        weights ? "w" : "", p->accumulates ? " sum" : "", posts[p->post], threads);
 }
 
 /* The processor's name in `out` as part of a file name; with family, model and stepping as one

@@ -6,6 +6,7 @@
 
 #include "kernels/choose.h"
 #include "kernels/dnn_conv.h"
+#include "kernels/narrow.h"
 
 /* Multiply-accumulates a thread does of what is timed at most, about a tenth of a second. Half of a
  * batch need not take half as long: Winograd's algorithm turns weights once however many images
@@ -30,7 +31,8 @@ typedef struct bench {
     unsigned directions;
     double scale; /* how many parts the problem is */
     /* one block of memory: */
-    float *x, *y, *gradient_x, *gradient_y, *weights, *gradient_weights, *gradient_bias;
+    void *x, *y, *gradient_x, *gradient_y; /* of the problem's types */
+    void *weights, *gradient_weights, *gradient_bias;
     void *scratch;
 } bench;
 
@@ -71,18 +73,28 @@ static void take_part(bench *b, const pri_conv_problem *whole)
     b->scale = (double)whole->batch * (double)whole->out[0] / (double)(p->batch * p->out[0]);
 }
 
+static size_t bytes_of(pri_dtype type)
+{
+    return type == PRI_BF16 ? sizeof(uint16_t) : sizeof(float);
+}
+
 /* Numbers between -size and size: zeros and subnormal numbers would tell wrong times. */
-static void fill(float *at, int64_t count, float size)
+static void fill(void *at, pri_dtype type, int64_t count, float size)
 {
     enum { PERIOD = 4099 };
+    float numbers[PERIOD];
+    uint16_t narrow[PERIOD];
     uint32_t state = 12345;
 
-    for (int64_t i = 0; i < pri_min_i64(PERIOD, count); i++) {
+    for (int i = 0; i < PERIOD; i++) {
         state = state * 1664525u + 1013904223u;
-        at[i] = size * ((float)(state >> 8) / 8388608.0f - 1);
+        numbers[i] = size * ((float)(state >> 8) / 8388608.0f - 1);
     }
-    for (int64_t i = PERIOD; i < count; i += PERIOD)
-        memcpy(at + i, at, (size_t)pri_min_i64(PERIOD, count - i) * sizeof *at);
+    pri_narrow(narrow, numbers, PERIOD);
+    const void *from = type == PRI_BF16 ? (const void *)narrow : (const void *)numbers;
+    for (int64_t i = 0; i < count; i += PERIOD)
+        memcpy((unsigned char *)at + (size_t)i * bytes_of(type), from,
+               (size_t)pri_min_i64(PERIOD, count - i) * bytes_of(type));
 }
 
 static bool take_memory(bench *b, const pri_conv *first, const pri_conv *second)
@@ -91,32 +103,35 @@ static bool take_memory(bench *b, const pri_conv *first, const pri_conv *second)
     const int64_t columns = p->in_channels * p->kernel[0] * p->kernel[1];
     const int64_t x = p->batch * p->in_channels * p->in[0] * p->in[1];
     const int64_t y = p->batch * p->out_channels * p->out[0] * p->out[1];
-    const int64_t counts[] = {
-        x, y, x, y, columns * p->out_channels, columns * p->out_channels, p->out_channels};
-    float **const places[] = {&b->x,
-                              &b->y,
-                              &b->gradient_x,
-                              &b->gradient_y,
-                              &b->weights,
-                              &b->gradient_weights,
-                              &b->gradient_bias};
+    const int64_t w = columns * p->out_channels;
+    const struct {
+        void **place;
+        int64_t count;
+        pri_dtype type;
+    } arrays[] = {{&b->x, x, p->src_type},
+                  {&b->y, y, p->dst_type},
+                  {&b->gradient_x, x, p->src_type},
+                  {&b->gradient_y, y, p->dst_type},
+                  {&b->weights, w, PRI_F32},
+                  {&b->gradient_weights, w, PRI_F32},
+                  {&b->gradient_bias, p->out_channels, PRI_F32}};
     const size_t scratch = pri_conv_scratch(first) > pri_conv_scratch(second)
                                ? pri_conv_scratch(first)
                                : pri_conv_scratch(second);
     size_t total = pri_dnn_round_up(scratch);
 
-    for (size_t k = 0; k < PRI_COUNT(counts); k++)
-        total += pri_dnn_round_up((size_t)counts[k] * sizeof(float));
+    for (size_t k = 0; k < PRI_COUNT(arrays); k++)
+        total += pri_dnn_round_up((size_t)arrays[k].count * bytes_of(arrays[k].type));
     unsigned char *at = pri_alloc_aligned(b->ctx, total);
     if (at == NULL)
         return false;
     b->scratch = at;
     memset(at, 0, scratch);
     at += pri_dnn_round_up(scratch);
-    for (size_t k = 0; k < PRI_COUNT(counts); k++) {
-        *places[k] = (float *)(void *)at;
-        fill(*places[k], counts[k], *places[k] == b->weights ? 1 / sqrtf((float)columns) : 1);
-        at += pri_dnn_round_up((size_t)counts[k] * sizeof(float));
+    for (size_t k = 0; k < PRI_COUNT(arrays); k++) {
+        *arrays[k].place = at;
+        fill(at, arrays[k].type, arrays[k].count, at == b->weights ? 1 / sqrtf((float)columns) : 1);
+        at += pri_dnn_round_up((size_t)arrays[k].count * bytes_of(arrays[k].type));
     }
     return true;
 }

@@ -93,32 +93,36 @@ static dnnl_format_tag_t activation_tag(const pri_conv_problem *p)
     return p->layout == PRI_CHANNELS_LAST ? last[p->spatial - 1] : plain[p->spatial - 1];
 }
 
-static pare_status describe_side(pri_conv *conv, pri_dnn_side *s, const int64_t *dims)
+static pare_status describe_side(pri_conv *conv, pri_dnn_side *s, const int64_t *dims,
+                                 pri_dtype type)
 {
     const pri_conv_problem *p = &conv->problem;
     const int rank = 2 + p->spatial;
     const dnnl_format_tag_t tag = activation_tag(p);
     dnnl_format_tag_t read_tag = tag, write_tag = tag;
-    dnnl_data_type_t read_type = dnnl_f32;
+    const dnnl_data_type_t own_type = type == PRI_BF16 ? dnnl_bf16 : dnnl_f32;
+    dnnl_data_type_t read_type = own_type, write_type = own_type;
 
+    s->type = type == PRI_BF16 ? PRI_BF16 : PRI_F32;
     s->batch = dims[0];
     s->channels = dims[1];
     s->positions = 1;
     for (int k = 2; k < rank; k++)
         s->positions *= dims[k];
-    if (p->is_narrow) {
+    if (conv->is_winograd) {
+        s->staging = PRI_STAGED_BLOCKED;
+        read_tag = write_tag = dnnl_nChw16c;
+        read_type = write_type = dnnl_f32;
+        s->staged_bytes = pri_blocked_bytes(s->batch, s->channels, s->positions);
+    } else if (p->is_narrow && s->type == PRI_F32) {
         s->staging = PRI_STAGED_NARROW;
         read_type = dnnl_bf16;
         s->staged_bytes =
             pri_dnn_round_up((size_t)(s->batch * s->channels * s->positions) * sizeof(uint16_t));
-    } else if (conv->is_winograd) {
-        s->staging = PRI_STAGED_BLOCKED;
-        read_tag = write_tag = dnnl_nChw16c;
-        s->staged_bytes = pri_blocked_bytes(s->batch, s->channels, s->positions);
     }
-    DNN(make_md(&s->md, rank, dims, dnnl_f32, tag), "describe activations");
+    DNN(make_md(&s->md, rank, dims, own_type, tag), "describe activations");
     DNN(make_md(&s->read_md, rank, dims, read_type, read_tag), "describe activations");
-    DNN(make_md(&s->write_md, rank, dims, dnnl_f32, write_tag), "describe activations");
+    DNN(make_md(&s->write_md, rank, dims, write_type, write_tag), "describe activations");
     return PARE_OK;
 }
 
@@ -147,9 +151,9 @@ static pare_status describe(pri_conv *conv)
         conv->pad_end[k] = p->pad_end[k];
     }
     conv->weight_count = conv->row_count * p->out_channels;
-    const dnnl_data_type_t type = p->is_narrow ? dnnl_bf16 : dnnl_f32;
-    PRI_TRY(describe_side(conv, &conv->src, src));
-    PRI_TRY(describe_side(conv, &conv->dst, dst));
+    const dnnl_data_type_t type = p->is_narrow && !conv->is_winograd ? dnnl_bf16 : dnnl_f32;
+    PRI_TRY(describe_side(conv, &conv->src, src, p->src_type));
+    PRI_TRY(describe_side(conv, &conv->dst, dst, p->dst_type));
     DNN(make_md(&conv->read_weights, rank, weights, type, dnnl_format_tag_any), "describe weights");
     DNN(make_md(&conv->weights_any, rank, weights, dnnl_f32, dnnl_format_tag_any),
         "describe weights");
@@ -310,7 +314,6 @@ pare_status pri_conv_make(pri_conv **out, pare_context *ctx, const pri_conv_prob
         return PARE_ERROR_MEMORY;
     conv->ctx = ctx;
     conv->problem = *problem;
-    conv->problem.is_narrow = algorithm == PRI_CONV_BF16;
     conv->is_winograd = algorithm == PRI_CONV_WINOGRAD;
     pare_status status = describe(conv);
     if (status == PARE_OK)

@@ -32,8 +32,11 @@ typedef struct pri_conv_problem {
     int64_t pad_begin[PRI_MAX_SPATIAL], pad_end[PRI_MAX_SPATIAL];
     pri_layout layout;
     bool is_narrow; /* inputs, weights and gradients of outputs are rounded to bfloat16 before they
-                       are multiplied; sums and everything handed in and out are float32 */
-    bool is_direct; /* no faster algorithm that rounds more (Winograd) */
+                       are multiplied; sums are float32 */
+    /* with is_narrow, PRI_BF16: inputs, outputs and their gradients are handed in and out so; 0
+       stands for PRI_F32 */
+    pri_dtype src_type, dst_type;
+    bool is_direct;   /* no faster algorithm that rounds more (Winograd) */
     bool may_measure; /* it will run many times: the algorithm may be one that was, or is now,
                          found the fastest (choose.h); otherwise by the rule */
     bool accumulates; /* adds to what dst holds */
@@ -69,14 +72,15 @@ size_t pri_conv_scratch(const pri_conv *conv);
  * bias[o] (NULL: 0) as given. `scratch` as above. */
 pare_status pri_conv_pack(pri_conv *conv, const float *weights, const float *scale,
                           const float *bias, void *scratch);
-pare_status pri_conv_forward(pri_conv *conv, const float *src, float *dst, void *scratch);
+/* src, dst and their gradients: elements of the problem's types. */
+pare_status pri_conv_forward(pri_conv *conv, const void *src, void *dst, void *scratch);
 /* Overwrites diff_src. */
-pare_status pri_conv_backward_data(pri_conv *conv, const float *diff_dst, float *diff_src,
+pare_status pri_conv_backward_data(pri_conv *conv, const void *diff_dst, void *diff_src,
                                    void *scratch);
 /* Adds to plain gradients; diff_bias may be NULL. after_data: the call before was
  * pri_conv_backward_data with the same diff_dst and scratch, so that diff_dst need not be staged
  * again. */
-pare_status pri_conv_backward_weights(pri_conv *conv, const float *src, const float *diff_dst,
+pare_status pri_conv_backward_weights(pri_conv *conv, const void *src, const void *diff_dst,
                                       float *diff_weights, float *diff_bias, void *scratch,
                                       bool after_data);
 

@@ -27,6 +27,7 @@ typedef enum pri_dnn_staging {
 typedef struct pri_dnn_side {
     memory_desc md, read_md, write_md; /* of the caller; as primitives read and write */
     int64_t batch, channels, positions;
+    pri_dtype type; /* of the caller's elements */
     pri_dnn_staging staging;
     size_t staged_bytes; /* in scratch */
 } pri_dnn_side;

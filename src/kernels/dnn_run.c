@@ -20,7 +20,8 @@ pri_conv_algorithm pri_conv_chosen(const pri_conv *conv)
 /* Of staging what is read, and of taking over what was written. */
 static int64_t read_bytes(const pri_dnn_side *s)
 {
-    const int64_t own = s->batch * s->channels * s->positions * (int64_t)sizeof(float);
+    const int64_t bytes = s->type == PRI_BF16 ? sizeof(uint16_t) : sizeof(float);
+    const int64_t own = s->batch * s->channels * s->positions * bytes;
 
     return s->staging != PRI_STAGED_NOT ? own + (int64_t)s->staged_bytes : 0;
 }
@@ -55,7 +56,7 @@ static void set_handle(dnnl_memory_t memory, const void *data)
 
 /* Activations as a primitive reads them: the caller's, or staged in the scratch at *at, which moves
  * on; is_there: they have been. */
-static const void *read_side(const pri_dnn_side *s, const float *data, unsigned char **at,
+static const void *read_side(const pri_dnn_side *s, const void *data, unsigned char **at,
                              bool is_there)
 {
     void *staged = *at;
@@ -66,13 +67,13 @@ static const void *read_side(const pri_dnn_side *s, const float *data, unsigned 
     if (s->staging == PRI_STAGED_NARROW && !is_there)
         pri_narrow(staged, data, s->batch * s->channels * s->positions);
     else if (!is_there)
-        pri_block_channels(staged, data, s->batch, s->channels, s->positions);
+        pri_block_channels(staged, data, s->type, s->batch, s->channels, s->positions);
     return staged;
 }
 
 /* Where a primitive writes activations, in the same way; take_written has them in `data`
  * afterwards. */
-static void *write_side(const pri_dnn_side *s, float *data, unsigned char **at)
+static void *write_side(const pri_dnn_side *s, void *data, unsigned char **at)
 {
     void *staged = *at;
 
@@ -82,10 +83,10 @@ static void *write_side(const pri_dnn_side *s, float *data, unsigned char **at)
     return staged;
 }
 
-static void take_written(const pri_dnn_side *s, float *data, const void *written)
+static void take_written(const pri_dnn_side *s, void *data, const void *written)
 {
     if (s->staging == PRI_STAGED_BLOCKED)
-        pri_unblock_channels(data, written, s->batch, s->channels, s->positions);
+        pri_unblock_channels(data, s->type, written, s->batch, s->channels, s->positions);
 }
 
 static pare_status run(pri_conv *conv, dnnl_primitive_t primitive, int n,
@@ -131,7 +132,7 @@ pare_status pri_conv_pack(pri_conv *conv, const float *weights, const float *sca
     return PARE_OK;
 }
 
-pare_status pri_conv_forward(pri_conv *conv, const float *src, float *dst, void *scratch)
+pare_status pri_conv_forward(pri_conv *conv, const void *src, void *dst, void *scratch)
 {
     pri_dnn_direction *d = &conv->forward;
     unsigned char *at = scratch;
@@ -144,7 +145,8 @@ pare_status pri_conv_forward(pri_conv *conv, const float *src, float *dst, void 
     set_handle(d->a, read_side(&conv->src, src, &at, false));
     void *written = write_side(&conv->dst, dst, &at);
     if (conv->problem.accumulates && written != dst)
-        pri_block_channels(written, dst, conv->dst.batch, conv->dst.channels, conv->dst.positions);
+        pri_block_channels(written, dst, conv->dst.type, conv->dst.batch, conv->dst.channels,
+                           conv->dst.positions);
     set_handle(d->b, written);
     set_handle(d->scratchpad, at);
     PRI_TRY(run(conv, d->primitive, 5, args, "run a convolution"));
@@ -152,7 +154,7 @@ pare_status pri_conv_forward(pri_conv *conv, const float *src, float *dst, void 
     return PARE_OK;
 }
 
-pare_status pri_conv_backward_data(pri_conv *conv, const float *diff_dst, float *diff_src,
+pare_status pri_conv_backward_data(pri_conv *conv, const void *diff_dst, void *diff_src,
                                    void *scratch)
 {
     pri_dnn_direction *d = &conv->data;
@@ -171,7 +173,7 @@ pare_status pri_conv_backward_data(pri_conv *conv, const float *diff_dst, float 
     return PARE_OK;
 }
 
-pare_status pri_conv_backward_weights(pri_conv *conv, const float *src, const float *diff_dst,
+pare_status pri_conv_backward_weights(pri_conv *conv, const void *src, const void *diff_dst,
                                       float *diff_weights, float *diff_bias, void *scratch,
                                       bool after_data)
 {

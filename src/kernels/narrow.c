@@ -9,7 +9,6 @@
 #endif
 
 #include "base/base.h"
-#include "base/float_bits.h"
 
 enum { STRETCH = 16384 };
 
@@ -51,12 +50,44 @@ static bool has_instruction(void)
 }
 #endif
 
+void pri_narrow_piece(uint16_t *to, const float *from, int64_t count)
+{
+    if (has_instruction())
+        narrow_by_instruction(to, from, count);
+    else
+        narrow_stretch(to, from, count);
+}
+
+PRI_CLONES void pri_widen_piece(float *restrict to, const uint16_t *restrict from, int64_t count)
+{
+    for (int64_t i = 0; i < count; i++)
+        to[i] = pri_bf16_to_f32(from[i]);
+}
+
 void pri_narrow(uint16_t *to, const float *from, int64_t count)
 {
-    const bool by_instruction = has_instruction();
-
 #pragma omp parallel for schedule(static) if (count > 4 * STRETCH)
     for (int64_t at = 0; at < count; at += STRETCH)
-        (by_instruction ? narrow_by_instruction : narrow_stretch)(to + at, from + at,
-                                                                  pri_min_i64(STRETCH, count - at));
+        pri_narrow_piece(to + at, from + at, pri_min_i64(STRETCH, count - at));
+}
+
+PRI_CLONES static void add_floats(float *to, const float *from, int64_t count)
+{
+    PRI_SIMD
+    for (int64_t i = 0; i < count; i++)
+        to[i] += from[i];
+}
+
+void pri_add_elements(void *to, const void *from, pri_dtype dtype, int64_t count)
+{
+#pragma omp parallel for schedule(static) if (count > 4 * STRETCH)
+    for (int64_t at = 0; at < count; at += PRI_NARROW_PIECE) {
+        const int64_t n = pri_min_i64(PRI_NARROW_PIECE, count - at);
+        float room[2][PRI_NARROW_PIECE];
+        float *sum = pri_floats_for(to, dtype, at, room[0]);
+        if (dtype == PRI_BF16)
+            (void)pri_floats_at(to, dtype, at, n, room[0]);
+        add_floats(sum, pri_floats_at(from, dtype, at, n, room[1]), n);
+        pri_floats_put(to, dtype, at, n, sum);
+    }
 }

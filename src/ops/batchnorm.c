@@ -81,6 +81,11 @@ static channel_numbers numbers_of(const pri_call *call, int64_t channels)
     return n;
 }
 
+static pri_norm_tensor tensor_of(const pri_operand *operand)
+{
+    return (pri_norm_tensor){operand->data, operand->dtype};
+}
+
 static void running(const pri_call *call, int64_t channels, const channel_numbers *n)
 {
     const bn_params *p = call->params;
@@ -101,7 +106,7 @@ static void batch_statistics(const pri_call *call, const pri_channels *ch, const
     const double count = (double)(ch->outer * ch->inner);
 
     /* the running mean is close to the mean: sums of differences from it do not cancel */
-    pri_norm_sums(ch, call->in[0].data, run_mean, n->sums, n->scratch);
+    pri_norm_sums(ch, tensor_of(&call->in[0]), run_mean, n->sums, n->scratch);
     for (int64_t c = 0; c < ch->channels; c++) {
         const double offset = n->sums[ch->channels + c] / count;
         const double variance = fmax(0, n->sums[c] / count - offset * offset);
@@ -143,8 +148,8 @@ static pare_status forward(pri_call *call)
         n.scale[c] = scale;
         n.shift[c] = beta[c] - mean * scale;
     }
-    pri_norm_apply(&ch, call->in[0].data, call->out[0].data, n.scale, n.shift, has_relu(call),
-                   n.scratch);
+    pri_norm_apply(&ch, tensor_of(&call->in[0]), tensor_of(&call->out[0]), n.scale, n.shift,
+                   has_relu(call), n.scratch);
     write_statistics(call, ch.channels);
     return PARE_OK;
 }
@@ -158,8 +163,8 @@ static pare_status backward(pri_call *call)
 
     if (call->grad_out[0] == NULL)
         return PARE_OK;
-    const pri_norm_back back = {.x = call->in[0].data,
-                                .g = call->grad_out[0],
+    const pri_norm_back back = {.x = tensor_of(&call->in[0]),
+                                .g = {call->grad_out[0], call->out[0].dtype},
                                 .mean = n.mean,
                                 .scale = n.scale,
                                 .shift = n.shift,
@@ -192,6 +197,12 @@ static pare_status couple(const pri_call *call, pri_rules *rules)
         PRI_TRY(pri_rules_tie(rules, 0, 1, 0, PRI_OUT(k), 0, 0, channels));
     }
     return pri_couple_same(call, rules);
+}
+
+static bool takes_bf16(const pri_call *call, int slot)
+{
+    (void)call;
+    return slot == 0 || slot == PRI_OUT(0);
 }
 
 static bool as_affine(const pri_call *call, float *scale, float *shift)
@@ -238,5 +249,6 @@ const pri_op pri_op_batchnorm = {
     .forward = forward,
     .backward = backward,
     .couple = couple,
+    .takes_bf16 = takes_bf16,
     .as_affine = as_affine,
 };

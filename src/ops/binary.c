@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "kernels/narrow.h"
 #include "kernels/strided.h"
 #include "ops/elements.h"
 #include "ops/op_support.h"
@@ -216,10 +217,76 @@ static void forward_any(const pri_call *call, const pri_nest *nest)
     }
 }
 
+/* --- Sums of activations of which some are bfloat16: equal shapes in one layout --- */
+
+static bool takes_bf16(const pri_call *call, int slot)
+{
+    const binary_params *p = call->params;
+
+    return slot >= 0 && p->kind == '+' && pri_shape_equal(&call->in[0].shape, &call->in[1].shape);
+}
+
+static bool has_bf16(const pri_call *call)
+{
+    return (call->in[0].dtype == PRI_BF16 || call->in[1].dtype == PRI_BF16 ||
+            call->out[0].dtype == PRI_BF16) &&
+           takes_bf16(call, 0);
+}
+
+static void sum_narrow(const pri_call *call)
+{
+    const pri_operand *a = &call->in[0], *b = &call->in[1], *y = &call->out[0];
+    const int64_t total = pri_shape_count(&y->shape);
+
+#pragma omp parallel for schedule(static) if (total > 16384)
+    for (int64_t at = 0; at < total; at += PRI_NARROW_PIECE) {
+        const int64_t n = pri_min_i64(PRI_NARROW_PIECE, total - at);
+        float room[3][PRI_NARROW_PIECE];
+        const float *u = pri_floats_at(a->data, a->dtype, at, n, room[0]);
+        const float *v = pri_floats_at(b->data, b->dtype, at, n, room[1]);
+        float *to = pri_floats_for(y->data, y->dtype, at, room[2]);
+        PRI_SIMD
+        for (int64_t i = 0; i < n; i++)
+            to[i] = u[i] + v[i];
+        pri_floats_put(y->data, y->dtype, at, n, to);
+    }
+}
+
+static void sum_narrow_back(const pri_call *call, int k)
+{
+    const pri_dtype from = call->out[0].dtype, to = call->in[k].dtype;
+    const int64_t total = pri_shape_count(&call->out[0].shape);
+
+    if (from == to && !pri_is_fresh(call, k)) {
+        pri_add_elements(call->grad_in[k], call->grad_out[0], to, total);
+        return;
+    }
+#pragma omp parallel for schedule(static) if (total > 16384)
+    for (int64_t at = 0; at < total; at += PRI_NARROW_PIECE) {
+        const int64_t n = pri_min_i64(PRI_NARROW_PIECE, total - at);
+        float room[2][PRI_NARROW_PIECE];
+        const float *g = pri_floats_at(call->grad_out[0], from, at, n, room[0]);
+        float *d = pri_floats_for(call->grad_in[k], to, at, room[1]);
+        if (pri_is_fresh(call, k)) {
+            memcpy(d, g, (size_t)n * sizeof *d);
+        } else {
+            (void)pri_floats_at(call->grad_in[k], to, at, n, room[1]);
+            PRI_SIMD
+            for (int64_t i = 0; i < n; i++)
+                d[i] += g[i];
+        }
+        pri_floats_put(call->grad_in[k], to, at, n, d);
+    }
+}
+
 static pare_status forward(pri_call *call)
 {
     pri_nest nest;
 
+    if (has_bf16(call)) {
+        sum_narrow(call);
+        return PARE_OK;
+    }
     make_nest(call, &nest);
     if (call->out[0].dtype == PRI_F32 && call->in[1].dtype == PRI_F32)
         forward_float(call, &nest);
@@ -280,8 +347,14 @@ static pare_status backward(pri_call *call)
     for (int k = 0; k < 2 && call->grad_out[0] != NULL; k++) {
         float *gradient = call->grad_in[k];
         const bool is_full = pri_shape_equal(&call->in[k].shape, &call->out[0].shape);
-        if (gradient == NULL || gradient == call->grad_out[0] || call->in[1].dtype != PRI_F32)
+        if (gradient == NULL || gradient == call->grad_out[0])
             continue; /* the gradient of a sum is already in place */
+        if (has_bf16(call)) {
+            sum_narrow_back(call, k);
+            continue;
+        }
+        if (call->in[1].dtype != PRI_F32)
+            continue;
         if (pri_is_fresh(call, k) && !is_full)
             memset(gradient, 0, (size_t)pri_shape_count(&call->in[k].shape) * sizeof *gradient);
         const bool is_fresh = pri_is_fresh(call, k) && is_full;
@@ -322,6 +395,7 @@ static pare_status couple(const pri_call *call, pri_rules *rules)
                            .prepare = prepare,                                                     \
                            .forward = forward,                                                     \
                            .backward = backward,                                                   \
+                           .takes_bf16 = takes_bf16,                                               \
                            .couple = couple}
 
 BINARY(pri_op_add, "Add", "sum with broadcasting", 7, true, false);

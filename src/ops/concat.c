@@ -2,6 +2,7 @@
 /* concat.c - Concat and Split. */
 #include <string.h>
 
+#include "kernels/narrow.h"
 #include "kernels/strided.h"
 #include "ops/op_support.h"
 
@@ -56,6 +57,50 @@ static pare_status concat_prepare(pri_call *call)
     return PARE_OK;
 }
 
+static bool concat_takes_bf16(const pri_call *call, int slot)
+{
+    (void)call;
+    return slot >= 0; /* every input, PRI_OUT(0) too */
+}
+
+/* Activations of which some are bfloat16: rows along memory, operand 0 of the nest is written. */
+static void copy_narrow(const pri_nest *nest, void *to, pri_dtype to_type, int64_t to_offset,
+                        const void *from, pri_dtype from_type, int64_t from_offset, bool add)
+{
+    const int last = nest->rank - 1;
+    const int64_t piece =
+        nest->strides[0][last] == 1 && nest->strides[1][last] == 1 ? PRI_NARROW_PIECE : 1;
+
+#pragma omp parallel for schedule(static) if (nest->rows * nest->chunk > 16384)
+    for (int64_t row = 0; row < nest->rows; row++) {
+        int64_t at[PRI_NEST_OPERANDS];
+        const int64_t length = pri_nest_row(nest, row, at);
+        for (int64_t i = 0; i < length; i += piece) {
+            const int64_t n = pri_min_i64(piece, length - i);
+            const int64_t there = to_offset + at[0] + i * nest->strides[0][last];
+            const int64_t here = from_offset + at[1] + i * nest->strides[1][last];
+            float room[2][PRI_NARROW_PIECE];
+            const float *v = pri_floats_at(from, from_type, here, n, room[0]);
+            float *w = pri_floats_for(to, to_type, there, room[1]);
+            if (add)
+                (void)pri_floats_at(to, to_type, there, n, room[1]);
+            for (int64_t k = 0; k < n; k++)
+                w[k] = add ? w[k] + v[k] : v[k];
+            pri_floats_put(to, to_type, there, n, w);
+        }
+    }
+}
+
+/* Whether activations have types of their own (concat_takes_bf16). */
+static bool has_own_types(const pri_call *call)
+{
+    bool differ = call->out[0].dtype == PRI_BF16;
+
+    for (int k = 0; k < call->n_in; k++)
+        differ = differ || call->in[k].dtype != call->out[0].dtype;
+    return differ;
+}
+
 static void concat_run(const pri_call *call, bool backward)
 {
     const size_t bytes = pri_dtype_bytes(call->out[0].dtype);
@@ -67,9 +112,17 @@ static void concat_run(const pri_call *call, bool backward)
         pri_nest nest;
         if (!part_nest(&nest, &offset, &call->out[0], &call->in[k], axis, at, !backward))
             continue;
-        if (!backward)
+        if (has_own_types(call) && !backward)
+            copy_narrow(&nest, call->out[0].data, call->out[0].dtype, offset, call->in[k].data,
+                        call->in[k].dtype, 0, false);
+        else if (has_own_types(call) && call->grad_in[k] != NULL && call->grad_out[0] != NULL)
+            copy_narrow(&nest, call->grad_in[k], call->in[k].dtype, 0, call->grad_out[0],
+                        call->out[0].dtype, offset, !pri_is_fresh(call, k));
+        else if (!backward)
             pri_nest_copy(&nest, (char *)call->out[0].data + offset * (int64_t)bytes,
                           call->in[k].data, bytes);
+        else if (call->grad_in[k] != NULL && call->grad_out[0] != NULL && pri_is_fresh(call, k))
+            pri_nest_copy(&nest, call->grad_in[k], call->grad_out[0] + offset, sizeof(float));
         else if (call->grad_in[k] != NULL && call->grad_out[0] != NULL)
             pri_nest_add(&nest, call->grad_in[k], call->grad_out[0] + offset, 1.0f);
     }
@@ -101,6 +154,8 @@ const pri_op pri_op_concat = {
     .prepare = concat_prepare,
     .forward = concat_forward,
     .backward = concat_backward,
+    .takes_bf16 = concat_takes_bf16,
+    .writes_gradients = true,
 };
 
 /* --- Split --- */

@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "kernels/narrow.h"
+
 pare_status pri_conv_parse(const pri_node *node, int opset, void *params, pri_arena *arena,
                            pare_context *ctx)
 {
@@ -23,13 +25,6 @@ pare_status pri_conv_parse(const pri_node *node, int opset, void *params, pri_ar
         p->has_output_shape = true;
     }
     return pri_window_parse(&p->window, node, ctx);
-}
-
-void pri_add_floats(float *to, const float *from, int64_t count)
-{
-#pragma omp parallel for simd schedule(static) if (count > 65536)
-    for (int64_t i = 0; i < count; i++)
-        to[i] += from[i];
 }
 
 /* The window with kernel sizes taken from the weights. */
@@ -104,9 +99,10 @@ static pare_status describe(const pri_call *call, pri_conv_problem *problem)
                                   .in_channels = x->dims[1],
                                   .out_channels = call->in[1].shape.dims[0],
                                   .layout = call->preferred,
-                                  .may_measure = call->may_measure};
-    problem->is_narrow =
-        call->is_narrow && p->group < problem->in_channels; /* depthwise gains nothing */
+                                  .may_measure = call->may_measure,
+                                  .src_type = call->in[0].dtype,
+                                  .dst_type = call->out[0].dtype};
+    problem->is_narrow = call->is_narrow && pri_conv_gains_by_bf16(p->group, problem->in_channels);
     for (int k = 0; k < window.spatial; k++) {
         problem->in[k] = x->dims[2 + k];
         problem->out[k] = out[k];
@@ -153,10 +149,27 @@ static pare_status prepare(pri_call *call)
             return PARE_ERROR_MEMORY;
     }
     if ((directions & PRI_CONV_BACKWARD_DATA) != 0)
-        state->data_scratch =
-            ((size_t)pri_shape_count(&call->in[0].shape) * sizeof(float) + 63) / 64 * 64;
+        state->data_scratch = pri_conv_data_scratch(&call->in[0]);
     call->scratch_bytes = state->data_scratch + pri_conv_scratch(state->conv);
     return PARE_OK;
+}
+
+size_t pri_conv_data_scratch(const pri_operand *x)
+{
+    return ((size_t)pri_shape_count(&x->shape) * pri_dtype_bytes(x->dtype) + 63) / 64 * 64;
+}
+
+bool pri_conv_gains_by_bf16(int64_t groups, int64_t channels)
+{
+    return groups < channels;
+}
+
+static bool takes_bf16(const pri_call *call, int slot)
+{
+    const pri_conv_params *p = call->params;
+
+    return (slot == 0 || slot == PRI_OUT(0)) &&
+           pri_conv_gains_by_bf16(p->group, call->in[0].shape.dims[1]);
 }
 
 void pri_conv_release(pri_call *call)
@@ -220,9 +233,9 @@ static pare_status backward(pri_call *call)
     if (call->grad_in[0] != NULL && pri_is_fresh(call, 0)) {
         PRI_TRY(pri_conv_backward_data(state->conv, call->grad_out[0], call->grad_in[0], scratch));
     } else if (call->grad_in[0] != NULL) {
-        float *gradient = call->scratch;
-        PRI_TRY(pri_conv_backward_data(state->conv, call->grad_out[0], gradient, scratch));
-        pri_add_floats(call->grad_in[0], gradient, pri_shape_count(&call->in[0].shape));
+        PRI_TRY(pri_conv_backward_data(state->conv, call->grad_out[0], call->scratch, scratch));
+        pri_add_elements(call->grad_in[0], call->scratch, call->in[0].dtype,
+                         pri_shape_count(&call->in[0].shape));
     }
     if (call->grad_in[1] != NULL || bias_gradient != NULL)
         PRI_TRY(pri_conv_backward_weights(state->conv, call->in[0].data, call->grad_out[0],
@@ -342,6 +355,7 @@ const pri_op pri_op_conv = {
     .work = work,
     .forward = forward,
     .backward = backward,
+    .takes_bf16 = takes_bf16,
     .couple = couple,
     .resize = pri_conv_resize,
     .cost = cost,

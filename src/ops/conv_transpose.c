@@ -9,6 +9,8 @@
 
 #include <string.h>
 
+#include "kernels/narrow.h"
+
 static pare_status window_of(const pri_call *call, pri_window *window, int64_t out[3])
 {
     const pri_conv_params *p = call->params;
@@ -78,7 +80,10 @@ static pare_status prepare(pri_call *call)
                                  .in_channels = call->out[0].shape.dims[1],
                                  .out_channels = x->dims[1],
                                  .layout = call->preferred,
-                                 .may_measure = call->may_measure};
+                                 .may_measure = call->may_measure,
+                                 .src_type = call->out[0].dtype,
+                                 .dst_type = call->in[0].dtype};
+    problem.is_narrow = call->is_narrow && pri_conv_gains_by_bf16(p->group, x->dims[1]);
     for (int k = 0; k < window.spatial; k++) {
         problem.in[k] = out[k];
         problem.out[k] = x->dims[2 + k];
@@ -100,7 +105,7 @@ static pare_status prepare(pri_call *call)
     if (call->needs_backward) {
         if (call->needs_grad[0]) {
             directions |= PRI_CONV_FORWARD;
-            state->data_scratch = ((size_t)pri_shape_count(x) * sizeof(float) + 63) / 64 * 64;
+            state->data_scratch = pri_conv_data_scratch(&call->in[0]);
         }
         if (call->needs_grad[1])
             directions |= PRI_CONV_BACKWARD_WEIGHTS;
@@ -120,42 +125,85 @@ static void work(const pri_call *call, pri_work *out)
         pri_conv_staged_bytes(state->conv, PRI_CONV_FORWARD | PRI_CONV_BACKWARD_WEIGHTS, false);
 }
 
+static bool takes_bf16(const pri_call *call, int slot)
+{
+    const pri_conv_params *p = call->params;
+
+    return (slot == 0 || slot == PRI_OUT(0)) &&
+           pri_conv_gains_by_bf16(p->group, call->in[0].shape.dims[1]);
+}
+
+/* Output channels of one position, or positions of one channel: what lies side by side. */
+typedef struct stretches {
+    int64_t count, length, channels;
+    bool is_last; /* channels lie side by side */
+} stretches;
+
+static stretches stretches_of(const pri_operand *y)
+{
+    const pri_channels ch = pri_channels_of(&y->shape, y->layout);
+
+    return ch.channel_stride == 1
+               ? (stretches){ch.outer * ch.inner, ch.channels, ch.channels, true}
+               : (stretches){ch.outer * ch.channels, ch.inner, ch.channels, false};
+}
+
+static void add_bias(const pri_operand *y, const float *bias)
+{
+    const stretches r = stretches_of(y);
+
+#pragma omp parallel for schedule(static)
+    for (int64_t row = 0; row < r.count; row++) {
+        for (int64_t at = 0; at < r.length; at += PRI_NARROW_PIECE) {
+            const int64_t n = pri_min_i64(PRI_NARROW_PIECE, r.length - at);
+            const int64_t first = row * r.length + at;
+            const float *b = r.is_last ? bias + at : bias + row % r.channels;
+            float room[PRI_NARROW_PIECE];
+            const float *from = pri_floats_at(y->data, y->dtype, first, n, room);
+            float *to = pri_floats_for(y->data, y->dtype, first, room);
+            if (r.is_last) {
+                for (int64_t i = 0; i < n; i++)
+                    to[i] = from[i] + b[i];
+            } else {
+                for (int64_t i = 0; i < n; i++)
+                    to[i] = from[i] + *b;
+            }
+            pri_floats_put(y->data, y->dtype, first, n, to);
+        }
+    }
+}
+
 static pare_status forward(pri_call *call)
 {
     pri_conv_state *state = call->state;
     const pri_operand *bias = pri_in(call, 2);
-    const pri_channels ch = pri_channels_of(&call->out[0].shape, call->out[0].layout);
-    float *y = call->out[0].data;
 
     if (call->in[1].constant == NULL || state->packed_version != call->weights_version + 1) {
         PRI_TRY(pri_conv_pack(state->conv, call->in[1].data, NULL, NULL, call->scratch));
         state->packed_version = call->weights_version + 1;
     }
-    PRI_TRY(pri_conv_backward_data(state->conv, call->in[0].data, y, call->scratch));
-    if (bias == NULL)
-        return PARE_OK;
-    const float *b = bias->data;
-#pragma omp parallel for schedule(static)
-    for (int64_t n = 0; n < ch.outer; n++) {
-        float *sample = y + n * ch.channels * ch.inner;
-        for (int64_t i = 0; i < ch.channels * ch.inner; i++)
-            sample[i] += b[ch.channel_stride == 1 ? i % ch.channels : i / ch.inner];
-    }
+    PRI_TRY(
+        pri_conv_backward_data(state->conv, call->in[0].data, call->out[0].data, call->scratch));
+    if (bias != NULL)
+        add_bias(&call->out[0], bias->data);
     return PARE_OK;
 }
 
 static void add_bias_gradient(const pri_call *call, float *gradient)
 {
-    const pri_channels ch = pri_channels_of(&call->out[0].shape, call->out[0].layout);
-    const float *g = call->grad_out[0];
+    const pri_operand *y = &call->out[0];
+    const pri_channels ch = pri_channels_of(&y->shape, y->layout);
+    const void *g = call->grad_out[0];
 
 #pragma omp parallel for schedule(static)
     for (int64_t c = 0; c < ch.channels; c++) {
         double sum = 0;
         for (int64_t n = 0; n < ch.outer; n++) {
-            const float *at = g + n * ch.channels * ch.inner + c * ch.channel_stride;
-            for (int64_t p = 0; p < ch.inner; p++)
-                sum += at[p * ch.inner_stride];
+            const int64_t at = n * ch.channels * ch.inner + c * ch.channel_stride;
+            for (int64_t p = 0; p < ch.inner; p++) {
+                const int64_t i = at + p * ch.inner_stride;
+                sum += y->dtype == PRI_BF16 ? PRI_LOAD(g, i, true) : PRI_LOAD(g, i, false);
+            }
         }
         gradient[c] += (float)sum;
     }
@@ -168,10 +216,12 @@ static pare_status backward(pri_call *call)
 
     if (call->grad_out[0] == NULL)
         return PARE_OK;
-    if (call->grad_in[0] != NULL) {
-        float *gradient = call->scratch;
-        PRI_TRY(pri_conv_forward(state->conv, call->grad_out[0], gradient, scratch));
-        pri_add_floats(call->grad_in[0], gradient, pri_shape_count(&call->in[0].shape));
+    if (call->grad_in[0] != NULL && pri_is_fresh(call, 0)) {
+        PRI_TRY(pri_conv_forward(state->conv, call->grad_out[0], call->grad_in[0], scratch));
+    } else if (call->grad_in[0] != NULL) {
+        PRI_TRY(pri_conv_forward(state->conv, call->grad_out[0], call->scratch, scratch));
+        pri_add_elements(call->grad_in[0], call->scratch, call->in[0].dtype,
+                         pri_shape_count(&call->in[0].shape));
     }
     if (call->grad_in[1] != NULL)
         PRI_TRY(pri_conv_backward_weights(state->conv, call->grad_out[0], call->in[0].data,
@@ -286,6 +336,7 @@ const pri_op pri_op_conv_transpose = {
     .n_out = 1,
     .params_size = sizeof(pri_conv_params),
     .layouts = PRI_LAYOUTS_PREPARE,
+    .writes_gradients = true,
     .backward_reads = PRI_READS_IN0 | PRI_READS_IN1,
     .parse = pri_conv_parse,
     .infer = infer,
@@ -294,6 +345,7 @@ const pri_op pri_op_conv_transpose = {
     .work = work,
     .forward = forward,
     .backward = backward,
+    .takes_bf16 = takes_bf16,
     .couple = couple,
     .resize = pri_conv_resize,
     .cost = cost,

@@ -85,7 +85,8 @@ struct pri_call {
     size_t saved_bytes;       /* stated by prepare */
     uint64_t seed, step;      /* randomness of this step (Dropout) */
     const float *momentum;    /* of running statistics; NULL: the node's own */
-    /* backward: gradients have the layout and shape of their operand. backward ADDS to
+    /* backward: gradients have the layout, shape and type of their operand (floats, where
+     * takes_bf16 did not agree to PRI_BF16). backward ADDS to
      * grad_in[k] (NULL where not needed); grad_out[k] may be NULL (nobody used it). */
     float *const *grad_out;
     float *const *grad_in;
@@ -192,6 +193,10 @@ struct pri_op {
     pare_status (*forward)(pri_call *call);
     /* NULL: no gradient passes. */
     pare_status (*backward)(pri_call *call);
+    /* Whether slot 0, 1, ... or PRI_OUT(0), PRI_F32 by infer, may come as PRI_BF16 in training:
+     * forward reads or writes it, backward its gradient, which has the same type. Asked before
+     * prepare and before layouts are known; each slot is decided by itself. NULL: none. */
+    bool (*takes_bf16)(const pri_call *call, int slot);
     /* Declares ties between axes (see groups). NULL and not is_movement: a barrier. */
     pare_status (*couple)(const pri_call *call, pri_rules *rules);
     /* Repairs attributes and shape constants of a node after its operands were cut

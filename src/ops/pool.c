@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "kernels/narrow.h"
 #include "ops/elements.h"
 #include "ops/pool.h"
 
@@ -79,6 +80,43 @@ static void pool_channels(const float *x, float *y, const pri_channels *ch, cons
         y[c * y_stride] /= pl->divisor;
 }
 
+enum { LANES = 64 };
+
+/* An output position of image n, channel by channel or LANES of them side by side, where one side
+ * or both are bfloat16. */
+PRI_CLONES static void pool_narrow(const pri_call *call, const pri_place *pl, const int64_t in[3],
+                                   int64_t n, int64_t position)
+{
+    const pri_pool_params *p = call->params;
+    const pri_operand *x = &call->in[0], *y = &call->out[0];
+    const pri_channels ch = pri_channels_of(&x->shape, x->layout);
+    const pri_channels to = pri_channels_of(&y->shape, y->layout);
+    const int64_t lanes = ch.channel_stride == 1 ? LANES : 1;
+
+    for (int64_t c = 0; c < ch.channels; c += lanes) {
+        const int64_t count = pri_min_i64(lanes, ch.channels - c);
+        const int64_t first = n * ch.channels * ch.inner + c * ch.channel_stride;
+        float value[LANES], room[LANES];
+        for (int64_t i = 0; i < count; i++)
+            value[i] = p->is_max ? -FLT_MAX : 0;
+        PRI_FOR_WINDOW(*pl, in, k)
+        {
+            const float *v =
+                pri_floats_at(x->data, x->dtype, first + k * ch.inner_stride, count, room);
+            for (int64_t i = 0; i < count && p->is_max; i++)
+                value[i] = v[i] > value[i] ? v[i] : value[i];
+            for (int64_t i = 0; i < count && !p->is_max; i++)
+                value[i] += v[i];
+        }
+        const int64_t at =
+            n * to.channels * to.inner + position * to.inner_stride + c * to.channel_stride;
+        float *out = pri_floats_for(y->data, y->dtype, at, room);
+        for (int64_t i = 0; i < count; i++)
+            out[i] = p->is_max ? value[i] : value[i] / pl->divisor;
+        pri_floats_put(y->data, y->dtype, at, count, out);
+    }
+}
+
 static pare_status forward(pri_call *call)
 {
     const pri_pool_params *p = call->params;
@@ -89,22 +127,24 @@ static pare_status forward(pri_call *call)
     pri_window w;
     int64_t in[3], out[3];
 
-    if (has_indices(call) || call->in[0].dtype != PRI_F32)
+    if (has_indices(call) || (call->in[0].dtype != PRI_F32 && call->in[0].dtype != PRI_BF16))
         return pri_pool_indices(call);
     PRI_TRY(pri_pool_window(call, &w, in, out));
+    const bool is_float = call->in[0].dtype == PRI_F32 && call->out[0].dtype == PRI_F32;
 #pragma omp parallel for collapse(2) schedule(static)
     for (int64_t n = 0; n < ch.outer; n++) {
         for (int64_t q = 0; q < to.inner; q++) {
             const pri_place pl = pri_pool_place(call, &w, in, out, q);
-            pool_channels(x + n * ch.channels * ch.inner,
-                          y + n * to.channels * to.inner + q * to.inner_stride, &ch, &pl, in,
-                          p->is_max, to.channel_stride);
+            if (!is_float)
+                pool_narrow(call, &pl, in, n, q);
+            else
+                pool_channels(x + n * ch.channels * ch.inner,
+                              y + n * to.channels * to.inner + q * to.inner_stride, &ch, &pl, in,
+                              p->is_max, to.channel_stride);
         }
     }
     return PARE_OK;
 }
-
-enum { LANES = 64 };
 
 /* Maximum over a window of channels side by side, at most LANES of them: the first place that holds
  * the largest element gets the gradient. */
@@ -163,6 +203,63 @@ static void pool_back(const float *x, float *d, const float *g, const pri_channe
     }
 }
 
+/* What a place of a window gets: of a mean (divisor > 0) its share, of a maximum all that is left
+ * when it is the largest. */
+PRI_CLONES static void add_share(float *restrict d, const float *restrict x, const float *largest,
+                                 float *restrict rest, float divisor, int64_t count)
+{
+    if (divisor > 0) {
+        for (int64_t i = 0; i < count; i++)
+            d[i] += rest[i] / divisor;
+        return;
+    }
+    PRI_SIMD
+    for (int64_t i = 0; i < count; i++) {
+        const bool is_here = x[i] == largest[i];
+        d[i] += is_here ? rest[i] : 0;
+        rest[i] = is_here ? 0 : rest[i];
+    }
+}
+
+/* The way back of pool_narrow. */
+static void pool_narrow_back(const pri_call *call, const pri_place *pl, const int64_t in[3],
+                             int64_t n, int64_t position)
+{
+    const pri_pool_params *p = call->params;
+    const pri_operand *x = &call->in[0], *y = &call->out[0];
+    const pri_channels ch = pri_channels_of(&x->shape, x->layout);
+    const pri_channels to = pri_channels_of(&y->shape, y->layout);
+    const int64_t lanes = ch.channel_stride == 1 ? LANES : 1;
+
+    for (int64_t c = 0; c < ch.channels; c += lanes) {
+        const int64_t count = pri_min_i64(lanes, ch.channels - c);
+        const int64_t first = n * ch.channels * ch.inner + c * ch.channel_stride;
+        const int64_t at =
+            n * to.channels * to.inner + position * to.inner_stride + c * to.channel_stride;
+        float rest[LANES], largest[LANES], room[2][LANES];
+        memcpy(rest, pri_floats_at(call->grad_out[0], y->dtype, at, count, room[0]),
+               (size_t)count * sizeof *rest);
+        for (int64_t i = 0; i < count; i++)
+            largest[i] = -INFINITY;
+        PRI_FOR_WINDOW(*pl, in, k)
+        {
+            const float *v =
+                pri_floats_at(x->data, x->dtype, first + k * ch.inner_stride, count, room[0]);
+            for (int64_t i = 0; i < count; i++)
+                largest[i] = v[i] > largest[i] ? v[i] : largest[i];
+        }
+        PRI_FOR_WINDOW(*pl, in, k)
+        {
+            const int64_t i0 = first + k * ch.inner_stride;
+            const float *v = pri_floats_at(x->data, x->dtype, i0, count, room[0]);
+            float *d = pri_floats_for(call->grad_in[0], x->dtype, i0, room[1]);
+            (void)pri_floats_at(call->grad_in[0], x->dtype, i0, count, room[1]);
+            add_share(d, v, largest, rest, p->is_max ? 0 : pl->divisor, count);
+            pri_floats_put(call->grad_in[0], x->dtype, i0, count, d);
+        }
+    }
+}
+
 static pare_status backward(pri_call *call)
 {
     const pri_pool_params *p = call->params;
@@ -176,16 +273,26 @@ static pare_status backward(pri_call *call)
     if (g == NULL || d == NULL)
         return PARE_OK;
     PRI_TRY(pri_pool_window(call, &w, in, out));
+    const bool is_float = call->in[0].dtype == PRI_F32 && call->out[0].dtype == PRI_F32;
 #pragma omp parallel for schedule(static)
     for (int64_t n = 0; n < ch.outer; n++) {
         const int64_t first = n * ch.channels * ch.inner;
         for (int64_t q = 0; q < to.inner; q++) {
             const pri_place pl = pri_pool_place(call, &w, in, out, q);
-            pool_back(x + first, d + first, g + n * to.channels * to.inner + q * to.inner_stride,
-                      &ch, &pl, in, p->is_max, to.channel_stride);
+            if (!is_float)
+                pool_narrow_back(call, &pl, in, n, q);
+            else
+                pool_back(x + first, d + first,
+                          g + n * to.channels * to.inner + q * to.inner_stride, &ch, &pl, in,
+                          p->is_max, to.channel_stride);
         }
     }
     return PARE_OK;
+}
+
+static bool takes_bf16(const pri_call *call, int slot)
+{
+    return (slot == 0 || slot == PRI_OUT(0)) && !has_indices(call);
 }
 
 /* Indices count over all channels, and are made anew from what is left. */
@@ -212,6 +319,7 @@ static pare_status couple(const pri_call *call, pri_rules *rules)
                            .prepare = prepare,                                                     \
                            .forward = forward,                                                     \
                            .backward = backward,                                                   \
+                           .takes_bf16 = takes_bf16,                                               \
                            .couple = couple}
 
 POOL(pri_op_max_pool, "MaxPool", "largest value of a window", 2);

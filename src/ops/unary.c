@@ -138,6 +138,7 @@ static bool as_activation(const pri_call *call, pri_activation *out)
                            .prepare = prepare,                                                     \
                            .forward = pri_unary_forward,                                           \
                            .backward = pri_unary_backward,                                         \
+                           .takes_bf16 = pri_unary_takes_bf16,                                     \
                            .couple = pri_couple_same,                                              \
                            .as_activation = as_activation}
 

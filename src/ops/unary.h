@@ -46,5 +46,6 @@ typedef struct pri_unary_params {
 void pri_unary_bounds(const pri_call *call, float *low, float *high);
 pare_status pri_unary_forward(pri_call *call);
 pare_status pri_unary_backward(pri_call *call);
+bool pri_unary_takes_bf16(const pri_call *call, int slot);
 
 #endif

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/vector_math.h"
+#include "kernels/narrow.h"
 #include "ops/elements.h"
 #include "ops/op_support.h"
 
@@ -108,6 +109,21 @@ static void run_floats(pri_unary_kind kind, int64_t n, const float *x, float *y,
         run_piece(kind, pri_min_i64(PIECE, n - at), x + at, y + at, a, b);
 }
 
+/* Where one side or both are bfloat16. */
+static void run_narrow(const pri_call *call, pri_unary_kind kind, int64_t n, float a, float b)
+{
+    const pri_operand *x = &call->in[0], *y = &call->out[0];
+
+#pragma omp parallel for schedule(static) if (n > PIECE)
+    for (int64_t at = 0; at < n; at += PRI_NARROW_PIECE) {
+        const int64_t count = pri_min_i64(PRI_NARROW_PIECE, n - at);
+        float room[2][PRI_NARROW_PIECE];
+        float *to = pri_floats_for(y->data, y->dtype, at, room[1]);
+        run_piece(kind, count, pri_floats_at(x->data, x->dtype, at, count, room[0]), to, a, b);
+        pri_floats_put(y->data, y->dtype, at, count, to);
+    }
+}
+
 /* --- Other types --- */
 
 static int64_t integer(pri_unary_kind kind, int64_t v, int64_t low, int64_t high)
@@ -143,8 +159,12 @@ pare_status pri_unary_forward(pri_call *call)
         return PARE_OK;
     }
     pri_unary_bounds(call, &a, &b);
-    if (call->in[0].dtype == PRI_F32) {
+    if (call->in[0].dtype == PRI_F32 && call->out[0].dtype == PRI_F32) {
         run_floats(p->kind, n, call->in[0].data, call->out[0].data, a, b);
+        return PARE_OK;
+    }
+    if (call->in[0].dtype == PRI_F32 || call->in[0].dtype == PRI_BF16) {
+        run_narrow(call, p->kind, n, a, b);
         return PARE_OK;
     }
     for (int64_t i = 0; i < n; i++) {
@@ -222,6 +242,23 @@ static bool reads_output(const pri_op *op)
     return (op->backward_reads & PRI_READS_OUT0) != 0;
 }
 
+/* Elements at .. at+n-1 where one side or both are bfloat16. */
+static void back_narrow(const pri_call *call, int64_t at, int64_t n, float a, float b,
+                        bool is_fresh)
+{
+    const pri_operand *kept = reads_output(call->op) ? &call->out[0] : &call->in[0];
+    const pri_dtype d_type = call->in[0].dtype, g_type = call->out[0].dtype;
+    const pri_unary_params *p = call->params;
+    float room[3][PRI_NARROW_PIECE];
+    float *d = pri_floats_for(call->grad_in[0], d_type, at, room[0]);
+
+    if (!is_fresh)
+        (void)pri_floats_at(call->grad_in[0], d_type, at, n, room[0]);
+    back_piece(p->kind, n, pri_floats_at(kept->data, kept->dtype, at, n, room[1]),
+               pri_floats_at(call->grad_out[0], g_type, at, n, room[2]), d, a, b, is_fresh);
+    pri_floats_put(call->grad_in[0], d_type, at, n, d);
+}
+
 pare_status pri_unary_backward(pri_call *call)
 {
     const pri_unary_params *p = call->params;
@@ -229,13 +266,26 @@ pare_status pri_unary_backward(pri_call *call)
     const float *x = reads_output(call->op) ? call->out[0].data : call->in[0].data;
     const float *g = call->grad_out[0];
     const bool is_fresh = pri_is_fresh(call, 0);
+    const bool is_float = call->in[0].dtype == PRI_F32 && call->out[0].dtype == PRI_F32;
+    const int64_t piece = is_float ? PIECE : PRI_NARROW_PIECE;
     float *d = call->grad_in[0], a, b;
 
     if (g == NULL || d == NULL)
         return PARE_OK;
     pri_unary_bounds(call, &a, &b);
 #pragma omp parallel for schedule(static) if (n > PIECE)
-    for (int64_t at = 0; at < n; at += PIECE)
-        back_piece(p->kind, pri_min_i64(PIECE, n - at), x + at, g + at, d + at, a, b, is_fresh);
+    for (int64_t at = 0; at < n; at += piece) {
+        const int64_t count = pri_min_i64(piece, n - at);
+        if (is_float)
+            back_piece(p->kind, count, x + at, g + at, d + at, a, b, is_fresh);
+        else
+            back_narrow(call, at, count, a, b, is_fresh);
+    }
     return PARE_OK;
+}
+
+bool pri_unary_takes_bf16(const pri_call *call, int slot)
+{
+    (void)call;
+    return slot == 0 || slot == PRI_OUT(0);
 }

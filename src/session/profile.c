@@ -195,7 +195,8 @@ static pare_status run(pare_profile *out, job *j, const pare_model *model,
                                                   .training = options->training,
                                                   .backward = options->training,
                                                   .weight_gradients = options->training,
-                                                  .bf16 = bf16}));
+                                                  .bf16 = bf16,
+                                                  .bf16_activations = options->training}));
     j->n_steps = pri_engine_steps(j->engine);
     PRI_TRY(measure(j));
     return fill(out, j);

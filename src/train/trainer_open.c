@@ -30,6 +30,7 @@ static pare_status open_engines(pri_trainer *t)
                                         .backward = true,
                                         .weight_gradients = true,
                                         .bf16 = t->is_bf16,
+                                        .bf16_activations = t->is_bf16,
                                         .taps = taps,
                                         .n_taps = t->twin.n_pairs};
 

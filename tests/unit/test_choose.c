@@ -116,11 +116,11 @@ static void files_lie_in_the_cache_folder(void **state)
 
 static void keys_tell_problems_apart(void **state)
 {
-    pri_conv_problem problems[9];
-    char keys[11][PRI_CONV_KEY];
+    pri_conv_problem problems[11];
+    char keys[13][PRI_CONV_KEY];
 
     (void)state;
-    for (int i = 0; i < 9; i++)
+    for (int i = 0; i < 11; i++)
         problems[i] = base;
     problems[1].batch = 9;
     problems[2].in_channels = 33;
@@ -130,11 +130,13 @@ static void keys_tell_problems_apart(void **state)
     problems[6].accumulates = true;
     problems[7].post = PRI_POST_RELU;
     problems[8].pad_begin[1] = 0;
-    for (int i = 0; i < 9; i++)
+    problems[9].is_narrow = problems[10].is_narrow = true;
+    problems[9].src_type = problems[10].dst_type = PRI_BF16;
+    for (int i = 0; i < 11; i++)
         pri_conv_key(keys[i], &problems[i], ALL, 1);
-    pri_conv_key(keys[9], &base, ALL, 2);
-    pri_conv_key(keys[10], &base, PRI_CONV_FORWARD, 1);
-    for (int i = 0; i < 11; i++) {
+    pri_conv_key(keys[11], &base, ALL, 2);
+    pri_conv_key(keys[12], &base, PRI_CONV_FORWARD, 1);
+    for (int i = 0; i < 13; i++) {
         for (int k = 0; k < i; k++)
             assert_string_not_equal(keys[i], keys[k]);
         assert_null(strchr(keys[i], '='));

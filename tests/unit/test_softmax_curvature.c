@@ -47,7 +47,7 @@ static void an_error_weighs_what_it_diverges(void **state)
     for (int c = 0; c < CLASSES; c++)
         d[c] = pri_random_normal(2, PRI_STREAM_TEST, (uint64_t)c);
     const pri_shape shape = {4, {IMAGES, CLASSES, 2, 3}};
-    pri_layout_copy(last, PRI_CHANNELS_LAST, z, PRI_PLAIN, &shape, false);
+    pri_layout_copy(last, PRI_CHANNELS_LAST, z, PRI_PLAIN, &shape, PRI_F32, false);
     const pri_tap taps[2] = {{.shape = shape, .layout = PRI_PLAIN, .data = z},
                              {.shape = shape, .layout = PRI_CHANNELS_LAST, .data = last}};
     for (int k = 0; k < 2; k++)

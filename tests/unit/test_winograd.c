@@ -127,7 +127,7 @@ static void blocks_hold_every_channel_once(void **state)
     (void)state;
     fill(x, 2 * 19 * 5, 7);
     assert_int_equal(pri_blocked_bytes(2, 19, 5), sizeof blocked);
-    pri_block_channels(blocked, x, 2, 19, 5);
+    pri_block_channels(blocked, x, PRI_F32, 2, 19, 5);
     for (int n = 0; n < 2; n++) {
         for (int c = 0; c < 32; c++) {
             for (int p = 0; p < 5; p++) {
@@ -136,7 +136,7 @@ static void blocks_hold_every_channel_once(void **state)
             }
         }
     }
-    pri_unblock_channels(back, blocked, 2, 19, 5);
+    pri_unblock_channels(back, PRI_F32, blocked, 2, 19, 5);
     assert_memory_equal(back, x, sizeof x);
 }
 
