@@ -184,8 +184,8 @@ int cmd_bench(int argc, char **argv)
         "Times every step of a model in pare's engine on random inputs "
         "and adds them up by operator.\n"
         "Names joined by + are operators that run as one. With --threads 1 processor time counts.\n"
-        "Reorders are changes of layout, and convolutions that bring activations into blocks or\n"
-        "bfloat16 for themselves, with the bytes they read and write for that.",
+        "Reorders are changes of layout, and convolutions that round activations to bfloat16 for\n"
+        "themselves, with the bytes they read and write for that.",
         options,
         1,
         1,

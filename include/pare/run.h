@@ -102,7 +102,7 @@ typedef struct pare_profile_step {
     const char *algorithm; /* of a convolution: "direct", "winograd" or "bf16"; "" elsewhere.
                               Static */
     int64_t staged;        /* bytes a pass (training: both passes) reads and writes to bring
-                              activations into the form its algorithm works on, and back */
+                              activations into the form its algorithm works on */
 } pare_profile_step;
 
 typedef struct pare_profile {

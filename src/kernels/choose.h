@@ -40,7 +40,7 @@ char *pri_choices_default_path(pare_context *ctx);
  * gives the faster; `rule` unless the other one is faster by more than 8 %, and for convolutions
  * that take less than 0.2 ms. seconds: of both (rule first), 0 where not timed. Takes about 60 ms;
  * where one run takes longer, a run of each, or three where they are close. Of problems that take
- * more than about a tenth of a second a part is timed. */
+ * more than about a quarter of a second a part is timed. */
 pri_conv_algorithm pri_conv_faster(double seconds[2], pare_context *ctx,
                                    const pri_conv_problem *problem, unsigned directions,
                                    pri_conv_algorithm rule, pri_conv_algorithm other);

@@ -8,10 +8,10 @@
 #include "kernels/dnn_conv.h"
 #include "kernels/narrow.h"
 
-/* Multiply-accumulates a thread does of what is timed at most, about a tenth of a second. Half of a
- * batch need not take half as long: Winograd's algorithm turns weights once however many images
- * there are, and oneDNN cuts it up anew for each size. */
-static const double macs_a_thread = 6e9;
+/* Multiply-accumulates a thread does of what is timed at most, about a quarter of a second. Half of
+ * a batch need not take half as long: Winograd's algorithm turns weights once however many images
+ * there are, and both cut a problem up anew for each size. */
+static const double macs_a_thread = 16e9;
 enum { LEAST_ROWS = 32 }; /* that are left of an image */
 /* Rounds: as many as time allows; of slow problems one where that is clear, otherwise three. */
 enum { ROUNDS = 12, LEAST_ROUNDS = 3 };
@@ -189,7 +189,7 @@ pri_conv_algorithm pri_conv_faster(double seconds[2], pare_context *ctx,
 
     take_part(&b, problem);
     if (pri_conv_make(&first.conv, ctx, &b.part, directions, rule) != PARE_OK)
-        faster = rule == PRI_CONV_WINOGRAD ? other : rule;
+        faster = rule;
     else if (pri_conv_make(&second.conv, ctx, &b.part, directions, other) == PARE_OK &&
              take_memory(&b, first.conv, second.conv) &&
              run_in_turns(&b, &first, &second) == PARE_OK && second.best > 0 &&

@@ -99,30 +99,17 @@ static pare_status describe_side(pri_conv *conv, pri_dnn_side *s, const int64_t 
     const pri_conv_problem *p = &conv->problem;
     const int rank = 2 + p->spatial;
     const dnnl_format_tag_t tag = activation_tag(p);
-    dnnl_format_tag_t read_tag = tag, write_tag = tag;
     const dnnl_data_type_t own_type = type == PRI_BF16 ? dnnl_bf16 : dnnl_f32;
-    dnnl_data_type_t read_type = own_type, write_type = own_type;
+    const dnnl_data_type_t read_type = p->is_narrow ? dnnl_bf16 : dnnl_f32;
 
-    s->type = type == PRI_BF16 ? PRI_BF16 : PRI_F32;
-    s->batch = dims[0];
-    s->channels = dims[1];
-    s->positions = 1;
-    for (int k = 2; k < rank; k++)
-        s->positions *= dims[k];
-    if (conv->is_winograd) {
-        s->staging = PRI_STAGED_BLOCKED;
-        read_tag = write_tag = dnnl_nChw16c;
-        read_type = write_type = dnnl_f32;
-        s->staged_bytes = pri_blocked_bytes(s->batch, s->channels, s->positions);
-    } else if (p->is_narrow && s->type == PRI_F32) {
-        s->staging = PRI_STAGED_NARROW;
-        read_type = dnnl_bf16;
-        s->staged_bytes =
-            pri_dnn_round_up((size_t)(s->batch * s->channels * s->positions) * sizeof(uint16_t));
-    }
-    DNN(make_md(&s->md, rank, dims, own_type, tag), "describe activations");
-    DNN(make_md(&s->read_md, rank, dims, read_type, read_tag), "describe activations");
-    DNN(make_md(&s->write_md, rank, dims, write_type, write_tag), "describe activations");
+    s->count = 1;
+    for (int k = 0; k < rank; k++)
+        s->count *= dims[k];
+    s->is_staged = read_type != own_type;
+    if (s->is_staged)
+        s->staged_bytes = pri_dnn_round_up((size_t)s->count * sizeof(uint16_t));
+    DNN(make_md(&s->read_md, rank, dims, read_type, tag), "describe activations");
+    DNN(make_md(&s->write_md, rank, dims, own_type, tag), "describe activations");
     return PARE_OK;
 }
 
@@ -151,7 +138,7 @@ static pare_status describe(pri_conv *conv)
         conv->pad_end[k] = p->pad_end[k];
     }
     conv->weight_count = conv->row_count * p->out_channels;
-    const dnnl_data_type_t type = p->is_narrow && !conv->is_winograd ? dnnl_bf16 : dnnl_f32;
+    const dnnl_data_type_t type = p->is_narrow ? dnnl_bf16 : dnnl_f32;
     PRI_TRY(describe_side(conv, &conv->src, src, p->src_type));
     PRI_TRY(describe_side(conv, &conv->dst, dst, p->dst_type));
     DNN(make_md(&conv->read_weights, rank, weights, type, dnnl_format_tag_any), "describe weights");
@@ -235,10 +222,11 @@ static conv_md md_of(const pri_conv *conv, const memory_desc *src, const memory_
                      .dilation = conv->dilation,
                      .pad_begin = conv->pad_begin,
                      .pad_end = conv->pad_end,
-                     .algorithm =
-                         conv->is_winograd ? dnnl_convolution_winograd : dnnl_convolution_direct};
+                     .algorithm = dnnl_convolution_direct};
 }
 
+/* Makes the primitives of `directions`; the descriptor of the way forwards is a hint for the
+ * others. */
 static pare_status build(pri_conv *conv, unsigned directions)
 {
     const bool training = (directions & ~(unsigned)PRI_CONV_FORWARD) != 0;
@@ -302,6 +290,23 @@ static void drop_direction(pri_dnn_direction *d)
         dnnl_primitive_desc_destroy(d->desc);
 }
 
+static void clear(pri_conv *conv)
+{
+    drop_direction(&conv->forward);
+    drop_direction(&conv->data);
+    drop_direction(&conv->weights);
+    if (conv->plain_memory != NULL)
+        dnnl_memory_destroy(conv->plain_memory);
+    drop_md(&conv->src.read_md);
+    drop_md(&conv->src.write_md);
+    drop_md(&conv->dst.read_md);
+    drop_md(&conv->dst.write_md);
+    drop_md(&conv->read_weights);
+    drop_md(&conv->weights_any);
+    drop_md(&conv->bias);
+    drop_md(&conv->plain);
+}
+
 pare_status pri_conv_make(pri_conv **out, pare_context *ctx, const pri_conv_problem *problem,
                           unsigned directions, pri_conv_algorithm algorithm)
 {
@@ -314,10 +319,17 @@ pare_status pri_conv_make(pri_conv **out, pare_context *ctx, const pri_conv_prob
         return PARE_ERROR_MEMORY;
     conv->ctx = ctx;
     conv->problem = *problem;
-    conv->is_winograd = algorithm == PRI_CONV_WINOGRAD;
-    pare_status status = describe(conv);
-    if (status == PARE_OK)
-        status = build(conv, directions);
+    conv->winograd_directions = algorithm == PRI_CONV_WINOGRAD ? directions : 0;
+    const unsigned direct = directions & ~conv->winograd_directions;
+    pare_status status = PARE_OK;
+    if (conv->winograd_directions != 0)
+        status = pri_winograd_new(&conv->winograd, ctx, problem, conv->winograd_directions);
+    if (conv->winograd != NULL)
+        conv->scratch_bytes = pri_winograd_scratch(conv->winograd);
+    if (status == PARE_OK && direct != 0)
+        status = describe(conv);
+    if (status == PARE_OK && direct != 0)
+        status = build(conv, direct);
     if (status != PARE_OK) {
         pri_conv_free(conv);
         return status;
@@ -329,34 +341,14 @@ pare_status pri_conv_make(pri_conv **out, pare_context *ctx, const pri_conv_prob
 pare_status pri_conv_new(pri_conv **out, pare_context *ctx, const pri_conv_problem *problem,
                          unsigned directions)
 {
-    const pri_conv_algorithm algorithm = pri_conv_choose(ctx, problem, directions);
-    const pare_status status = pri_conv_make(out, ctx, problem, directions, algorithm);
-
-    if (status == PARE_OK || algorithm != PRI_CONV_WINOGRAD)
-        return status;
-    pri_forget(ctx); /* what is fused behind it may be beyond it */
-    return pri_conv_make(out, ctx, problem, directions,
-                         problem->is_narrow ? PRI_CONV_BF16 : PRI_CONV_DIRECT);
+    return pri_conv_make(out, ctx, problem, directions, pri_conv_choose(ctx, problem, directions));
 }
 
 void pri_conv_free(pri_conv *conv)
 {
     if (conv == NULL)
         return;
-    drop_direction(&conv->forward);
-    drop_direction(&conv->data);
-    drop_direction(&conv->weights);
-    if (conv->plain_memory != NULL)
-        dnnl_memory_destroy(conv->plain_memory);
-    drop_md(&conv->src.md);
-    drop_md(&conv->src.read_md);
-    drop_md(&conv->src.write_md);
-    drop_md(&conv->dst.md);
-    drop_md(&conv->dst.read_md);
-    drop_md(&conv->dst.write_md);
-    drop_md(&conv->read_weights);
-    drop_md(&conv->weights_any);
-    drop_md(&conv->bias);
-    drop_md(&conv->plain);
+    pri_winograd_free(conv->winograd);
+    clear(conv);
     pri_free(conv);
 }

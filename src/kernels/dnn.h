@@ -62,14 +62,15 @@ pare_status pri_conv_new(pri_conv **out, pare_context *ctx, const pri_conv_probl
 void pri_conv_free(pri_conv *conv);
 /* By which algorithm it is computed. */
 pri_conv_algorithm pri_conv_chosen(const pri_conv *conv);
-/* Bytes read and written in one call of each of the directions to bring activations into the order
- * or width its primitives work in, and back; 0 where these work on the caller's. Weights are not
- * counted. after_data as below. */
+/* Bytes read and written in one call of each of the directions to stage activations, rounded to
+ * bfloat16 for its primitives; 0 where these read the caller's. Weights are not counted. after_data
+ * as below. */
 int64_t pri_conv_staged_bytes(const pri_conv *conv, unsigned directions, bool after_data);
 /* Scratch any call needs, aligned to 64. */
 size_t pri_conv_scratch(const pri_conv *conv);
 /* Packs plain weights [O][I/groups][kernel...], each output row times scale[o] (NULL: 1), and
- * bias[o] (NULL: 0) as given. `scratch` as above. */
+ * bias[o] (NULL: 0) as given. weights and scale have to stay until the next pack. `scratch` as
+ * above. */
 pare_status pri_conv_pack(pri_conv *conv, const float *weights, const float *scale,
                           const float *bias, void *scratch);
 /* src, dst and their gradients: elements of the problem's types. */

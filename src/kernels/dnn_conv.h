@@ -5,6 +5,7 @@
 
 #include "kernels/dnn.h"
 #include "kernels/dnn_api.h"
+#include "kernels/winograd.h"
 
 /* One direction: its primitive and the memories it works on. */
 typedef struct pri_dnn_direction {
@@ -17,18 +18,12 @@ typedef struct pri_dnn_direction {
     dnnl_primitive_t reorder; /* plain <-> packed weights; NULL when they are the same */
 } pri_dnn_direction;
 
-/* How activations pass between the caller, who has them plain or channels-last, and primitives. */
-typedef enum pri_dnn_staging {
-    PRI_STAGED_NOT,    /* primitives work on the caller's */
-    PRI_STAGED_NARROW, /* what is read is bfloat16; what is written is the caller's */
-    PRI_STAGED_BLOCKED /* what is read and written is by 16 channels */
-} pri_dnn_staging;
-
+/* Activations of one side. Primitives work on the caller's, unless they read bfloat16 where these
+ * are floats: then a rounded copy is staged in scratch. */
 typedef struct pri_dnn_side {
-    memory_desc md, read_md, write_md; /* of the caller; as primitives read and write */
-    int64_t batch, channels, positions;
-    pri_dtype type; /* of the caller's elements */
-    pri_dnn_staging staging;
+    memory_desc read_md, write_md; /* as primitives read and write */
+    int64_t count;                 /* elements */
+    bool is_staged;
     size_t staged_bytes; /* in scratch */
 } pri_dnn_side;
 
@@ -42,7 +37,8 @@ struct pri_conv {
     dnnl_dims_t stride, dilation, pad_begin, pad_end;
     dnnl_memory_t plain_memory;
     pri_dnn_direction forward, data, weights;
-    bool is_winograd;
+    pri_winograd *winograd; /* runs the directions of winograd_directions; or NULL */
+    unsigned winograd_directions;
     size_t scratch_bytes;
 };
 

@@ -12,23 +12,14 @@ size_t pri_conv_scratch(const pri_conv *conv)
 
 pri_conv_algorithm pri_conv_chosen(const pri_conv *conv)
 {
-    return conv->is_winograd         ? PRI_CONV_WINOGRAD
+    return conv->winograd != NULL    ? PRI_CONV_WINOGRAD
            : conv->problem.is_narrow ? PRI_CONV_BF16
                                      : PRI_CONV_DIRECT;
 }
 
-/* Of staging what is read, and of taking over what was written. */
-static int64_t read_bytes(const pri_dnn_side *s)
+static int64_t side_bytes(const pri_dnn_side *s)
 {
-    const int64_t bytes = s->type == PRI_BF16 ? sizeof(uint16_t) : sizeof(float);
-    const int64_t own = s->batch * s->channels * s->positions * bytes;
-
-    return s->staging != PRI_STAGED_NOT ? own + (int64_t)s->staged_bytes : 0;
-}
-
-static int64_t written_bytes(const pri_dnn_side *s)
-{
-    return s->staging == PRI_STAGED_BLOCKED ? read_bytes(s) : 0;
+    return s->is_staged ? s->count * (int64_t)(sizeof(float) + sizeof(uint16_t)) : 0;
 }
 
 int64_t pri_conv_staged_bytes(const pri_conv *conv, unsigned directions, bool after_data)
@@ -36,12 +27,12 @@ int64_t pri_conv_staged_bytes(const pri_conv *conv, unsigned directions, bool af
     int64_t bytes = 0;
 
     if ((directions & PRI_CONV_FORWARD) != 0 && conv->forward.primitive != NULL)
-        bytes += read_bytes(&conv->src) +
-                 (conv->problem.accumulates ? 2 : 1) * written_bytes(&conv->dst);
+        bytes += side_bytes(&conv->src);
     if ((directions & PRI_CONV_BACKWARD_DATA) != 0 && conv->data.primitive != NULL)
-        bytes += read_bytes(&conv->dst) + written_bytes(&conv->src);
+        bytes += side_bytes(&conv->dst);
     if ((directions & PRI_CONV_BACKWARD_WEIGHTS) != 0 && conv->weights.primitive != NULL)
-        bytes += read_bytes(&conv->src) + (after_data ? 0 : read_bytes(&conv->dst));
+        bytes += side_bytes(&conv->src) +
+                 (after_data && conv->data.primitive != NULL ? 0 : side_bytes(&conv->dst));
     return bytes;
 }
 
@@ -62,31 +53,16 @@ static const void *read_side(const pri_dnn_side *s, const void *data, unsigned c
     void *staged = *at;
 
     *at += s->staged_bytes;
-    if (s->staging == PRI_STAGED_NOT)
+    if (!s->is_staged)
         return data;
-    if (s->staging == PRI_STAGED_NARROW && !is_there)
-        pri_narrow(staged, data, s->batch * s->channels * s->positions);
-    else if (!is_there)
-        pri_block_channels(staged, data, s->type, s->batch, s->channels, s->positions);
+    if (!is_there)
+        pri_narrow(staged, data, s->count);
     return staged;
 }
 
-/* Where a primitive writes activations, in the same way; take_written has them in `data`
- * afterwards. */
-static void *write_side(const pri_dnn_side *s, void *data, unsigned char **at)
+static bool by_winograd(const pri_conv *conv, unsigned direction)
 {
-    void *staged = *at;
-
-    if (s->staging != PRI_STAGED_BLOCKED)
-        return data;
-    *at += s->staged_bytes;
-    return staged;
-}
-
-static void take_written(const pri_dnn_side *s, void *data, const void *written)
-{
-    if (s->staging == PRI_STAGED_BLOCKED)
-        pri_unblock_channels(data, s->type, written, s->batch, s->channels, s->positions);
+    return (conv->winograd_directions & direction) != 0;
 }
 
 static pare_status run(pri_conv *conv, dnnl_primitive_t primitive, int n,
@@ -110,6 +86,10 @@ pare_status pri_conv_pack(pri_conv *conv, const float *weights, const float *sca
     const size_t bias_bytes = (size_t)conv->problem.out_channels * sizeof(float);
     void *handle = NULL;
 
+    if (conv->winograd != NULL)
+        pri_winograd_pack(conv->winograd, weights, scale, bias);
+    if (conv->plain_memory == NULL) /* nothing is left to oneDNN */
+        return PARE_OK;
     if (scale != NULL) {
         float *scaled = scratch;
         for (int64_t o = 0; o < conv->problem.out_channels; o++) {
@@ -142,16 +122,14 @@ pare_status pri_conv_forward(pri_conv *conv, const void *src, void *dst, void *s
                                     {DNNL_ARG_DST, d->b},
                                     {DNNL_ARG_SCRATCHPAD, d->scratchpad}};
 
+    if (by_winograd(conv, PRI_CONV_FORWARD)) {
+        pri_winograd_forward(conv->winograd, src, dst, scratch);
+        return PARE_OK;
+    }
     set_handle(d->a, read_side(&conv->src, src, &at, false));
-    void *written = write_side(&conv->dst, dst, &at);
-    if (conv->problem.accumulates && written != dst)
-        pri_block_channels(written, dst, conv->dst.type, conv->dst.batch, conv->dst.channels,
-                           conv->dst.positions);
-    set_handle(d->b, written);
+    set_handle(d->b, dst);
     set_handle(d->scratchpad, at);
-    PRI_TRY(run(conv, d->primitive, 5, args, "run a convolution"));
-    take_written(&conv->dst, dst, written);
-    return PARE_OK;
+    return run(conv, d->primitive, 5, args, "run a convolution");
 }
 
 pare_status pri_conv_backward_data(pri_conv *conv, const void *diff_dst, void *diff_src,
@@ -164,13 +142,14 @@ pare_status pri_conv_backward_data(pri_conv *conv, const void *diff_dst, void *d
                                     {DNNL_ARG_DIFF_SRC, d->a},
                                     {DNNL_ARG_SCRATCHPAD, d->scratchpad}};
 
+    if (by_winograd(conv, PRI_CONV_BACKWARD_DATA)) {
+        pri_winograd_backward_data(conv->winograd, diff_dst, diff_src, scratch);
+        return PARE_OK;
+    }
     set_handle(d->b, read_side(&conv->dst, diff_dst, &at, false));
-    void *written = write_side(&conv->src, diff_src, &at);
-    set_handle(d->a, written);
+    set_handle(d->a, diff_src);
     set_handle(d->scratchpad, at);
-    PRI_TRY(run(conv, d->primitive, 4, args, "run a convolution backwards"));
-    take_written(&conv->src, diff_src, written);
-    return PARE_OK;
+    return run(conv, d->primitive, 4, args, "run a convolution backwards");
 }
 
 pare_status pri_conv_backward_weights(pri_conv *conv, const void *src, const void *diff_dst,
@@ -186,7 +165,13 @@ pare_status pri_conv_backward_weights(pri_conv *conv, const void *src, const voi
                                     {DNNL_ARG_DIFF_BIAS, d->bias},
                                     {DNNL_ARG_SCRATCHPAD, d->scratchpad}};
 
-    set_handle(d->b, read_side(&conv->dst, diff_dst, &at, after_data));
+    if (by_winograd(conv, PRI_CONV_BACKWARD_WEIGHTS)) {
+        pri_winograd_backward_weights(conv->winograd, src, diff_dst, diff_weights, diff_bias,
+                                      scratch);
+        return PARE_OK;
+    }
+    const bool is_there = after_data && !by_winograd(conv, PRI_CONV_BACKWARD_DATA);
+    set_handle(d->b, read_side(&conv->dst, diff_dst, &at, is_there));
     set_handle(d->a, read_side(&conv->src, src, &at, false));
     set_handle(d->scratchpad, at);
     at += d->scratch_bytes;

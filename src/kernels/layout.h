@@ -30,15 +30,4 @@ void pri_layout_strides(int64_t strides[PRI_MAX_RANK], const pri_shape *shape, p
 void pri_layout_copy(void *dst, pri_layout to, const void *src, pri_layout from,
                      const pri_shape *shape, pri_dtype dtype, bool add);
 
-enum { PRI_BLOCK = 16 };
-
-/* Bytes of activations in blocks of 16 channels, the last filled up with zeros: [batch][blocks]
- * [positions][16], what oneDNN calls nChw16c. A multiple of 64. */
-size_t pri_blocked_bytes(int64_t batch, int64_t channels, int64_t positions);
-/* From and to channels-last of `dtype` (PRI_F32 or PRI_BF16); blocks are floats. */
-void pri_block_channels(float *to, const void *from, pri_dtype dtype, int64_t batch,
-                        int64_t channels, int64_t positions);
-void pri_unblock_channels(void *to, pri_dtype dtype, const float *from, int64_t batch,
-                          int64_t channels, int64_t positions);
-
 #endif

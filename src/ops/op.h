@@ -126,7 +126,7 @@ typedef struct pri_cost {
 typedef struct pri_work {
     const char *algorithm;       /* static; NULL: there is one only */
     int64_t staged, staged_back; /* bytes read and written, forward and backward, to bring
-                                    activations into the form the algorithm works on, and back */
+                                    activations into the form the algorithm works on */
 } pri_work;
 
 /* A node as matrix products, one a group of channels. */

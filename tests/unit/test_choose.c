@@ -10,6 +10,7 @@
 
 #include "base/file.h"
 #include "kernels/choose.h"
+#include "kernels/winograd.h"
 
 enum { ALL = PRI_CONV_FORWARD | PRI_CONV_BACKWARD_DATA | PRI_CONV_BACKWARD_WEIGHTS };
 
@@ -35,9 +36,13 @@ typedef struct cache {
     char file[1200];
 } cache;
 
-/* A cache folder of its own, which is not there yet. */
+/* A cache folder of its own, which is not there yet. Skips the test where there is no choice. */
 static void open_cache(cache *c)
 {
+    if (!pri_winograd_suits(&base)) {
+        printf("skipped: this processor has no AVX-512\n");
+        skip();
+    }
     snprintf(c->folder, sizeof c->folder, "%s/cache", test_folder());
     setenv("XDG_CACHE_HOME", c->folder, 1);
     c->ctx = test_context();
@@ -155,9 +160,11 @@ static void the_rule_holds_unless_measuring_is_asked_for(void **state)
     assert_int_equal(pri_conv_choose(ctx, &base, ALL), PRI_CONV_WINOGRAD);
     pri_conv_problem problem = base;
     problem.is_narrow = true;
+    assert_int_equal(pri_conv_choose(ctx, &problem, ALL), PRI_CONV_WINOGRAD);
+    problem.in_channels = 24;
     assert_int_equal(pri_conv_choose(ctx, &problem, ALL), PRI_CONV_BF16);
     problem = base;
-    problem.in_channels = 24;
+    problem.in_channels = 8;
     assert_int_equal(pri_conv_choose(ctx, &problem, ALL), PRI_CONV_DIRECT);
     /* and for engines that are only planned */
     problem = base;
@@ -255,7 +262,7 @@ static void remembered_choices_are_followed(void **state)
     snprintf(text, sizeof text, "%s = bf16\n", key);
     write_choices(&c, text);
     assert_int_equal(pri_conv_choose(c.ctx, &base, ALL), PRI_CONV_WINOGRAD);
-    few.in_channels = 20;
+    few.in_channels = 8;
     pri_conv_key(key, &few, PRI_CONV_FORWARD, pare_context_threads(c.ctx));
     snprintf(text, sizeof text, "%s = winograd\n", key);
     write_choices(&c, text);
@@ -266,9 +273,9 @@ static void remembered_choices_are_followed(void **state)
     assert_int_equal(pri_conv_choose(c.ctx, &few, PRI_CONV_FORWARD), PRI_CONV_DIRECT);
     narrow.is_narrow = true;
     pri_conv_key(key, &narrow, ALL, pare_context_threads(c.ctx));
-    snprintf(text, sizeof text, "%s = winograd # 1 ms\n", key);
+    snprintf(text, sizeof text, "%s = bf16 # 1 ms\n", key);
     write_choices(&c, text);
-    assert_int_equal(pri_conv_choose(c.ctx, &narrow, ALL), PRI_CONV_WINOGRAD);
+    assert_int_equal(pri_conv_choose(c.ctx, &narrow, ALL), PRI_CONV_BF16);
     close_cache(&c);
 }
 
@@ -320,7 +327,7 @@ static void processes_agree(void **state)
             unsigned char made[SHAPES];
             for (int k = 0; k < SHAPES; k++) {
                 pri_conv_problem problem = base;
-                problem.in_channels = 16 + 4 * k; /* about where the rule changes its mind */
+                problem.in_channels = 8 + 4 * k; /* about where the rule changes its mind */
                 made[k] = (unsigned char)pri_conv_choose(c.ctx, &problem, ALL);
             }
             _exit(write(ends[1], made, SHAPES) == SHAPES ? 0 : 1);
@@ -338,7 +345,7 @@ static void processes_agree(void **state)
     const int64_t size = pri_file_size(c.file);
     for (int k = 0; k < SHAPES; k++) { /* the file has them all */
         pri_conv_problem problem = base;
-        problem.in_channels = 16 + 4 * k;
+        problem.in_channels = 8 + 4 * k;
         start_anew(&c);
         assert_int_equal(pri_conv_choose(c.ctx, &problem, ALL), chosen[0][k]);
         assert_int_equal(pri_file_size(c.file), size);

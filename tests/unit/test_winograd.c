@@ -47,16 +47,26 @@ static void convolve(run *out, pare_context *ctx, pri_conv_problem problem, unsi
     pri_conv_free(conv);
 }
 
+static float largest_of(const float *x, int count)
+{
+    float largest = 0;
+
+    for (int i = 0; i < count; i++)
+        largest = fmaxf(largest, fabsf(x[i]));
+    return largest;
+}
+
+/* Within rounding of numbers as large as `largest`. */
+static void assert_within(const float *a, const float *b, int count, float largest)
+{
+    assert_true(largest > 1);
+    for (int i = 0; i < count; i++)
+        assert_true(fabsf(a[i] - b[i]) <= 1e-5f * largest);
+}
+
 static void assert_close(const float *a, const float *b, int count)
 {
-    float largest = 0, worst = 0;
-
-    for (int i = 0; i < count; i++) {
-        largest = fmaxf(largest, fabsf(b[i]));
-        worst = fmaxf(worst, fabsf(a[i] - b[i]));
-    }
-    assert_true(largest > 1);
-    assert_true(worst <= 2e-5f * largest);
+    assert_within(a, b, count, largest_of(b, count));
 }
 
 static const pri_conv_problem base = {.spatial = 2,
@@ -101,6 +111,7 @@ static void whatever_is_fused_agrees(void **state)
 
     (void)state;
     pare_context *ctx = test_context();
+    float largest = 0; /* before an activation, none of which is steeper than 1.1 */
     for (size_t i = 0; i < 2 * PRI_COUNT(posts); i++) {
         pri_conv_problem problem = base;
         problem.post = posts[i / 2];
@@ -110,34 +121,11 @@ static void whatever_is_fused_agrees(void **state)
         convolve(&fast, ctx, problem, PRI_CONV_FORWARD);
         problem.is_direct = true;
         convolve(&direct, ctx, problem, PRI_CONV_FORWARD);
-        if (problem.post == PRI_POST_TANH) {
-            for (int k = 0; k < BATCH * OUT * POSITIONS; k++)
-                assert_true(fabsf(fast.y[k] - direct.y[k]) < 1e-3f);
-        } else {
-            assert_close(fast.y, direct.y, BATCH * OUT * POSITIONS);
-        }
+        if (i < 2)
+            largest = fmaxf(largest, largest_of(direct.y, BATCH * OUT * POSITIONS));
+        assert_within(fast.y, direct.y, BATCH * OUT * POSITIONS, largest);
     }
     pare_context_free(ctx);
-}
-
-static void blocks_hold_every_channel_once(void **state)
-{
-    static float x[2 * 19 * 5], blocked[2 * 32 * 5], back[2 * 19 * 5];
-
-    (void)state;
-    fill(x, 2 * 19 * 5, 7);
-    assert_int_equal(pri_blocked_bytes(2, 19, 5), sizeof blocked);
-    pri_block_channels(blocked, x, PRI_F32, 2, 19, 5);
-    for (int n = 0; n < 2; n++) {
-        for (int c = 0; c < 32; c++) {
-            for (int p = 0; p < 5; p++) {
-                const float seen = blocked[((n * 2 + c / 16) * 5 + p) * 16 + c % 16];
-                assert_true(seen == (c < 19 ? x[(n * 5 + p) * 19 + c] : 0));
-            }
-        }
-    }
-    pri_unblock_channels(back, PRI_F32, blocked, 2, 19, 5);
-    assert_memory_equal(back, x, sizeof x);
 }
 
 int main(void)
@@ -145,7 +133,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(all_directions_agree),
         cmocka_unit_test(whatever_is_fused_agrees),
-        cmocka_unit_test(blocks_hold_every_channel_once),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,370 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * winograd.c - see winograd.h.
+ *
+ * Tiles are taken in groups whose transformed inputs and products stay in the second cache: the
+ * group is transformed, [place][tile][channel], multiplied place by place, and what comes out is
+ * transformed back. Groups are shared between threads; the gradient of weights, which sums over
+ * all groups, shares tiles and places of one group instead, so that sums run in one order.
+ */
+#include "kernels/winograd.h"
+
+#include <string.h>
+
+#include "kernels/winograd_tile.h"
+
+#if defined(__x86_64__) && defined(__GNUC__)
+#ifdef _OPENMP
+#include <omp.h>
+#else
+static int omp_get_max_threads(void)
+{
+    return 1;
+}
+static int omp_get_thread_num(void)
+{
+    return 0;
+}
+#endif
+
+/* Groups fit the second cache, unless weights do not by far: then these are read less often. */
+enum { LARGE_WEIGHTS = 4 << 20 };
+enum { GROUP_BYTES = 384 * 1024, FEWEST_TILES = 2 * PRI_ROWS, MOST_TILES = 8 * PRI_ROWS };
+
+struct pri_winograd {
+    pare_context *ctx;
+    pri_conv_problem p;
+    unsigned directions;
+    int threads;
+    int64_t group;                /* tiles */
+    const float *weights, *scale; /* the caller's */
+    float *kept;                  /* transformed, or NULL */
+    float *bias;                  /* filled(out) */
+};
+
+bool pri_winograd_suits(const pri_conv_problem *p)
+{
+    if (!pri_winograd_runs() || p->is_direct || p->spatial != 2 || p->groups != 1 ||
+        p->layout != PRI_CHANNELS_LAST ||
+        (p->post != PRI_POST_NONE && p->post != PRI_POST_RELU && p->post != PRI_POST_CLIP))
+        return false;
+    for (int k = 0; k < 2; k++) {
+        if (p->kernel[k] != 3 || p->stride[k] != 1 || p->dilation[k] != 1 || p->pad_begin[k] > 2)
+            return false;
+    }
+    return true;
+}
+
+/* --- Groups of tiles --- */
+
+/* What is cut in tiles: the outputs of a pass, of one image after another. */
+typedef struct grid {
+    int64_t height, width, down, across, tiles;
+} grid;
+
+static grid grid_of(int64_t batch, const int64_t size[2])
+{
+    const int64_t down = (size[0] + PRI_TILE - 1) / PRI_TILE;
+    const int64_t across = (size[1] + PRI_TILE - 1) / PRI_TILE;
+
+    return (grid){size[0], size[1], down, across, batch * down * across};
+}
+
+/* Bytes of one tile's transformed inputs and products. */
+static int64_t tile_bytes(const pri_conv_problem *p)
+{
+    return PRI_PLACES * (pri_filled(p->in_channels) + pri_filled(p->out_channels)) *
+           (int64_t)sizeof(float);
+}
+
+static size_t weights_count(const pri_conv_problem *p)
+{
+    return (size_t)PRI_PLACES *
+           (size_t)(pri_filled(p->in_channels) * pri_filled(p->out_channels) + PRI_LANES);
+}
+
+static int64_t group_of(const pri_conv_problem *p)
+{
+    const int64_t fit = GROUP_BYTES / tile_bytes(p) / PRI_ROWS * PRI_ROWS;
+    const int64_t tiles = grid_of(p->batch, p->out).tiles;
+    const int64_t most = (tiles + PRI_ROWS - 1) / PRI_ROWS * PRI_ROWS;
+
+    if ((int64_t)(weights_count(p) * sizeof(float)) > LARGE_WEIGHTS)
+        return pri_min_i64(most, MOST_TILES);
+    return pri_min_i64(most, fit < FEWEST_TILES ? FEWEST_TILES : pri_min_i64(fit, MOST_TILES));
+}
+
+/* Floats from one place's rows of a group to the next's: one line more than they take, so that the
+ * 36 places of a tile do not fall into the same sets of a cache. */
+static int64_t place_stride(const pri_winograd *w, int64_t channels)
+{
+    return w->group * pri_filled(channels) + PRI_LANES;
+}
+
+pare_status pri_winograd_new(pri_winograd **out, pare_context *ctx, const pri_conv_problem *problem,
+                             unsigned directions)
+{
+    pri_winograd *w = pri_alloc(ctx, 1, sizeof *w);
+
+    *out = NULL;
+    if (w == NULL)
+        return PARE_ERROR_MEMORY;
+    *w = (pri_winograd){.ctx = ctx,
+                        .p = *problem,
+                        .directions = directions,
+                        .threads = omp_get_max_threads(),
+                        .group = group_of(problem)};
+    if (directions == PRI_CONV_FORWARD)
+        w->kept = pri_alloc_aligned(ctx, weights_count(problem) * sizeof(float));
+    w->bias = pri_alloc(ctx, (size_t)pri_filled(problem->out_channels), sizeof(float));
+    if (w->bias == NULL || (directions == PRI_CONV_FORWARD && w->kept == NULL)) {
+        pri_winograd_free(w);
+        return PARE_ERROR_MEMORY;
+    }
+    *out = w;
+    return PARE_OK;
+}
+
+void pri_winograd_free(pri_winograd *w)
+{
+    if (w == NULL)
+        return;
+    pri_free(w->kept);
+    pri_free(w->bias);
+    pri_free(w);
+}
+
+static int64_t group_floats(const pri_winograd *w)
+{
+    return PRI_PLACES * (place_stride(w, w->p.in_channels) + place_stride(w, w->p.out_channels));
+}
+
+/* Transformed weights, or sums of their gradients: what lies at the start of scratch. */
+static size_t weights_bytes(const pri_winograd *w)
+{
+    return w->kept != NULL ? 0 : (weights_count(&w->p) * sizeof(float) + 63) / 64 * 64;
+}
+
+size_t pri_winograd_scratch(const pri_winograd *w)
+{
+    const size_t groups = (size_t)(w->threads * group_floats(w)) * sizeof(float);
+
+    return weights_bytes(w) + groups;
+}
+
+/* --- Weights --- */
+
+static pri_winograd_order order_of(const pri_winograd *w, bool is_turned)
+{
+    const int64_t in = w->p.in_channels, out = w->p.out_channels;
+
+    return is_turned ? (pri_winograd_order){out, in, 9 * in, 9, true}
+                     : (pri_winograd_order){in, out, 9, 9 * in, false};
+}
+
+void pri_winograd_pack(pri_winograd *w, const float *weights, const float *scale, const float *bias)
+{
+    const pri_winograd_order order = order_of(w, false);
+
+    w->weights = weights;
+    w->scale = scale;
+    for (int64_t o = 0; o < w->p.out_channels; o++)
+        w->bias[o] = bias != NULL ? bias[o] : 0;
+    if (w->kept != NULL)
+        pri_winograd_weights(w->kept, weights, scale, &order);
+}
+
+/* --- Forwards, and backwards by the input --- */
+
+/* A pass from `from` to `to`, whose tile (y, x) begins `pad` before 4 (y, x) of `from`. */
+typedef struct pass {
+    const pri_winograd *w;
+    pri_patch from, to;
+    int64_t pad[2];
+    grid grid;
+    const float *weights;
+    pri_winograd_finish finish;
+} pass;
+
+static void place_of(const grid *g, int64_t tile, int64_t *image, int64_t at[2])
+{
+    *image = tile / (g->down * g->across);
+    at[0] = tile / g->across % g->down * PRI_TILE;
+    at[1] = tile % g->across * PRI_TILE;
+}
+
+static void take_tile(const pass *s, int64_t tile, float *v, int64_t place_stride)
+{
+    int64_t image, at[2];
+
+    place_of(&s->grid, tile, &image, at);
+    pri_winograd_take(v, place_stride, &s->from, image, at[0] - s->pad[0], at[1] - s->pad[1]);
+}
+
+static void run_group(const pass *s, int64_t first, float *room)
+{
+    const int64_t group = s->w->group, count = pri_min_i64(group, s->grid.tiles - first);
+    const int64_t in = pri_filled(s->from.channels), out = pri_filled(s->to.channels);
+    const int64_t padded = (count + PRI_ROWS - 1) / PRI_ROWS * PRI_ROWS;
+    const int64_t v_stride = place_stride(s->w, in), m_stride = place_stride(s->w, out);
+    float *v = room, *m = room + PRI_PLACES * v_stride;
+
+    for (int64_t t = 0; t < count; t++)
+        take_tile(s, first + t, v + t * in, v_stride);
+    for (int64_t k = 0; k < PRI_PLACES; k++)
+        pri_winograd_product(m + k * m_stride, v + k * v_stride,
+                             s->weights + k * pri_place_stride(s->from.channels, out), padded,
+                             s->from.channels, s->to.channels);
+    for (int64_t t = 0; t < count; t++) {
+        int64_t image, at[2];
+        place_of(&s->grid, first + t, &image, at);
+        pri_winograd_give(&s->to, image, at[0], at[1], m + t * out, m_stride, &s->finish);
+    }
+}
+
+static void run(pass *s, bool is_turned, void *scratch)
+{
+    const int64_t floats = group_floats(s->w);
+    float *groups = (float *)(void *)((unsigned char *)scratch + weights_bytes(s->w));
+
+    s->weights = s->w->kept;
+    if (s->weights == NULL) {
+        const pri_winograd_order order = order_of(s->w, is_turned);
+        pri_winograd_weights(scratch, s->w->weights, s->w->scale, &order);
+        s->weights = scratch;
+    }
+#pragma omp parallel for schedule(static) num_threads(s->w->threads)
+    for (int64_t first = 0; first < s->grid.tiles; first += s->w->group)
+        run_group(s, first, groups + omp_get_thread_num() * floats);
+}
+
+static pri_patch src_of(const pri_winograd *w, const void *data)
+{
+    return (pri_patch){data, NULL, w->p.src_type, w->p.in[0], w->p.in[1], w->p.in_channels};
+}
+
+static pri_patch dst_of(const pri_winograd *w, const void *data)
+{
+    return (pri_patch){data, NULL, w->p.dst_type, w->p.out[0], w->p.out[1], w->p.out_channels};
+}
+
+void pri_winograd_forward(const pri_winograd *w, const void *src, void *dst, void *scratch)
+{
+    const pri_conv_problem *p = &w->p;
+    pass s = {.w = w,
+              .from = src_of(w, src),
+              .to = dst_of(w, NULL),
+              .pad = {p->pad_begin[0], p->pad_begin[1]},
+              .grid = grid_of(p->batch, p->out),
+              .finish = {w->bias, p->accumulates, p->post, p->alpha, p->beta}};
+
+    s.to.written = dst;
+    run(&s, false, scratch);
+}
+
+void pri_winograd_backward_data(const pri_winograd *w, const void *diff_dst, void *diff_src,
+                                void *scratch)
+{
+    const pri_conv_problem *p = &w->p;
+    pass s = {.w = w,
+              .from = dst_of(w, diff_dst),
+              .to = src_of(w, NULL),
+              .pad = {2 - p->pad_begin[0], 2 - p->pad_begin[1]},
+              .grid = grid_of(p->batch, p->in)};
+
+    s.to.written = diff_src;
+    run(&s, true, scratch);
+}
+
+/* --- Backwards by the weights --- */
+
+void pri_winograd_backward_weights(const pri_winograd *w, const void *src, const void *diff_dst,
+                                   float *diff_weights, float *diff_bias, void *scratch)
+{
+    const pri_conv_problem *p = &w->p;
+    const pri_patch y = dst_of(w, diff_dst);
+    const pass s = {.w = w,
+                    .from = src_of(w, src),
+                    .pad = {p->pad_begin[0], p->pad_begin[1]},
+                    .grid = grid_of(p->batch, p->out)};
+    const int64_t in = pri_filled(p->in_channels), out = pri_filled(p->out_channels);
+    const int64_t v_stride = place_stride(w, in), z_stride = place_stride(w, out);
+    float *sums = scratch;
+    float *v = (float *)(void *)((unsigned char *)scratch + weights_bytes(w)),
+          *z = v + PRI_PLACES * v_stride;
+
+    memset(sums, 0, weights_count(p) * sizeof *sums);
+#pragma omp parallel num_threads(w->threads)
+    for (int64_t first = 0; first < s.grid.tiles; first += w->group) {
+        const int64_t count = pri_min_i64(w->group, s.grid.tiles - first);
+#pragma omp for schedule(static)
+        for (int64_t t = 0; t < count; t++) {
+            int64_t image, at[2];
+            take_tile(&s, first + t, v + t * in, v_stride);
+            place_of(&s.grid, first + t, &image, at);
+            pri_winograd_spread(z + t * out, z_stride, &y, image, at[0], at[1]);
+        }
+#pragma omp for schedule(static)
+        for (int64_t k = 0; k < PRI_PLACES; k++)
+            pri_winograd_outer(sums + k * pri_place_stride(in, out), v + k * v_stride,
+                               z + k * z_stride, count, p->in_channels, p->out_channels);
+    }
+    if (diff_weights != NULL)
+        pri_winograd_gradient(diff_weights, sums, p->in_channels, p->out_channels);
+    if (diff_bias != NULL)
+        pri_winograd_sum(diff_bias, &y, p->batch);
+}
+#else
+bool pri_winograd_suits(const pri_conv_problem *p)
+{
+    (void)p;
+    return false;
+}
+
+pare_status pri_winograd_new(pri_winograd **out, pare_context *ctx, const pri_conv_problem *problem,
+                             unsigned directions)
+{
+    (void)problem, (void)directions;
+    *out = NULL;
+    return pri_fail(ctx, PARE_ERROR_UNSUPPORTED, "this processor has no AVX-512");
+}
+
+void pri_winograd_free(pri_winograd *w)
+{
+    (void)w;
+}
+
+/* Transformed weights, or sums of their gradients: what lies at the start of scratch. */
+static size_t weights_bytes(const pri_winograd *w)
+{
+    return w->kept != NULL ? 0 : (weights_count(&w->p) * sizeof(float) + 63) / 64 * 64;
+}
+
+size_t pri_winograd_scratch(const pri_winograd *w)
+{
+    (void)w;
+    return 0;
+}
+
+void pri_winograd_pack(pri_winograd *w, const float *weights, const float *scale, const float *bias)
+{
+    (void)w, (void)weights, (void)scale, (void)bias;
+}
+
+void pri_winograd_forward(const pri_winograd *w, const void *src, void *dst, void *scratch)
+{
+    (void)w, (void)src, (void)dst, (void)scratch;
+}
+
+void pri_winograd_backward_data(const pri_winograd *w, const void *diff_dst, void *diff_src,
+                                void *scratch)
+{
+    (void)w, (void)diff_dst, (void)diff_src, (void)scratch;
+}
+
+void pri_winograd_backward_weights(const pri_winograd *w, const void *src, const void *diff_dst,
+                                   float *diff_weights, float *diff_bias, void *scratch)
+{
+    (void)w, (void)src, (void)diff_dst, (void)diff_weights, (void)diff_bias, (void)scratch;
+}
+#endif

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * winograd_product.c - small products in registers; see winograd_tile.h.
+ *
+ * 12 rows by 32 columns, or 12 by 16: sums stay in registers, each step loads one or two vectors
+ * and multiplies them by one number of each row.
+ */
+#include "kernels/winograd_tile.h"
+
+#if defined(__x86_64__) && defined(__GNUC__)
+#include <immintrin.h>
+
+#define TARGET __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq")))
+#define INLINE TARGET static inline __attribute__((always_inline))
+#ifdef __clang__
+#define UNROLL _Pragma("unroll")
+#else
+#define UNROLL _Pragma("GCC unroll 16")
+#endif
+
+/* v: rows `stride` apart; u: `in` rows of 16 * vectors. */
+INLINE void rows_by(float *m, int64_t m_stride, const float *v, int64_t stride, const float *u,
+                    int64_t in, int vectors)
+{
+    __m512 sum[PRI_ROWS][2];
+    const float *v0 = v, *v3 = v + 3 * stride, *v6 = v + 6 * stride, *v9 = v + 9 * stride;
+
+    UNROLL
+    for (int r = 0; r < PRI_ROWS; r++)
+        sum[r][0] = sum[r][1] = _mm512_setzero_ps();
+    for (int64_t i = 0; i < in; i++, u += vectors * PRI_LANES) {
+        const __m512 first = _mm512_loadu_ps(u);
+        const __m512 second = vectors > 1 ? _mm512_loadu_ps(u + PRI_LANES) : first;
+#define ROW(r, base, k)                                                                            \
+    do {                                                                                           \
+        const __m512 x = _mm512_set1_ps(base[i + (k)*stride]);                                     \
+        sum[r][0] = _mm512_fmadd_ps(x, first, sum[r][0]);                                          \
+        if (vectors > 1)                                                                           \
+            sum[r][1] = _mm512_fmadd_ps(x, second, sum[r][1]);                                     \
+    } while (0)
+        ROW(0, v0, 0);
+        ROW(1, v0, 1);
+        ROW(2, v0, 2);
+        ROW(3, v3, 0);
+        ROW(4, v3, 1);
+        ROW(5, v3, 2);
+        ROW(6, v6, 0);
+        ROW(7, v6, 1);
+        ROW(8, v6, 2);
+        ROW(9, v9, 0);
+        ROW(10, v9, 1);
+        ROW(11, v9, 2);
+    }
+    UNROLL
+    for (int r = 0; r < PRI_ROWS; r++) {
+        _mm512_storeu_ps(m + r * m_stride, sum[r][0]);
+        if (vectors > 1)
+            _mm512_storeu_ps(m + r * m_stride + PRI_LANES, sum[r][1]);
+    }
+}
+
+TARGET void pri_winograd_product(float *m, const float *v, const float *u, int64_t tiles,
+                                 int64_t in, int64_t out)
+{
+    const int64_t v_stride = pri_filled(in), m_stride = pri_filled(out);
+
+    for (int64_t o = 0; o < m_stride; o += PRI_WIDTH) {
+        const float *block = u + pri_block_at(in, o);
+        const bool is_wide = pri_block_width(m_stride, o) == PRI_WIDTH;
+        for (int64_t t = 0; t < tiles; t += PRI_ROWS) {
+            if (is_wide)
+                rows_by(m + t * m_stride + o, m_stride, v + t * v_stride, v_stride, block, in, 2);
+            else
+                rows_by(m + t * m_stride + o, m_stride, v + t * v_stride, v_stride, block, in, 1);
+        }
+    }
+}
+
+enum { SIDE = 8 };
+
+/* SIDE rows of u, 16 * vectors wide, over all tiles. */
+INLINE void outer_by(float *u, const float *v, int64_t v_stride, const float *z, int64_t z_stride,
+                     int64_t tiles, int vectors)
+{
+    const int64_t width = vectors * PRI_LANES;
+    __m512 sum[SIDE][2];
+
+    UNROLL
+    for (int r = 0; r < SIDE; r++) {
+        sum[r][0] = _mm512_loadu_ps(u + r * width);
+        sum[r][1] = vectors > 1 ? _mm512_loadu_ps(u + r * width + PRI_LANES) : sum[r][0];
+    }
+    for (int64_t t = 0; t < tiles; t++, v += v_stride, z += z_stride) {
+        const __m512 first = _mm512_loadu_ps(z);
+        const __m512 second = vectors > 1 ? _mm512_loadu_ps(z + PRI_LANES) : first;
+        UNROLL
+        for (int r = 0; r < SIDE; r++) {
+            const __m512 x = _mm512_set1_ps(v[r]);
+            sum[r][0] = _mm512_fmadd_ps(x, first, sum[r][0]);
+            if (vectors > 1)
+                sum[r][1] = _mm512_fmadd_ps(x, second, sum[r][1]);
+        }
+    }
+    UNROLL
+    for (int r = 0; r < SIDE; r++) {
+        _mm512_storeu_ps(u + r * width, sum[r][0]);
+        if (vectors > 1)
+            _mm512_storeu_ps(u + r * width + PRI_LANES, sum[r][1]);
+    }
+}
+
+TARGET void pri_winograd_outer(float *u, const float *v, const float *z, int64_t tiles, int64_t in,
+                               int64_t out)
+{
+    const int64_t rows = pri_filled(in), z_stride = pri_filled(out);
+
+    for (int64_t o = 0; o < z_stride; o += PRI_WIDTH) {
+        const int64_t width = pri_block_width(z_stride, o);
+        float *block = u + pri_block_at(rows, o);
+        for (int64_t i = 0; i < rows; i += SIDE) {
+            if (width == PRI_WIDTH)
+                outer_by(block + i * width, v + i, rows, z + o, z_stride, tiles, 2);
+            else
+                outer_by(block + i * width, v + i, rows, z + o, z_stride, tiles, 1);
+        }
+    }
+}
+#endif
