@@ -15,6 +15,8 @@ folder=$(mktemp -d) || exit 1
 trap 'rm -rf "$folder"' EXIT
 trap 'exit 130' INT TERM
 cd "$folder" || exit 1
+XDG_CACHE_HOME=$folder/cache # of the algorithms that are chosen: not the user's
+export XDG_CACHE_HOME
 failures=0
 inside=0
 

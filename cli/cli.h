@@ -42,8 +42,18 @@ typedef struct cli_command {
 typedef struct cli_settings {
     int64_t threads; /* 0: all processors */
     bool json, quiet, verbose;
+    const char *algorithms; /* "measure" or "rule"; NULL: the command has no such option, rule */
 } cli_settings;
 extern cli_settings cli_common;
+
+/* A row of the tables of commands that train or run engines at length; the command states the
+ * default in cli_common. */
+#define CLI_ALGORITHMS_OPTION                                                                      \
+    {                                                                                              \
+        "--algorithms", 's', &cli_common.algorithms, "measure|rule",                               \
+            "how convolutions choose theirs: the fastest, timed once and\nremembered, or by "      \
+            "their shapes"                                                                         \
+    }
 
 /* Fills options; the other words go to words[]. Returns their number, or -1 when the command is
  * over: *code is then its exit code (0 after --help, EXIT_USAGE after a message). */

@@ -60,10 +60,11 @@ static void print_steps(const pare_profile *p, int64_t count, double whole)
         list[s] = &p->steps[s];
     if (list != NULL)
         qsort(list, (size_t)p->n_steps, sizeof *list, by_step_time);
-    printf("\n%-44s %12s %12s %8s\n", "slowest steps", "forward us", "backward us", "share");
+    printf("\n%-44s %-9s %12s %12s %8s\n", "slowest steps", "algorithm", "forward us",
+           "backward us", "share");
     for (int s = 0; s < p->n_steps && s < count && list != NULL; s++)
-        printf("%-24.24s %-19.19s %12.1f %12.1f %7.1f%%\n", list[s]->name, list[s]->op_type,
-               1e6 * list[s]->forward, 1e6 * list[s]->backward,
+        printf("%-24.24s %-19.19s %-9s %12.1f %12.1f %7.1f%%\n", list[s]->name, list[s]->op_type,
+               list[s]->algorithm, 1e6 * list[s]->forward, 1e6 * list[s]->backward,
                100 * (list[s]->forward + list[s]->backward) / whole);
     free(list);
 }
@@ -83,6 +84,8 @@ static void print_text(const pare_profile *p, const kind *kinds, int n, int64_t 
                1e3 * p->backward_high);
     printf("memory   %10.1f MB of activations%s\n", (double)p->activation_bytes / 1e6,
            p->backward > 0 ? " and gradients" : "");
+    printf("reorders %10d layout steps; %d convolutions stage activations, %.1f MB a step\n",
+           p->n_layouts, p->n_staged, 1e-6 * (double)p->staged);
     printf("\n%-37s %6s %12s %12s %8s\n", "operator", "steps", "forward us", "backward us",
            "share");
     for (int k = 0; k < n; k++)
@@ -91,6 +94,18 @@ static void print_text(const pare_profile *p, const kind *kinds, int n, int64_t 
                100 * (kinds[k].forward + kinds[k].backward) / whole);
     if (steps > 0)
         print_steps(p, steps, whole);
+}
+
+static json_t *step_json(const pare_profile_step *s)
+{
+    json_t *row = json_pack("{s:s, s:s, s:f, s:f}", "name", s->name, "operator", s->op_type,
+                            "forward", s->forward, "backward", s->backward);
+
+    if (row != NULL && s->algorithm[0] != '\0') {
+        json_object_set_new(row, "algorithm", json_string(s->algorithm));
+        json_object_set_new(row, "staged_bytes", json_integer((json_int_t)s->staged));
+    }
+    return row;
 }
 
 static int print_json(const pare_profile *p, const kind *kinds, int n)
@@ -103,16 +118,16 @@ static int print_json(const pare_profile *p, const kind *kinds, int n)
                                         "steps", kinds[k].count, "forward", kinds[k].forward,
                                         "backward", kinds[k].backward));
     for (int s = 0; s < p->n_steps; s++)
-        json_array_append_new(steps,
-                              json_pack("{s:s, s:s, s:f, s:f}", "name", p->steps[s].name,
-                                        "operator", p->steps[s].op_type, "forward",
-                                        p->steps[s].forward, "backward", p->steps[s].backward));
+        json_array_append_new(steps, step_json(&p->steps[s]));
+    json_t *reorders =
+        json_pack("{s:i, s:i, s:I}", "layout_steps", p->n_layouts, "staged_convolutions",
+                  p->n_staged, "staged_bytes", (json_int_t)p->staged);
     return cli_print_json(json_pack(
-        "{s:s, s:I, s:i, s:I, s:f, s:[f, f], s:f, s:[f, f], s:o, s:o}", "schema", "pare.bench/1",
-        "batch", (json_int_t)p->batch, "rounds", p->rounds, "activation_bytes",
+        "{s:s, s:I, s:i, s:I, s:f, s:[f, f], s:f, s:[f, f], s:o, s:o, s:o}", "schema",
+        "pare.bench/1", "batch", (json_int_t)p->batch, "rounds", p->rounds, "activation_bytes",
         (json_int_t)p->activation_bytes, "forward", p->forward, "forward_quartiles", p->forward_low,
         p->forward_high, "backward", p->backward, "backward_quartiles", p->backward_low,
-        p->backward_high, "operators", operators, "steps", steps));
+        p->backward_high, "reorders", reorders, "operators", operators, "steps", steps));
 }
 
 static int run(const char *path, const char *input, const pare_profile_options *options,
@@ -153,6 +168,7 @@ int cmd_bench(int argc, char **argv)
     int64_t batch = 0, rounds = 20, n_steps = 10;
     const char *input = NULL, *precision = "f32";
     bool train = false, recompute = false;
+    cli_common.algorithms = "measure";
     const cli_option options[] = {
         {"--train", 'b', &train, NULL, "a training step: forward and backward for all weights"},
         {"--recompute", 'b', &recompute, NULL, "with --train: activations are computed again"},
@@ -160,6 +176,7 @@ int cmd_bench(int argc, char **argv)
         {"--rounds", 'i', &rounds, "N", "runs; medians count"},
         {"--steps", 'i', &n_steps, "N", "slowest steps to list"},
         {"--precision", 's', &precision, "f32|bf16|auto", "what convolutions multiply in"},
+        CLI_ALGORITHMS_OPTION,
         {"--input", 's', &input, "[NAME:]SHAPE", "sizes the model leaves open, 1x3x320x320"},
         {NULL, 0, NULL, NULL, NULL}};
     const char *const examples[] = {
@@ -170,7 +187,9 @@ int cmd_bench(int argc, char **argv)
         "MODEL.onnx",
         "Times every step of a model in pare's engine on random inputs "
         "and adds them up by operator.\n"
-        "Names joined by + are operators that run as one. With --threads 1 processor time counts.",
+        "Names joined by + are operators that run as one. With --threads 1 processor time counts.\n"
+        "Reorders are changes of layout, and convolutions that round activations to bfloat16 for\n"
+        "themselves, with the bytes they read and write for that.",
         options,
         1,
         1,

@@ -227,6 +227,7 @@ static void list_options(cli_option out[MAX_OPTIONS], prune_arguments *a, words_
          "of convolutions in reconstruction and training"},
         {"--recompute", 'b', &a->recipe.train.recompute, NULL,
          "training computes activations again: less memory, more time"},
+        CLI_ALGORITHMS_OPTION,
         {"--lr", 'f', &w->rate, "X", "peak learning rate; default: 0.001, by labels 0.02"},
         {"--train-batch", 'i', &w->batch, "N", "images a training step (64)"},
         {"--mask-weight", 'f', &a->recipe.train.mask_weight, "X", "of the mask head's loss (1)"},
@@ -267,6 +268,7 @@ int cmd_prune(int argc, char **argv)
                   .rounds = 1,
                   .factor = 0.5};
     cli_option options[MAX_OPTIONS];
+    cli_common.algorithms = "measure";
     list_options(options, &a, &w);
     const char *const examples[] = {
         "pare prune model.onnx -o half.onnx --target macs=50% --strategy magnitude",

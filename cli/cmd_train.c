@@ -325,6 +325,7 @@ int cmd_train(int argc, char **argv)
                    .distill = 0.7,
                    .temperature = 4,
                    .images = {.split = "train", .val_fraction = CLI_VAL_FRACTION}};
+    cli_common.algorithms = "measure";
     const cli_option list[] = {
         {"-o", 's', &a.out, "OUT.onnx", "the file to write (required)"},
         {"--epochs", 'i', &a.epochs, "N", "passes over the training images"},
@@ -334,6 +335,7 @@ int cmd_train(int argc, char **argv)
          "what convolutions multiply in; auto: bf16 where that\nis faster"},
         {"--recompute", 'b', &a.recompute, NULL,
          "less memory, more time: activations are computed again\non the way back; the result is the same"},
+        CLI_ALGORITHMS_OPTION,
         {"--lr", 'f', &a.rate, "X", "peak learning rate; default: 0.05, with adamw 0.001"},
         {"--momentum", 'f', &a.momentum, "X", "Nesterov momentum; with adamw beta1"},
         {"--beta2", 'f', &a.beta2, "X", "of adamw"},

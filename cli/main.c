@@ -76,6 +76,8 @@ pare_context *cli_context(void)
     pare_context_set_log(running, on_log, NULL);
     pare_context_set_progress(running, on_progress, NULL);
     pare_context_set_threads(running, (int)cli_common.threads);
+    if (cli_common.algorithms != NULL && strcmp(cli_common.algorithms, "measure") == 0)
+        pare_context_set_algorithms(running, PARE_ALGORITHMS_MEASURED);
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
     return running;

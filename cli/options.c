@@ -213,5 +213,10 @@ int cli_parse(int *code, int argc, char **argv, const cli_command *command, cons
         return cli_usage(command, "%s is missing", command->words), -1;
     if (cli_common.threads < 0 || cli_common.threads > 4096)
         return cli_usage(command, "--threads wants a number from 1 to 4096"), -1;
+    if (cli_common.algorithms != NULL && strcmp(cli_common.algorithms, "measure") != 0 &&
+        strcmp(cli_common.algorithms, "rule") != 0)
+        return cli_usage(command, "--algorithms is measure or rule, not '%s'",
+                         cli_common.algorithms),
+               -1;
     return n_words;
 }

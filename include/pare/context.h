@@ -53,6 +53,19 @@ PARE_API void pare_context_set_progress(pare_context *ctx, pare_progress_fn fn, 
 PARE_API void pare_context_set_threads(pare_context *ctx, int threads);
 PARE_API int pare_context_threads(const pare_context *ctx);
 
+/* How the algorithm of a convolution is chosen where several can compute it. Algorithms round
+ * differently. */
+typedef enum pare_algorithms {
+    PARE_ALGORITHMS_RULE,    /* by the shape alone */
+    PARE_ALGORITHMS_MEASURED /* the fastest: timed when a shape is met for the first time, and
+                                remembered in $XDG_CACHE_HOME/pare or ~/.cache/pare, so that the
+                                next run on this machine gives the same bytes; by the rule where
+                                that folder cannot be written */
+} pare_algorithms;
+/* For engines made from now on; PARE_ALGORITHMS_RULE unless set. */
+PARE_API void pare_context_set_algorithms(pare_context *ctx, pare_algorithms how);
+PARE_API pare_algorithms pare_context_algorithms(const pare_context *ctx);
+
 /* Asks the running operation to stop at the next safe place; it then returns
  * PARE_ERROR_CANCELLED. Safe to call from a signal handler or another thread. */
 PARE_API void pare_context_cancel(pare_context *ctx);

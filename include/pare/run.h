@@ -99,6 +99,10 @@ typedef struct pare_profile_step {
         *op_type;    /* what it computes, fused operators joined by "+": "Conv+Relu"; "(layout)" */
     double forward;  /* seconds, median over the rounds */
     double backward; /* the same, with its second forward if it has one; 0 where none is computed */
+    const char *algorithm; /* of a convolution: "direct", "winograd" or "bf16"; "" elsewhere.
+                              Static */
+    int64_t staged;        /* bytes a pass (training: both passes) reads and writes to bring
+                              activations into the form its algorithm works on */
 } pare_profile_step;
 
 typedef struct pare_profile {
@@ -109,6 +113,9 @@ typedef struct pare_profile {
     double backward_low, backward_high;
     int64_t activation_bytes; /* of activations and gradients */
     int n_steps;
+    int n_layouts;            /* of these: changes of layout */
+    int n_staged;             /* convolutions with staged > 0 */
+    int64_t staged;           /* sum over the steps */
     pare_profile_step *steps; /* in running order, owned */
     char *text;               /* names of the steps, owned */
 } pare_profile;

@@ -20,6 +20,7 @@ struct pare_context {
     pare_progress_fn progress;
     void *progress_user;
     int threads, default_threads;
+    pare_algorithms algorithms;
     volatile sig_atomic_t cancelled;
     int64_t allocations;
     int64_t fail_at; /* allocation number that fails; 0 = none */
@@ -94,6 +95,16 @@ void pare_context_set_threads(pare_context *ctx, int threads)
 int pare_context_threads(const pare_context *ctx)
 {
     return ctx->threads;
+}
+
+void pare_context_set_algorithms(pare_context *ctx, pare_algorithms how)
+{
+    ctx->algorithms = how;
+}
+
+pare_algorithms pare_context_algorithms(const pare_context *ctx)
+{
+    return ctx->algorithms;
 }
 
 void pare_context_cancel(pare_context *ctx)

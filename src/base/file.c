@@ -9,7 +9,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 static pare_status fail_errno(pare_context *ctx, const char *what, const char *path)
@@ -161,6 +163,29 @@ pare_status pri_file_write_parts(pare_context *ctx, const char *path, const pri_
     if (status != PARE_OK)
         unlink(temporary);
     return status;
+}
+
+int pri_file_lock(const char *path, double seconds)
+{
+    const double end = pri_clock_s() + seconds;
+    const int lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+
+    /* asked again and again: a process that was stopped while it holds the lock stops nobody else
+     */
+    while (lock >= 0 && flock(lock, LOCK_EX | LOCK_NB) != 0) {
+        if ((errno != EWOULDBLOCK && errno != EINTR) || pri_clock_s() > end) {
+            close(lock);
+            return -1;
+        }
+        (void)nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL);
+    }
+    return lock;
+}
+
+void pri_file_unlock(int lock)
+{
+    if (lock >= 0)
+        close(lock);
 }
 
 void pri_file_remove(const char *path)

@@ -34,6 +34,11 @@ pare_status pri_file_write(pare_context *ctx, const char *path, const void *data
 /* The same for parts in ascending order; what lies between them is zero. */
 pare_status pri_file_write_parts(pare_context *ctx, const char *path, const pri_file_part *parts,
                                  int n_parts, bool replace);
+/* Keeps other processes and threads from locking the same path, a file of no content that is made
+ * where there is none. Waits at most so many seconds; -1 when it cannot be had, without a message.
+ * Give it back with pri_file_unlock; a process that ends does so by itself. */
+int pri_file_lock(const char *path, double seconds);
+void pri_file_unlock(int lock);         /* -1 is fine */
 void pri_file_remove(const char *path); /* a file that is not there is fine */
 /* Removes what killed processes left of writing this file; failures are of no account. */
 void pri_file_remove_rests(pare_context *ctx, const char *path);

@@ -34,6 +34,7 @@ typedef struct pri_engine_options {
     bool recompute; /* with backward: activations are dropped and computed again where that
                        lowers the memory; all results are the same to the bit */
     int segments;   /* of recompute: cut evenly into so many, for tests; 0: as is best */
+    bool by_rule;   /* algorithms by the rule, whatever the context says: it runs few times */
     bool plan_only; /* takes no memory to run in: only what it would need can be asked */
 } pri_engine_options;
 
@@ -102,6 +103,8 @@ int pri_engine_steps(const pri_engine *engine);
 const pri_node *pri_engine_step_node(const pri_engine *engine, int step);
 /* The k-th node folded into a step, in running order; NULL past the last. */
 const pri_node *pri_engine_step_fused(const pri_engine *engine, int step, int k);
+/* By which algorithm a step computes, and what it moves for that; of the engine's own: nothing. */
+pri_work pri_engine_step_work(const pri_engine *engine, int step);
 /* Runs steps from .. to-1; the inputs must be filled before step 0. */
 pare_status pri_engine_run(pri_engine *engine, int from, int to);
 /* Runs steps to-1 .. from backwards; forward comes before, and the gradients of the outputs. */

@@ -332,6 +332,7 @@ static pare_status add_node(pri_engine *engine, pri_node *node, const pri_fusion
     step->call.needs_grad = step->needs_grad;
     step->call.preferred = engine->preferred;
     step->call.is_narrow = engine->options.bf16;
+    step->call.may_measure = !engine->options.plan_only && !engine->options.by_rule;
     const pri_node *last = engine->model->graph->nodes[fusion->tail[node->id]];
     if (last->outputs[0] != NULL && is_kept_narrow(engine, node, last->outputs[0]))
         step->out[0].dtype = PRI_BF16;

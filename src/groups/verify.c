@@ -126,7 +126,7 @@ static pare_status run(side *s, uint64_t seed)
 {
     PRI_TRY(find_taps(s));
     const pri_engine_options options = {
-        .taps = s->taps, .n_taps = s->n_taps, .plain = s->n_taps > 0};
+        .taps = s->taps, .n_taps = s->n_taps, .plain = s->n_taps > 0, .by_rule = true};
     PRI_TRY(pri_engine_new(&s->engine, s->model, &options));
     fill_inputs(s->engine, s->model->graph, seed);
     return pri_engine_forward(s->engine);

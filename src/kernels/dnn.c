@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "kernels/choose.h"
 #include "kernels/dnn_conv.h"
 
 static dnnl_engine_t shared_engine;
@@ -45,6 +46,27 @@ const char *pri_dnn_version(void)
 
     snprintf(text, sizeof text, "oneDNN %d.%d.%d", version->major, version->minor, version->patch);
     return text;
+}
+
+const char *pri_dnn_isa(void)
+{
+    static const struct {
+        dnnl_cpu_isa_t isa;
+        const char *name;
+    } names[] = {{dnnl_cpu_isa_avx512_core_amx, "avx512_core_amx"},
+                 {dnnl_cpu_isa_avx512_core_bf16, "avx512_core_bf16"},
+                 {dnnl_cpu_isa_avx512_core_vnni, "avx512_core_vnni"},
+                 {dnnl_cpu_isa_avx512_core, "avx512_core"},
+                 {dnnl_cpu_isa_avx2_vnni, "avx2_vnni"},
+                 {dnnl_cpu_isa_avx2, "avx2"},
+                 {dnnl_cpu_isa_avx, "avx"},
+                 {dnnl_cpu_isa_sse41, "sse41"}};
+
+    for (size_t i = 0; i < PRI_COUNT(names); i++) {
+        if (has_isa(names[i].isa))
+            return names[i].name;
+    }
+    return "generic";
 }
 
 dnnl_stream_t pri_dnn_stream(void)
@@ -302,24 +324,8 @@ static void clear(pri_conv *conv)
     drop_md(&conv->plain);
 }
 
-/* From here on Winograd's algorithm pays (measured on Zen 4 and Zen 5): against direct products in
- * float32 it is 1.3 times as fast at 16 channels and 2.7 times at 64, against those in bfloat16 1.2
- * times at 32 and 1.7 times at 64. With few tiles turning the weights takes what it saves. A rule
- * and not a measurement, so that the same network gives the same bytes. */
-enum { LEAST_CHANNELS = 12, LEAST_CHANNELS_NARROW = 28, LEAST_TILES = 32, TILE = 4 };
-
-static unsigned suits_winograd(const pri_conv_problem *p, unsigned directions)
-{
-    const int64_t least = p->is_narrow ? LEAST_CHANNELS_NARROW : LEAST_CHANNELS;
-
-    if (!pri_winograd_suits(p) || p->in_channels < least || p->out_channels < least ||
-        p->batch * ((p->out[0] + TILE - 1) / TILE) * ((p->out[1] + TILE - 1) / TILE) < LEAST_TILES)
-        return 0;
-    return directions;
-}
-
-pare_status pri_conv_new(pri_conv **out, pare_context *ctx, const pri_conv_problem *problem,
-                         unsigned directions)
+pare_status pri_conv_make(pri_conv **out, pare_context *ctx, const pri_conv_problem *problem,
+                          unsigned directions, pri_conv_algorithm algorithm)
 {
     *out = NULL;
     pthread_once(&shared_once, make_shared);
@@ -330,7 +336,7 @@ pare_status pri_conv_new(pri_conv **out, pare_context *ctx, const pri_conv_probl
         return PARE_ERROR_MEMORY;
     conv->ctx = ctx;
     conv->problem = *problem;
-    conv->winograd_directions = suits_winograd(problem, directions);
+    conv->winograd_directions = algorithm == PRI_CONV_WINOGRAD ? directions : 0;
     const unsigned direct = directions & ~conv->winograd_directions;
     pare_status status = PARE_OK;
     if (conv->winograd_directions != 0)
@@ -347,6 +353,12 @@ pare_status pri_conv_new(pri_conv **out, pare_context *ctx, const pri_conv_probl
     }
     *out = conv;
     return PARE_OK;
+}
+
+pare_status pri_conv_new(pri_conv **out, pare_context *ctx, const pri_conv_problem *problem,
+                         unsigned directions)
+{
+    return pri_conv_make(out, ctx, problem, directions, pri_conv_choose(ctx, problem, directions));
 }
 
 void pri_conv_free(pri_conv *conv)

@@ -37,6 +37,8 @@ typedef struct pri_conv_problem {
        stands for PRI_F32 */
     pri_dtype src_type, dst_type;
     bool is_direct;   /* no faster algorithm that rounds more (Winograd) */
+    bool may_measure; /* it will run many times: the algorithm may be one that was, or is now,
+                         found the fastest (choose.h); otherwise by the rule */
     bool accumulates; /* adds to what dst holds */
     pri_post_kind post;
     float alpha, beta;
@@ -44,12 +46,26 @@ typedef struct pri_conv_problem {
 
 enum { PRI_CONV_FORWARD = 1, PRI_CONV_BACKWARD_DATA = 2, PRI_CONV_BACKWARD_WEIGHTS = 4 };
 
+/* bf16: direct, what is multiplied rounded to bfloat16. Winograd's is float32. */
+typedef enum pri_conv_algorithm {
+    PRI_CONV_DIRECT,
+    PRI_CONV_WINOGRAD,
+    PRI_CONV_BF16
+} pri_conv_algorithm;
+enum { PRI_CONV_ALGORITHMS = 3 };
+
 typedef struct pri_conv pri_conv;
 
-/* Makes the primitives of the directions asked for (bits). */
+/* Makes the primitives of the directions asked for (bits), by the algorithm that choose.h says. */
 pare_status pri_conv_new(pri_conv **out, pare_context *ctx, const pri_conv_problem *problem,
                          unsigned directions);
 void pri_conv_free(pri_conv *conv);
+/* By which algorithm it is computed. */
+pri_conv_algorithm pri_conv_chosen(const pri_conv *conv);
+/* Bytes read and written in one call of each of the directions to stage activations, rounded to
+ * bfloat16 for its primitives; 0 where these read the caller's. Weights are not counted. after_data
+ * as below. */
+int64_t pri_conv_staged_bytes(const pri_conv *conv, unsigned directions, bool after_data);
 /* Scratch any call needs, aligned to 64. */
 size_t pri_conv_scratch(const pri_conv *conv);
 /* Packs plain weights [O][I/groups][kernel...], each output row times scale[o] (NULL: 1), and
@@ -76,5 +92,7 @@ bool pri_dnn_has_bf16(void);
 bool pri_dnn_gains_by_bf16(void);
 /* "oneDNN 2.6.3" */
 const char *pri_dnn_version(void);
+/* The instruction set oneDNN makes code for: "avx512_core_bf16". Static. */
+const char *pri_dnn_isa(void);
 
 #endif

@@ -47,6 +47,9 @@ static inline size_t pri_dnn_round_up(size_t bytes)
     return (bytes + 63) / 64 * 64;
 }
 
+/* pri_conv_new by a given algorithm, which may not be able to: an error then. */
+pare_status pri_conv_make(pri_conv **out, pare_context *ctx, const pri_conv_problem *problem,
+                          unsigned directions, pri_conv_algorithm algorithm);
 /* oneDNN's status as one of pare's, with a message. */
 pare_status pri_dnn_check(pare_context *ctx, dnnl_status_t status, const char *what);
 /* The stream everything runs in; there once a convolution is made. */

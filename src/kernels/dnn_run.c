@@ -10,6 +10,32 @@ size_t pri_conv_scratch(const pri_conv *conv)
     return conv->scratch_bytes;
 }
 
+pri_conv_algorithm pri_conv_chosen(const pri_conv *conv)
+{
+    return conv->winograd != NULL    ? PRI_CONV_WINOGRAD
+           : conv->problem.is_narrow ? PRI_CONV_BF16
+                                     : PRI_CONV_DIRECT;
+}
+
+static int64_t side_bytes(const pri_dnn_side *s)
+{
+    return s->is_staged ? s->count * (int64_t)(sizeof(float) + sizeof(uint16_t)) : 0;
+}
+
+int64_t pri_conv_staged_bytes(const pri_conv *conv, unsigned directions, bool after_data)
+{
+    int64_t bytes = 0;
+
+    if ((directions & PRI_CONV_FORWARD) != 0 && conv->forward.primitive != NULL)
+        bytes += side_bytes(&conv->src);
+    if ((directions & PRI_CONV_BACKWARD_DATA) != 0 && conv->data.primitive != NULL)
+        bytes += side_bytes(&conv->dst);
+    if ((directions & PRI_CONV_BACKWARD_WEIGHTS) != 0 && conv->weights.primitive != NULL)
+        bytes += side_bytes(&conv->src) +
+                 (after_data && conv->data.primitive != NULL ? 0 : side_bytes(&conv->dst));
+    return bytes;
+}
+
 /* oneDNN takes handles without const; it writes only what it is told to. */
 static void set_handle(dnnl_memory_t memory, const void *data)
 {

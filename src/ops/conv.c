@@ -99,6 +99,7 @@ static pare_status describe(const pri_call *call, pri_conv_problem *problem)
                                   .in_channels = x->dims[1],
                                   .out_channels = call->in[1].shape.dims[0],
                                   .layout = call->preferred,
+                                  .may_measure = call->may_measure,
                                   .src_type = call->in[0].dtype,
                                   .dst_type = call->out[0].dtype};
     problem->is_narrow = call->is_narrow && pri_conv_gains_by_bf16(p->group, problem->in_channels);
@@ -181,6 +182,17 @@ void pri_conv_release(pri_call *call)
     pri_free(state->bias);
     pri_free(state);
     call->state = NULL;
+}
+
+static void work(const pri_call *call, pri_work *out)
+{
+    const pri_conv_state *state = call->state;
+
+    out->algorithm = pri_conv_algorithm_name(pri_conv_chosen(state->conv));
+    out->staged = pri_conv_staged_bytes(state->conv, PRI_CONV_FORWARD, false);
+    out->staged_back =
+        pri_conv_staged_bytes(state->conv, PRI_CONV_BACKWARD_DATA | PRI_CONV_BACKWARD_WEIGHTS,
+                              call->needs_backward && call->needs_grad[0]);
 }
 
 static pare_status pack(pri_call *call, pri_conv_state *state)
@@ -340,6 +352,7 @@ const pri_op pri_op_conv = {
     .infer = infer,
     .prepare = prepare,
     .release = pri_conv_release,
+    .work = work,
     .forward = forward,
     .backward = backward,
     .takes_bf16 = takes_bf16,

@@ -3,6 +3,7 @@
 #ifndef PRI_OPS_CONV_H
 #define PRI_OPS_CONV_H
 
+#include "kernels/choose.h"
 #include "kernels/dnn.h"
 #include "ops/op_support.h"
 

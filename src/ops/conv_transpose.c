@@ -87,6 +87,7 @@ static pare_status prepare(pri_call *call)
                                  .in_channels = call->out[0].shape.dims[1],
                                  .out_channels = x->dims[1],
                                  .layout = call->preferred,
+                                 .may_measure = call->may_measure,
                                  .src_type = call->out[0].dtype,
                                  .dst_type = call->in[0].dtype};
     problem.is_narrow = call->is_narrow && pri_conv_gains_by_bf16(p->group, x->dims[1]);
@@ -123,6 +124,16 @@ static pare_status prepare(pri_call *call)
     if (sums > call->scratch_bytes)
         call->scratch_bytes = sums;
     return PARE_OK;
+}
+
+static void work(const pri_call *call, pri_work *out)
+{
+    const pri_conv_state *state = call->state;
+
+    out->algorithm = pri_conv_algorithm_name(pri_conv_chosen(state->conv));
+    out->staged = pri_conv_staged_bytes(state->conv, PRI_CONV_BACKWARD_DATA, false);
+    out->staged_back =
+        pri_conv_staged_bytes(state->conv, PRI_CONV_FORWARD | PRI_CONV_BACKWARD_WEIGHTS, false);
 }
 
 static bool takes_bf16(const pri_call *call, int slot)
@@ -351,6 +362,7 @@ const pri_op pri_op_conv_transpose = {
     .infer = infer,
     .prepare = prepare,
     .release = pri_conv_release,
+    .work = work,
     .forward = forward,
     .backward = backward,
     .takes_bf16 = takes_bf16,

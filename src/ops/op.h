@@ -78,6 +78,7 @@ struct pri_call {
                                      stays, and `saved` holds what that wrote */
     const bool *needs_grad;       /* n_in: which inputs need a gradient (with needs_backward) */
     bool is_narrow;               /* convolutions may multiply in bfloat16 */
+    bool may_measure;             /* the call will run many times: see pri_conv_problem */
     pri_layout preferred;         /* layout convolutions should work in */
     const pri_epilogue *epilogue; /* NULL: none */
     uint64_t weights_version; /* changes when a weight's data changed: packed copies are stale */
@@ -124,6 +125,13 @@ typedef struct pri_cost {
     int64_t macs;  /* multiply-accumulates of convolutions and matrix products; 0 elsewhere */
     int64_t flops; /* other elementary operations, roughly one an output element */
 } pri_cost;
+
+/* How a prepared call computes. */
+typedef struct pri_work {
+    const char *algorithm;       /* static; NULL: there is one only */
+    int64_t staged, staged_back; /* bytes read and written, forward and backward, to bring
+                                    activations into the form the algorithm works on */
+} pri_work;
 
 /* A node as matrix products, one a group of channels. */
 typedef struct pri_product {
@@ -185,6 +193,8 @@ struct pri_op {
     /* Layouts, primitives, scratch. May be NULL. */
     pare_status (*prepare)(pri_call *call);
     void (*release)(pri_call *call);
+    /* What prepare decided on, added to *out (zeroed). NULL: nothing to say. */
+    void (*work)(const pri_call *call, pri_work *out);
     /* Required for everything that runs. */
     pare_status (*forward)(pri_call *call);
     /* NULL: no gradient passes. */

@@ -137,6 +137,18 @@ static void add_names(pri_text *text, const job *j, int step)
     pri_text_addf(text, "%c", '\0');
 }
 
+/* What a step moves besides what it computes; both passes in training. */
+static void add_work(pare_profile *out, pare_profile_step *step, const job *j)
+{
+    const pri_work work = pri_engine_step_work(j->engine, out->n_steps);
+
+    step->algorithm = work.algorithm != NULL ? work.algorithm : "";
+    step->staged = work.staged + (j->training ? work.staged_back : 0);
+    out->staged += step->staged;
+    out->n_staged += step->staged > 0;
+    out->n_layouts += pri_engine_step_node(j->engine, out->n_steps) == NULL;
+}
+
 static pare_status fill(pare_profile *out, const job *j)
 {
     pri_text text;
@@ -167,6 +179,7 @@ static pare_status fill(pare_profile *out, const job *j)
         at += strlen(at) + 1;
         step->forward = quantile(j, j->forward, out->n_steps + 1, 0.5);
         step->backward = quantile(j, j->backward, out->n_steps + 1, 0.5);
+        add_work(out, step, j);
     }
     return PARE_OK;
 }

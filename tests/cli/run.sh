@@ -56,7 +56,8 @@ prepare() {
     mkdir "$scratch/bin" "$scratch/base" || exit 1
     ln -s "$pare" "$scratch/bin/pare"
     PATH=$scratch/bin:$PATH
-    export PATH
+    XDG_CACHE_HOME=$scratch/cache # neither read nor write the user's
+    export PATH XDG_CACHE_HOME
     cd "$scratch/base" || exit 1
     commands=$(pare list commands --json | sed -n 's/^ *"name": "\(.*\)",*$/\1/p')
     [ -n "$commands" ] || die "'pare list commands' names none"

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* test_profile.c - what profiles say about algorithms and about moving activations. */
+#include "build.h"
+
+#include <string.h>
+
+#include <pare/pare.h>
+
+#include "kernels/winograd.h"
+
+static const pri_conv_problem suitable = {.spatial = 2,
+                                          .batch = 2,
+                                          .groups = 1,
+                                          .in_channels = 32,
+                                          .out_channels = 24,
+                                          .in = {16, 16},
+                                          .out = {16, 16},
+                                          .kernel = {3, 3},
+                                          .stride = {1, 1},
+                                          .dilation = {1, 1},
+                                          .pad_begin = {1, 1},
+                                          .pad_end = {1, 1},
+                                          .layout = PRI_CHANNELS_LAST};
+
+/* A convolution that Winograd's algorithm suits by the rule, and one of few channels. */
+static pare_model *two_convolutions(pare_context *ctx)
+{
+    pri_graph *graph = test_graph(ctx, 17);
+    pri_value *x = test_input(graph, "x", 4, (const int64_t[]){4, 32, 16, 16});
+    pri_value *wide = test_weight(graph, 4, (const int64_t[]){40, 32, 3, 3}, 1, 0.1);
+    pri_value *narrow = test_weight(graph, 4, (const int64_t[]){8, 40, 3, 3}, 2, 0.1);
+    pri_value *y = test_op(graph, "Conv", "pads=[1,1,1,1]", TEST_LIST(x, wide));
+
+    test_output(graph, test_op(graph, "Conv", "pads=[1,1,1,1]", TEST_LIST(y, narrow)));
+    return test_model(graph);
+}
+
+/* Images come and go plain: two changes of layout. In inference activations are floats, and what
+ * multiplies in bfloat16 rounds its input (4 bytes read, 2 written). */
+static void profile_says_what_is_chosen_and_moved(void **state)
+{
+    enum { WIDE_INPUT = 4 * 16 * 16 * 32 * 6, NARROW_INPUT = 4 * 16 * 16 * 40 * 6 };
+    pare_context *ctx = test_context();
+    pare_model *model = two_convolutions(ctx);
+
+    (void)state;
+    for (int bf16 = 0; bf16 <= pri_dnn_has_bf16(); bf16++) {
+        const pare_profile_step *convolutions[2] = {NULL, NULL};
+        pare_profile profile;
+        int n = 0;
+        test_ok(ctx, pare_profile_model(
+                         &profile, model,
+                         &(pare_profile_options){.rounds = 1, .precision = bf16 ? "bf16" : "f32"}));
+        assert_int_equal(profile.n_layouts, 2);
+        for (int s = 0; s < profile.n_steps; s++) {
+            if (strcmp(profile.steps[s].op_type, "Conv") == 0)
+                convolutions[n++] = &profile.steps[s];
+            else
+                assert_string_equal(profile.steps[s].algorithm, "");
+        }
+        assert_int_equal(n, 2);
+        assert_string_equal(convolutions[1]->algorithm, bf16 ? "bf16" : "direct");
+        const bool is_winograd = strcmp(convolutions[0]->algorithm, "winograd") == 0;
+        assert_true(is_winograd || !pri_winograd_suits(&suitable)); /* without AVX-512 */
+        assert_int_equal(convolutions[0]->staged, bf16 && !is_winograd ? WIDE_INPUT : 0);
+        assert_int_equal(convolutions[1]->staged, bf16 ? NARROW_INPUT : 0);
+        assert_int_equal(profile.n_staged, bf16 ? 1 + !is_winograd : 0);
+        assert_int_equal(profile.staged, convolutions[0]->staged + convolutions[1]->staged);
+        pare_profile_clear(&profile);
+    }
+    pare_model_free(model);
+    pare_context_free(ctx);
+}
+
+/* Backwards the gradient of the output is staged once for both, the input once more. */
+static void directions_stage_what_they_read(void **state)
+{
+    enum { IN = 2 * 16 * 16 * 8 * 6, OUT = 2 * 16 * 16 * 24 * 6 };
+    const unsigned back = PRI_CONV_BACKWARD_DATA | PRI_CONV_BACKWARD_WEIGHTS;
+    pare_context *ctx = test_context();
+    pri_conv_problem problem = suitable;
+    pri_conv *conv = NULL;
+
+    (void)state;
+    if (!pri_dnn_has_bf16())
+        skip();
+    problem.is_narrow = true;
+    problem.in_channels = 8;
+    test_ok(ctx, pri_conv_new(&conv, ctx, &problem, PRI_CONV_FORWARD | back));
+    assert_int_equal(pri_conv_chosen(conv), PRI_CONV_BF16);
+    assert_int_equal(pri_conv_staged_bytes(conv, PRI_CONV_FORWARD, false), IN);
+    assert_int_equal(pri_conv_staged_bytes(conv, back, true), OUT + IN);
+    assert_int_equal(pri_conv_staged_bytes(conv, PRI_CONV_BACKWARD_WEIGHTS, false), OUT + IN);
+    pri_conv_free(conv);
+    problem.src_type = problem.dst_type = PRI_BF16;
+    test_ok(ctx, pri_conv_new(&conv, ctx, &problem, PRI_CONV_FORWARD | back));
+    assert_int_equal(pri_conv_staged_bytes(conv, PRI_CONV_FORWARD | back, true), 0);
+    pri_conv_free(conv);
+    pare_context_free(ctx);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(profile_says_what_is_chosen_and_moved),
+                                       cmocka_unit_test(directions_stage_what_they_read)};
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
