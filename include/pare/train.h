@@ -54,8 +54,9 @@ typedef struct pare_train_options {
     const char *schedule;  /* "cosine" (default), "step" (tenth at 1/2 and 3/4), "constant",
                               "one-cycle" (rises over 3/10 of the run, then falls) */
     double warmup;         /* epochs of linear warm-up; of one-cycle the rise */
-    const char *precision; /* "f32" (default), "bf16": convolutions round what they multiply to
-                              bfloat16 and sum in float32, weights stay float32; "auto": bf16
+    const char *precision; /* "f32" (default), "bf16": what convolutions multiply, activations
+                              between operators and their gradients are bfloat16; sums,
+                              statistics and weights stay float32; "auto": bf16
                               on processors that gain by it */
     bool recompute;   /* activations are dropped after the forward pass and computed again where
                          that takes less memory; the weights are the same to the bit */
