@@ -187,3 +187,69 @@ pare_status pri_fuse(pri_fusion *fusion, pri_engine *engine, const bool *needed)
     }
     return PARE_OK;
 }
+
+/* --- The step that is made of it --- */
+
+/* A residual as an input behind those of the node. */
+static void add_input(const pri_engine *engine, pri_step *step, int id)
+{
+    const pri_instance *instance = &engine->instances[id];
+    const int k = step->call.n_in++;
+
+    step->in_id[k] = id;
+    step->in[k] = (pri_operand){.present = true,
+                                .dtype = instance->dtype,
+                                .shape = instance->shape,
+                                .layout = instance->layout};
+    step->needs_grad[k] = instance->needs_gradient;
+    step->runs_backward = step->runs_backward || step->needs_grad[k];
+}
+
+pare_status pri_fuse_epilogue(pri_engine *engine, pri_step *step, const pri_fusion *fusion,
+                              const pri_node *node)
+{
+    pri_operand in[PRI_MAX_OPERANDS], out[PRI_MAX_OPERANDS];
+    pri_call call;
+    const pri_node *activation = fusion->activation[node->id];
+    const pri_node *product = fusion->product[node->id];
+
+    step->has_epilogue = true;
+    step->affine = fusion->affine[node->id];
+    const pri_node *const fused[PRI_MAX_FUSED] = {step->affine, fusion->sum[node->id], activation,
+                                                  product};
+    for (int k = 0, n = 0; k < PRI_MAX_FUSED; k++) {
+        if (fused[k] != NULL)
+            step->fused[n++] = fused[k];
+    }
+    if (step->affine != NULL) {
+        const int64_t channels = step->out[0].shape.dims[1];
+        step->scale_shift = pri_arena_alloc(engine->arena, (size_t)(2 * channels), sizeof(float));
+        if (step->scale_shift == NULL)
+            return PARE_ERROR_MEMORY;
+        step->epilogue.scale = step->scale_shift;
+        step->epilogue.shift = step->scale_shift + channels;
+        pri_call_of(&call, in, out, engine->model, step->affine, engine->facts);
+        (void)step->affine->op->as_affine(&call, step->scale_shift, step->scale_shift + channels);
+    }
+    if (fusion->sum[node->id] != NULL) {
+        const pri_node *sum = fusion->sum[node->id];
+        const pri_value *own = step->affine != NULL ? step->affine->outputs[0] : node->outputs[0];
+        const int residual =
+            pri_plan_instance(engine, sum->inputs[0] == own ? sum->inputs[1] : sum->inputs[0]);
+        if (residual < 0)
+            return PARE_ERROR_MEMORY;
+        step->epilogue.has_residual = true;
+        if (engine->options.training)
+            add_input(engine, step, residual);
+        else
+            step->residual = residual;
+    }
+    if (activation != NULL) {
+        pri_call_of(&call, in, out, engine->model, activation, engine->facts);
+        (void)activation->op->as_activation(&call, &step->epilogue.activation);
+    }
+    if (product != NULL)
+        step->epilogue.activation.kind = PRI_ACT_SWISH;
+    step->call.epilogue = &step->epilogue;
+    return PARE_OK;
+}

@@ -43,8 +43,7 @@ static void mark_needed(bool *needed, const pri_engine *engine)
     }
 }
 
-/* The primary instance of a value; made here for constants. */
-static int instance_of(pri_engine *engine, const pri_value *value)
+int pri_plan_instance(pri_engine *engine, const pri_value *value)
 {
     if (engine->primary[value->id] >= 0)
         return engine->primary[value->id];
@@ -126,35 +125,6 @@ static int converted(pri_engine *engine, int id, pri_layout layout)
     return to;
 }
 
-static bool takes_bf16(const pri_engine *engine, const pri_node *node, int slot)
-{
-    pri_operand in[PRI_MAX_OPERANDS], out[PRI_MAX_OPERANDS];
-    pri_call call;
-
-    if (node->op == NULL || node->op->takes_bf16 == NULL)
-        return false;
-    pri_call_of(&call, in, out, engine->model, node, engine->facts);
-    return node->op->takes_bf16(&call, slot);
-}
-
-/* Whether the value that a step of `node` gives is kept as bfloat16: images only, and when every
- * reader takes it. */
-static bool is_kept_narrow(const pri_engine *engine, const pri_node *node, const pri_value *value)
-{
-    const pri_fact *fact = &engine->facts->of[value->id];
-
-    if (!engine->options.bf16_activations || !engine->options.bf16 || !engine->options.backward ||
-        fact->dtype != PRI_F32 || fact->shape.rank < 3 || value->is_output ||
-        pri_plan_is_tap(engine, value) || !takes_bf16(engine, node, PRI_OUT(0)))
-        return false;
-    for (int u = 0; u < value->n_uses; u++) {
-        const pri_node *reader = value->uses[u].node;
-        if (!reader->is_dead && !takes_bf16(engine, reader, value->uses[u].slot))
-            return false;
-    }
-    return true;
-}
-
 static void set_default_layouts(pri_call *call)
 {
     if (call->op->layouts == PRI_LAYOUTS_PREPARE)
@@ -166,70 +136,6 @@ static void set_default_layouts(pri_call *call)
         call->out[k].layout = same ? call->in[0].layout : PRI_PLAIN;
 }
 
-/* A residual as an input behind those of the node. */
-static void add_input(const pri_engine *engine, pri_step *step, int id)
-{
-    const pri_instance *instance = &engine->instances[id];
-    const int k = step->call.n_in++;
-
-    step->in_id[k] = id;
-    step->in[k] = (pri_operand){.present = true,
-                                .dtype = instance->dtype,
-                                .shape = instance->shape,
-                                .layout = instance->layout};
-    step->needs_grad[k] = instance->needs_gradient;
-    step->runs_backward = step->runs_backward || step->needs_grad[k];
-}
-
-static pare_status set_epilogue(pri_engine *engine, pri_step *step, const pri_fusion *fusion,
-                                const pri_node *node)
-{
-    pri_operand in[PRI_MAX_OPERANDS], out[PRI_MAX_OPERANDS];
-    pri_call call;
-    const pri_node *activation = fusion->activation[node->id];
-    const pri_node *product = fusion->product[node->id];
-
-    step->has_epilogue = true;
-    step->affine = fusion->affine[node->id];
-    const pri_node *const fused[PRI_MAX_FUSED] = {step->affine, fusion->sum[node->id], activation,
-                                                  product};
-    for (int k = 0, n = 0; k < PRI_MAX_FUSED; k++) {
-        if (fused[k] != NULL)
-            step->fused[n++] = fused[k];
-    }
-    if (step->affine != NULL) {
-        const int64_t channels = step->out[0].shape.dims[1];
-        step->scale_shift = pri_arena_alloc(engine->arena, (size_t)(2 * channels), sizeof(float));
-        if (step->scale_shift == NULL)
-            return PARE_ERROR_MEMORY;
-        step->epilogue.scale = step->scale_shift;
-        step->epilogue.shift = step->scale_shift + channels;
-        pri_call_of(&call, in, out, engine->model, step->affine, engine->facts);
-        (void)step->affine->op->as_affine(&call, step->scale_shift, step->scale_shift + channels);
-    }
-    if (fusion->sum[node->id] != NULL) {
-        const pri_node *sum = fusion->sum[node->id];
-        const pri_value *own = step->affine != NULL ? step->affine->outputs[0] : node->outputs[0];
-        const int residual =
-            instance_of(engine, sum->inputs[0] == own ? sum->inputs[1] : sum->inputs[0]);
-        if (residual < 0)
-            return PARE_ERROR_MEMORY;
-        step->epilogue.has_residual = true;
-        if (engine->options.training)
-            add_input(engine, step, residual);
-        else
-            step->residual = residual;
-    }
-    if (activation != NULL) {
-        pri_call_of(&call, in, out, engine->model, activation, engine->facts);
-        (void)activation->op->as_activation(&call, &step->epilogue.activation);
-    }
-    if (product != NULL)
-        step->epilogue.activation.kind = PRI_ACT_SWISH;
-    step->call.epilogue = &step->epilogue;
-    return PARE_OK;
-}
-
 /* Connects the inputs of a step; says whether a gradient has to pass. */
 static pare_status connect_inputs(pri_engine *engine, pri_step *step)
 {
@@ -239,7 +145,7 @@ static pare_status connect_inputs(pri_engine *engine, pri_step *step)
         const pri_value *value = node->inputs[k];
         if (value == NULL)
             continue;
-        const int id = instance_of(engine, value);
+        const int id = pri_plan_instance(engine, value);
         if (id < 0)
             return PARE_ERROR_MEMORY;
         const pri_instance *instance = &engine->instances[id];
@@ -326,7 +232,7 @@ static pare_status add_node(pri_engine *engine, pri_node *node, const pri_fusion
     PRI_TRY(check_sizes(step));
     PRI_TRY(connect_inputs(engine, step));
     if (fusion->tail[node->id] != node->id)
-        PRI_TRY(set_epilogue(engine, step, fusion, node));
+        PRI_TRY(pri_fuse_epilogue(engine, step, fusion, node));
     step->call.training = engine->options.training;
     step->call.needs_backward = step->runs_backward;
     step->call.needs_grad = step->needs_grad;
@@ -334,7 +240,7 @@ static pare_status add_node(pri_engine *engine, pri_node *node, const pri_fusion
     step->call.is_narrow = engine->options.bf16;
     step->call.may_measure = !engine->options.plan_only && !engine->options.by_rule;
     const pri_node *last = engine->model->graph->nodes[fusion->tail[node->id]];
-    if (last->outputs[0] != NULL && is_kept_narrow(engine, node, last->outputs[0]))
+    if (last->outputs[0] != NULL && pri_plan_is_narrow(engine, node, last->outputs[0]))
         step->out[0].dtype = PRI_BF16;
     set_default_layouts(&step->call);
     local = *step;
@@ -381,7 +287,7 @@ static pare_status add_inputs(pri_engine *engine)
     if (engine->inputs == NULL)
         return PARE_ERROR_MEMORY;
     for (int i = 0; i < graph->n_inputs; i++) {
-        engine->inputs[i] = instance_of(engine, graph->inputs[i]);
+        engine->inputs[i] = pri_plan_instance(engine, graph->inputs[i]);
         if (engine->inputs[i] < 0)
             return PARE_ERROR_MEMORY;
     }
@@ -398,7 +304,7 @@ static pare_status add_outputs(pri_engine *engine)
     if (engine->outputs == NULL || engine->taps == NULL)
         return PARE_ERROR_MEMORY;
     for (int i = 0; i < graph->n_outputs; i++) {
-        int id = instance_of(engine, graph->outputs[i]);
+        int id = pri_plan_instance(engine, graph->outputs[i]);
         if (id >= 0)
             id = converted(engine, id, PRI_PLAIN);
         if (id < 0)
@@ -407,7 +313,7 @@ static pare_status add_outputs(pri_engine *engine)
         engine->instances[id].is_pinned = true;
     }
     for (int t = 0; t < options->n_taps; t++) {
-        engine->taps[t] = instance_of(engine, options->taps[t]);
+        engine->taps[t] = pri_plan_instance(engine, options->taps[t]);
         if (engine->taps[t] < 0)
             return PARE_ERROR_MEMORY;
         engine->instances[engine->taps[t]].is_pinned = true;

@@ -108,6 +108,10 @@ struct pri_engine {
 
 /* plan.c */
 pare_status pri_plan_steps(pri_engine *engine);
+/* The primary instance of a value, made here for constants; -1: out of memory. */
+int pri_plan_instance(pri_engine *engine, const pri_value *value);
+/* types.c: whether the value that a step of `node` gives is kept as bfloat16. */
+bool pri_plan_is_narrow(const pri_engine *engine, const pri_node *node, const pri_value *value);
 /* engine.c: whether the options ask for a value to stay readable. */
 bool pri_plan_is_tap(const pri_engine *engine, const pri_value *value);
 /* fuse.c: fused_into[node id] = id of the node whose step computes it (itself when not fused),
@@ -119,6 +123,9 @@ typedef struct pri_fusion {
     const pri_node **affine, **sum, **activation, **product;
 } pri_fusion;
 pare_status pri_fuse(pri_fusion *fusion, pri_engine *engine, const bool *needed);
+/* What is fused behind `node`, for its step: epilogue, fused nodes, residual. */
+pare_status pri_fuse_epilogue(pri_engine *engine, pri_step *step, const pri_fusion *fusion,
+                              const pri_node *node);
 /* memory.c: blocks and instances, offsets (slab_bytes), the slab itself, pointers of all steps; of
  * the values of one step, at its first time or from its second time on. */
 int pri_plan_add_block(pri_engine *engine, size_t bytes);
