@@ -131,11 +131,15 @@ PRI_CLONES static void uncut(float *h, const void *g, const void *y, float low, 
 const float *pri_norm_uncut(const pri_norm_params *p, const void *g, int64_t at, int64_t n,
                             float *room)
 {
-    const float low = p->bounds.is_there ? p->bounds.low : -INFINITY;
-    const float high = p->bounds.is_there ? p->bounds.high : INFINITY;
+    float low = p->bounds.is_there ? p->bounds.low : -INFINITY;
+    float high = p->bounds.is_there ? p->bounds.high : INFINITY;
     void *own = p->residual.data; /* g, when that is written */
     float *h = p->in_place ? pri_floats_for(own, p->y_type, at, room) : room;
 
+    if (p->y_type == PRI_BF16) { /* what was cut off lies on the bounds as they were stored */
+        low = pri_bf16_to_f32(pri_f32_to_bf16(low));
+        high = pri_bf16_to_f32(pri_f32_to_bf16(high));
+    }
     uncut(h, pri_element(g, p->y_type, at), pri_element(p->y, p->y_type, at), low, high, n,
           p->y_type == PRI_BF16);
     if (p->in_place)

@@ -17,10 +17,6 @@
 #ifdef _OPENMP
 #include <omp.h>
 #else
-static int omp_get_max_threads(void)
-{
-    return 1;
-}
 static int omp_get_thread_num(void)
 {
     return 0;
@@ -112,7 +108,7 @@ pare_status pri_winograd_new(pri_winograd **out, pare_context *ctx, const pri_co
     *w = (pri_winograd){.ctx = ctx,
                         .p = *problem,
                         .directions = directions,
-                        .threads = omp_get_max_threads(),
+                        .threads = pare_context_threads(ctx),
                         .group = group_of(problem)};
     if (directions == PRI_CONV_FORWARD)
         w->kept = pri_alloc_aligned(ctx, weights_count(problem) * sizeof(float));
