@@ -63,21 +63,30 @@ static pri_value *identity(pri_graph *graph, pri_value *x, const pri_shape *shap
     return test_op(graph, "Conv", attributes, TEST_LIST(x, weight));
 }
 
+/* Reads activation k of the operator, when that is asked for, and takes only floats. */
+static void add_reader(const one_op *p, pri_graph *graph, int k)
+{
+    const float one = 1;
+
+    if ((p->wide >> k & 1u) != 0)
+        test_output(graph,
+                    test_op(graph, "Mul", "", TEST_LIST(p->read[k], test_floats(graph, 1, &one))));
+}
+
 static pri_value *add_activation(one_op *p, pri_graph *graph, const char *text)
 {
     const pri_shape shape = read_shape(text);
-    const float one = 1;
+    const int k = p->n_activations++;
     char name[16];
 
-    snprintf(name, sizeof name, "x%d", p->n_activations);
+    snprintf(name, sizeof name, "x%d", k);
     pri_value *x = test_input(graph, name, shape.rank, shape.dims);
-    const bool is_wide = (p->wide >> p->n_activations & 1u) != 0;
-    p->activations[p->n_activations++] = x;
+    p->activations[k] = p->read[k] = x;
     if (p->wraps && shape.rank >= 3 && shape.rank <= 5)
-        x = identity(graph, x, &shape, p->is_dense);
-    if (is_wide)
-        test_output(graph, test_op(graph, "Mul", "", TEST_LIST(x, test_floats(graph, 1, &one))));
-    return x;
+        p->read[k] = identity(graph, x, &shape, p->is_dense);
+    if (k % 2 == 1)
+        add_reader(p, graph, k);
+    return p->read[k];
 }
 
 static pri_value *add_weight(one_op *p, pri_graph *graph, const char *text, bool is_fixed)
@@ -155,6 +164,8 @@ static void build(one_op *p)
     for (int k = 0; k < n_out; k++)
         out[k] = pri_graph_add_value(graph, "");
     (void)test_node(graph, p->it->op, p->it->attributes, n_in, in, n_out, out);
+    for (int k = 0; k < p->n_activations; k += 2)
+        add_reader(p, graph, k);
     if (p->behind.rank > 0)
         out[0] = identity(graph, out[0], &p->behind, true);
     for (int k = 0; k < n_out; k++)

@@ -29,11 +29,13 @@ typedef struct one_op {
      */
     bool is_dense;
     pri_shape behind; /* ... and one behind output 0, if its shape is stated */
-    unsigned wide;    /* activations (bits) that something else reads that takes only floats */
-    bool is_narrow;   /* the engine keeps activations in bfloat16 */
+    /* activations (bits) that something else reads that takes only floats: the first and the third
+     * after the operator, the others before it */
+    unsigned wide;
+    bool is_narrow; /* the engine keeps activations in bfloat16 */
     pare_model *model;
     pri_engine *engine;
-    pri_value *activations[ONE_OP_INPUTS], *weights[ONE_OP_INPUTS];
+    pri_value *activations[ONE_OP_INPUTS], *read[ONE_OP_INPUTS], *weights[ONE_OP_INPUTS];
     int n_activations, n_weights;
 } one_op;
 

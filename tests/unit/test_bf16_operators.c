@@ -20,6 +20,10 @@
 
 static const one_op_case cases[] = {
 #include "../conformance/gradient_cases.def"
+    /* windows with equal elements, of which the first gets the gradient */
+    {"MaxPool", 13, "x2x3x9x9", "kernel_shape=[3,3] strides=[2,2] pads=[1,1,1,1]", "L"},
+    {"MaxPool", 13, "x1x19x8x8", "kernel_shape=[4,4] strides=[1,1]", NULL},
+    {"GlobalMaxPool", 13, "x2x5x9x9", "", NULL},
 };
 
 /* Relative, in the norm of squares; 0.009 was measured, where slopes and gradients are rounded and

@@ -119,7 +119,7 @@ static void convolutions_round_their_inputs_and_nothing_else(void **state)
  * channels by itself. */
 static void odd_channels_go_back_right(void **state)
 {
-    enum { SIZE = 6, MOST = 2 * 25 * SIZE * SIZE };
+    enum { HEIGHT = 6, WIDTH = 5, MOST = 2 * 25 * HEIGHT * WIDTH };
     static const int64_t channels[] = {2, 3, 11, 16, 23, 25};
     static float w[25 * 25 * 9], g[MOST], gx[MOST];
     static double expected[MOST];
@@ -137,8 +137,8 @@ static void odd_channels_go_back_right(void **state)
                                           .groups = 1,
                                           .in_channels = channels[i % 6],
                                           .out_channels = channels[i / 6 % 6],
-                                          .in = {SIZE, SIZE},
-                                          .out = {SIZE, SIZE},
+                                          .in = {HEIGHT, WIDTH},
+                                          .out = {HEIGHT, WIDTH},
                                           .kernel = {kernel, kernel},
                                           .stride = {1, 1},
                                           .dilation = {1, 1},
@@ -146,7 +146,7 @@ static void odd_channels_go_back_right(void **state)
                                           .pad_end = {kernel / 2, kernel / 2},
                                           .layout = PRI_CHANNELS_LAST,
                                           .is_narrow = true};
-        const size_t count = 2 * SIZE * SIZE * (size_t)problem.in_channels;
+        const size_t count = 2 * HEIGHT * WIDTH * (size_t)problem.in_channels;
         pri_conv *conv = NULL;
         test_ok(*state,
                 pri_conv_new(&conv, *state, &problem, PRI_CONV_FORWARD | PRI_CONV_BACKWARD_DATA));
