@@ -90,8 +90,8 @@ static inline dnnl_status_t create_forward(dnnl_primitive_desc_t *pd, const conv
 #endif
 }
 
-/* Whether an implementation gives wrong numbers. oneDNN 2.6.3's backward data of 1x1 in bfloat16
- * mixes pixels of an odd number of channels: it reads them in pairs. */
+/* Whether an implementation may give wrong numbers: oneDNN 2.6.3's backward data of 1 x 1 in
+ * bfloat16 does for an odd number of channels of dst at some sizes (6 x 5, not 6 x 6). */
 static inline bool is_broken(const_dnnl_primitive_desc_t pd, int64_t outputs)
 {
     const char *name = NULL;
