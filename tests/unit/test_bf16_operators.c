@@ -234,6 +234,47 @@ static void operators_agree_with_float32(void **state)
     assert_true(only != NULL || n > 200); /* most of them were kept in bfloat16 at all */
 }
 
+/* What the caller reads or writes stays floats, and so does all without a way back. */
+static void taps_and_inference_stay_float32(void **state)
+{
+    const int64_t dims[] = {2, 20, 6, 6}, kernel[] = {20, 20, 3, 3};
+
+    skip_without();
+    pri_graph *graph = test_graph(*state, 13);
+    pri_value *x = test_input(graph, "x", 4, dims), *of[3];
+    for (uint64_t k = 0; k < 3; k++) {
+        pri_value *w = test_weight(graph, 4, kernel, k, 0.1);
+        of[k] = test_op(graph, "Conv", "pads=[1,1,1,1]", TEST_LIST(k > 0 ? of[k - 1] : x, w));
+        of[k] = test_op(graph, "Relu", "", TEST_LIST(of[k]));
+    }
+    test_output(graph, of[2]);
+    pare_model *model = test_model(graph);
+    for (int k = 0; k < 8; k++) { /* bits: a tap, a way back, bf16 */
+        const bool has_tap = (k & 1) != 0, is_full = k >= 6;
+        const pri_engine_options options = {.backward = (k & 2) != 0,
+                                            .weight_gradients = (k & 2) != 0,
+                                            .bf16 = (k & 4) != 0,
+                                            .bf16_activations = true,
+                                            .no_fusion = true,
+                                            .taps = &of[1],
+                                            .n_taps = has_tap};
+        pri_engine *engine = NULL;
+        int n = 0;
+        test_ok(*state, pri_engine_new(&engine, model, &options));
+        for (int s = 0; s < pri_engine_steps(engine); s++) {
+            const pri_node *node = pri_engine_step_node(engine, s);
+            if (node == NULL)
+                continue;
+            const bool is_read = node == of[2]->producer || (has_tap && node == of[1]->producer);
+            assert_int_equal(is_narrow(engine, s, PRI_OUT(0)), is_full && !is_read);
+            n++;
+        }
+        assert_int_equal(n, 6);
+        pri_engine_free(engine);
+    }
+    pare_model_free(model);
+}
+
 static void every_operator_that_takes_bfloat16_has_a_case(void **state)
 {
     const pri_op *const *ops;
@@ -257,6 +298,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_operator_that_takes_bfloat16_has_a_case),
         cmocka_unit_test(operators_agree_with_float32),
+        cmocka_unit_test(taps_and_inference_stay_float32),
     };
 
     return cmocka_run_group_tests(tests, test_setup, test_teardown);
