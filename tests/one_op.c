@@ -50,28 +50,43 @@ static pri_shape read_shape(const char *text)
 }
 
 /* x times one, in the layout convolutions prefer. */
-static pri_value *identity(pri_graph *graph, pri_value *x, const pri_shape *shape)
+static pri_value *identity(pri_graph *graph, pri_value *x, const pri_shape *shape, bool is_dense)
 {
-    const int64_t channels = shape->dims[1];
+    const int64_t channels = shape->dims[1], inputs = is_dense ? channels : 1;
     char attributes[32];
-    pri_shape of_weight = {.rank = shape->rank, .dims = {channels, 1, 1, 1, 1}};
+    pri_shape of_weight = {.rank = shape->rank, .dims = {channels, inputs, 1, 1, 1}};
     pri_value *weight = test_weight(graph, of_weight.rank, of_weight.dims, 0, 0);
 
     for (int64_t c = 0; c < channels; c++)
-        ((float *)weight->constant->data)[c] = 1;
-    snprintf(attributes, sizeof attributes, "group=%lld", (long long)channels);
+        ((float *)weight->constant->data)[is_dense ? c * (channels + 1) : c] = 1;
+    snprintf(attributes, sizeof attributes, "group=%lld", (long long)(channels / inputs));
     return test_op(graph, "Conv", attributes, TEST_LIST(x, weight));
+}
+
+/* Reads activation k of the operator, when that is asked for, and takes only floats. */
+static void add_reader(const one_op *p, pri_graph *graph, int k)
+{
+    const float one = 1;
+
+    if ((p->wide >> k & 1u) != 0)
+        test_output(graph,
+                    test_op(graph, "Mul", "", TEST_LIST(p->read[k], test_floats(graph, 1, &one))));
 }
 
 static pri_value *add_activation(one_op *p, pri_graph *graph, const char *text)
 {
     const pri_shape shape = read_shape(text);
+    const int k = p->n_activations++;
     char name[16];
 
-    snprintf(name, sizeof name, "x%d", p->n_activations);
+    snprintf(name, sizeof name, "x%d", k);
     pri_value *x = test_input(graph, name, shape.rank, shape.dims);
-    p->activations[p->n_activations++] = x;
-    return p->wraps && shape.rank >= 3 && shape.rank <= 5 ? identity(graph, x, &shape) : x;
+    p->activations[k] = p->read[k] = x;
+    if (p->wraps && shape.rank >= 3 && shape.rank <= 5)
+        p->read[k] = identity(graph, x, &shape, p->is_dense);
+    if (k % 2 == 1)
+        add_reader(p, graph, k);
+    return p->read[k];
 }
 
 static pri_value *add_weight(one_op *p, pri_graph *graph, const char *text, bool is_fixed)
@@ -149,6 +164,10 @@ static void build(one_op *p)
     for (int k = 0; k < n_out; k++)
         out[k] = pri_graph_add_value(graph, "");
     (void)test_node(graph, p->it->op, p->it->attributes, n_in, in, n_out, out);
+    for (int k = 0; k < p->n_activations; k += 2)
+        add_reader(p, graph, k);
+    if (p->behind.rank > 0)
+        out[0] = identity(graph, out[0], &p->behind, true);
     for (int k = 0; k < n_out; k++)
         test_output(graph, out[k]);
     p->model = test_model(graph);
@@ -161,6 +180,8 @@ void one_op_start(one_op *p, bool plain)
                                         .weight_gradients = true,
                                         .training = one_op_has(p, 't'),
                                         .plain = plain,
+                                        .bf16 = p->is_narrow,
+                                        .bf16_activations = p->is_narrow,
                                         .taps = p->activations,
                                         .n_taps = p->n_activations};
     test_ok(p->ctx, pri_engine_new(&p->engine, p->model, &options));

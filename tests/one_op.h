@@ -24,10 +24,18 @@ enum { ONE_OP_INPUTS = 8, ONE_OP_OUTPUTS = 9 };
 typedef struct one_op {
     pare_context *ctx;
     const one_op_case *it;
-    bool wraps; /* identity convolutions before and behind, which bring channels-last */
+    bool wraps; /* identity convolutions before it, which bring channels-last */
+    /* Activations kept in bfloat16: with wraps, convolutions over all channels, which take it ...
+     */
+    bool is_dense;
+    pri_shape behind; /* ... and one behind output 0, if its shape is stated */
+    /* activations (bits) that something else reads that takes only floats: the first and the third
+     * after the operator, the others before it */
+    unsigned wide;
+    bool is_narrow; /* the engine keeps activations in bfloat16 */
     pare_model *model;
     pri_engine *engine;
-    pri_value *activations[ONE_OP_INPUTS], *weights[ONE_OP_INPUTS];
+    pri_value *activations[ONE_OP_INPUTS], *read[ONE_OP_INPUTS], *weights[ONE_OP_INPUTS];
     int n_activations, n_weights;
 } one_op;
 

@@ -268,7 +268,8 @@ static pare_status build(pri_conv *conv, unsigned directions)
         const conv_md md =
             md_of(conv, &conv->src.write_md, &conv->dst.read_md, &conv->read_weights);
         status =
-            create_backward_data(&conv->data.desc, &md, shared_engine, plain, conv->forward.desc);
+            create_backward_data(&conv->data.desc, &md, shared_engine, plain, conv->forward.desc,
+                                 conv->problem.out_channels / conv->problem.groups);
     }
     if (status == dnnl_success && (directions & PRI_CONV_BACKWARD_WEIGHTS) != 0) {
         const conv_md md = md_of(conv, &conv->src.read_md, &conv->dst.read_md, &conv->weights_any);

@@ -115,7 +115,7 @@ PRI_INLINE void uncut_loop(float *h, const void *g, const void *y, float low, fl
     PRI_SIMD
     for (int64_t i = 0; i < n; i++) {
         const float at = PRI_LOAD(y, i, is_narrow), rise = PRI_LOAD(g, i, is_narrow);
-        h[i] = (at > low) & (at < high) ? rise : 0;
+        h[i] = ((at > low) & (at < high)) ? rise : 0;
     }
 }
 

@@ -168,7 +168,7 @@ static void sum_channel(const pri_channels *ch, const job *j, int64_t c, double 
 #pragma omp simd reduction(+ : first, second)
                 for (int64_t i = 0; i < length; i++) {
                     const float z = x[i] * scale + shift;
-                    const float h = (z > low) & (z < high) ? g[i] : 0;
+                    const float h = ((z > low) & (z < high)) ? g[i] : 0;
                     first += h * (x[i] - mean);
                     second += h;
                 }

@@ -330,12 +330,6 @@ void pri_winograd_free(pri_winograd *w)
     (void)w;
 }
 
-/* Transformed weights, or sums of their gradients: what lies at the start of scratch. */
-static size_t weights_bytes(const pri_winograd *w)
-{
-    return w->kept != NULL ? 0 : (weights_count(&w->p) * sizeof(float) + 63) / 64 * 64;
-}
-
 size_t pri_winograd_scratch(const pri_winograd *w)
 {
     (void)w;

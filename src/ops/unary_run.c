@@ -254,6 +254,11 @@ static void back_narrow(const pri_call *call, int64_t at, int64_t n, float a, fl
 
     if (!is_fresh)
         (void)pri_floats_at(call->grad_in[0], d_type, at, n, room[0]);
+    if (p->kind == PRI_UNARY_CLIP && kept->dtype == PRI_BF16) {
+        /* what was cut off lies on the bounds as they were stored */
+        a = pri_bf16_to_f32(pri_f32_to_bf16(a));
+        b = pri_bf16_to_f32(pri_f32_to_bf16(b));
+    }
     back_piece(p->kind, n, pri_floats_at(kept->data, kept->dtype, at, n, room[1]),
                pri_floats_at(call->grad_out[0], g_type, at, n, room[2]), d, a, b, is_fresh);
     pri_floats_put(call->grad_in[0], d_type, at, n, d);
