@@ -8,24 +8,16 @@
 #include "kernels/winograd_tile.h"
 
 #if defined(__x86_64__) && defined(__GNUC__)
-#include <immintrin.h>
-
-#define TARGET __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq")))
-#define INLINE TARGET static inline __attribute__((always_inline))
-#ifdef __clang__
-#define UNROLL _Pragma("unroll")
-#else
-#define UNROLL _Pragma("GCC unroll 16")
-#endif
+#include "kernels/winograd_vector.h"
 
 /* v: rows `stride` apart; u: `in` rows of 16 * vectors. */
-INLINE void rows_by(float *m, int64_t m_stride, const float *v, int64_t stride, const float *u,
-                    int64_t in, int vectors)
+PRI_AVX512_INLINE void rows_by(float *m, int64_t m_stride, const float *v, int64_t stride,
+                               const float *u, int64_t in, int vectors)
 {
     __m512 sum[PRI_ROWS][2];
     const float *v0 = v, *v3 = v + 3 * stride, *v6 = v + 6 * stride, *v9 = v + 9 * stride;
 
-    UNROLL
+    PRI_UNROLL
     for (int r = 0; r < PRI_ROWS; r++)
         sum[r][0] = sum[r][1] = _mm512_setzero_ps();
     for (int64_t i = 0; i < in; i++, u += vectors * PRI_LANES) {
@@ -51,7 +43,7 @@ INLINE void rows_by(float *m, int64_t m_stride, const float *v, int64_t stride, 
         ROW(10, v9, 1);
         ROW(11, v9, 2);
     }
-    UNROLL
+    PRI_UNROLL
     for (int r = 0; r < PRI_ROWS; r++) {
         _mm512_storeu_ps(m + r * m_stride, sum[r][0]);
         if (vectors > 1)
@@ -59,8 +51,8 @@ INLINE void rows_by(float *m, int64_t m_stride, const float *v, int64_t stride, 
     }
 }
 
-TARGET void pri_winograd_product(float *m, const float *v, const float *u, int64_t tiles,
-                                 int64_t in, int64_t out)
+PRI_AVX512 void pri_winograd_product(float *m, const float *v, const float *u, int64_t tiles,
+                                     int64_t in, int64_t out)
 {
     const int64_t v_stride = pri_filled(in), m_stride = pri_filled(out);
 
@@ -79,13 +71,13 @@ TARGET void pri_winograd_product(float *m, const float *v, const float *u, int64
 enum { SIDE = 8 };
 
 /* SIDE rows of u, 16 * vectors wide, over all tiles. */
-INLINE void outer_by(float *u, const float *v, int64_t v_stride, const float *z, int64_t z_stride,
-                     int64_t tiles, int vectors)
+PRI_AVX512_INLINE void outer_by(float *u, const float *v, int64_t v_stride, const float *z,
+                                int64_t z_stride, int64_t tiles, int vectors)
 {
     const int64_t width = vectors * PRI_LANES;
     __m512 sum[SIDE][2];
 
-    UNROLL
+    PRI_UNROLL
     for (int r = 0; r < SIDE; r++) {
         sum[r][0] = _mm512_loadu_ps(u + r * width);
         sum[r][1] = vectors > 1 ? _mm512_loadu_ps(u + r * width + PRI_LANES) : sum[r][0];
@@ -93,7 +85,7 @@ INLINE void outer_by(float *u, const float *v, int64_t v_stride, const float *z,
     for (int64_t t = 0; t < tiles; t++, v += v_stride, z += z_stride) {
         const __m512 first = _mm512_loadu_ps(z);
         const __m512 second = vectors > 1 ? _mm512_loadu_ps(z + PRI_LANES) : first;
-        UNROLL
+        PRI_UNROLL
         for (int r = 0; r < SIDE; r++) {
             const __m512 x = _mm512_set1_ps(v[r]);
             sum[r][0] = _mm512_fmadd_ps(x, first, sum[r][0]);
@@ -101,7 +93,7 @@ INLINE void outer_by(float *u, const float *v, int64_t v_stride, const float *z,
                 sum[r][1] = _mm512_fmadd_ps(x, second, sum[r][1]);
         }
     }
-    UNROLL
+    PRI_UNROLL
     for (int r = 0; r < SIDE; r++) {
         _mm512_storeu_ps(u + r * width, sum[r][0]);
         if (vectors > 1)
@@ -109,8 +101,8 @@ INLINE void outer_by(float *u, const float *v, int64_t v_stride, const float *z,
     }
 }
 
-TARGET void pri_winograd_outer(float *u, const float *v, const float *z, int64_t tiles, int64_t in,
-                               int64_t out)
+PRI_AVX512 void pri_winograd_outer(float *u, const float *v, const float *z, int64_t tiles,
+                                   int64_t in, int64_t out)
 {
     const int64_t rows = pri_filled(in), z_stride = pri_filled(out);
 

@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * winograd_tile.h - the transforms of winograd.h on vectors of 16 channels, and products of the
- * transformed. Shared by the winograd*.c files alone.
- *
- * Names of the transforms: B' on 6 inputs, G on 3 weights, A' on 6 products, and A and G' which go
- * the other way. The points are 0, 1, -1, 2, -2 and infinity.
+ * winograd_tile.h - what winograd.c does with one tile and with the weights. Shared by the
+ * winograd*.c files alone.
  */
 #ifndef PRI_WINOGRAD_TILE_H
 #define PRI_WINOGRAD_TILE_H

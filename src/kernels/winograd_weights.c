@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* winograd_weights.c - weights and their gradients; see winograd_tile.h. */
+#include "kernels/winograd_tile.h"
+
+#if defined(__x86_64__) && defined(__GNUC__)
+#include "kernels/winograd_vector.h"
+
+/* The kernels of input channel i and `count` output channels from o on, side by side. */
+PRI_AVX512 static void one_weight(float *u, int64_t place, const float *w, const float *scale,
+                                  int64_t i, int64_t o, const pri_winograd_order *order)
+{
+    float taken[9][PRI_LANES] = {{0}};
+    __m512 part[3][PRI_PATCH], of_row[3], r[PRI_PATCH];
+
+    for (int64_t n = 0; n < PRI_LANES && o + n < order->out; n++) {
+        const float *from = w + i * order->in_stride + (o + n) * order->out_stride;
+        const float factor = scale == NULL ? 1 : scale[order->is_turned ? i : o + n];
+        for (int k = 0; k < 9; k++)
+            taken[order->is_turned ? 8 - k : k][n] = from[k] * factor;
+    }
+    for (int y = 0; y < 3; y++) {
+        for (int x = 0; x < 3; x++)
+            of_row[x] = _mm512_loadu_ps(taken[3 * y + x]);
+        pri_on_weights(part[y], of_row);
+    }
+    for (int x = 0; x < PRI_PATCH; x++) {
+        for (int y = 0; y < 3; y++)
+            of_row[y] = part[y][x];
+        pri_on_weights(r, of_row);
+        for (int y = 0; y < PRI_PATCH; y++)
+            _mm512_storeu_ps(u + (y * PRI_PATCH + x) * place, r[y]);
+    }
+}
+
+void pri_winograd_weights(float *u, const float *w, const float *scale,
+                          const pri_winograd_order *order)
+{
+    const int64_t out = pri_filled(order->out), place = pri_place_stride(order->in, out);
+
+#pragma omp parallel for collapse(2) schedule(static) if (place > 4096)
+    for (int64_t o = 0; o < out; o += PRI_LANES) {
+        for (int64_t i = 0; i < order->in; i++) {
+            const int64_t width = pri_block_width(out, o);
+            one_weight(u + pri_block_at(order->in, o) + i * width + o % PRI_WIDTH, place, w, scale,
+                       i, o, order);
+        }
+    }
+}
+
+/* Adds to `count` kernels, out_stride apart, what their sums give. */
+PRI_AVX512 static void collect(float *w, int64_t out_stride, const float *sums, int64_t place,
+                               int count)
+{
+    __m512 part[3][PRI_PATCH], of_column[PRI_PATCH], r[3];
+    float given[9][PRI_LANES];
+
+    for (int x = 0; x < PRI_PATCH; x++) {
+        for (int y = 0; y < PRI_PATCH; y++)
+            of_column[y] = _mm512_loadu_ps(sums + (y * PRI_PATCH + x) * place);
+        pri_on_sums(r, of_column);
+        for (int y = 0; y < 3; y++)
+            part[y][x] = r[y];
+    }
+    for (int y = 0; y < 3; y++) {
+        pri_on_sums(r, part[y]);
+        for (int x = 0; x < 3; x++)
+            _mm512_storeu_ps(given[3 * y + x], r[x]);
+    }
+    for (int o = 0; o < count; o++) {
+        for (int k = 0; k < 9; k++)
+            w[o * out_stride + k] += given[k][o];
+    }
+}
+
+void pri_winograd_gradient(float *w, const float *sums, int64_t in, int64_t out)
+{
+    const int64_t rows = pri_filled(in), filled = pri_filled(out);
+    const int64_t place = pri_place_stride(rows, filled);
+
+#pragma omp parallel for schedule(static) if (place > 4096)
+    for (int64_t o = 0; o < out; o += PRI_LANES) {
+        const int64_t width = pri_block_width(filled, o);
+        const float *from = sums + pri_block_at(rows, o) + o % PRI_WIDTH;
+        for (int64_t i = 0; i < in; i++)
+            collect(w + (o * in + i) * 9, in * 9, from + i * width, place,
+                    (int)pri_min_i64(PRI_LANES, out - o));
+    }
+}
+
+/* Sums over stretches of positions, so that floats do not lose what is small. */
+PRI_AVX512 static void sum_lanes(float *bias, const pri_patch *y, int64_t positions, int64_t c)
+{
+    enum { STRETCH = 256 };
+    const __mmask16 lanes = pri_lanes_of(y->channels, c);
+    __m512 total = _mm512_mask_loadu_ps(_mm512_setzero_ps(), lanes, bias);
+
+    for (int64_t from = 0; from < positions; from += STRETCH) {
+        const int64_t to = pri_min_i64(from + STRETCH, positions);
+        __m512 sum = _mm512_setzero_ps();
+        for (int64_t p = from; p < to; p++)
+            sum = PRI_ADD(sum, pri_load(y->data, y->dtype == PRI_BF16, p * y->channels + c, lanes));
+        total = PRI_ADD(total, sum);
+    }
+    _mm512_mask_storeu_ps(bias, lanes, total);
+}
+
+void pri_winograd_sum(float *bias, const pri_patch *y, int64_t batch)
+{
+    const int64_t positions = batch * y->height * y->width;
+
+#pragma omp parallel for schedule(static) if (positions > 4096)
+    for (int64_t c = 0; c < y->channels; c += PRI_LANES)
+        sum_lanes(bias + c, y, positions, c);
+}
+#endif
