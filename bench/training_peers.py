@@ -2,7 +2,8 @@
 """Training in pare and in PyTorch: the same network, weights, images and order.
 
 usage: training_peers.py PARE FOLDER curve|speed [NETWORK ...]
-Needs torch, numpy and onnx (bench/environment.sh FOLDER torch). Scratch files go to FOLDER.
+       training_peers.py PARE FOLDER masks SHARED [SET ...]
+Needs torch, numpy, onnx and Pillow (bench/environment.sh FOLDER torch pillow). Scratch files go to FOLDER.
 
 curve: the loss of the first 50 steps of both, SGD with Nesterov momentum; PyTorch in float64 too, which
   says how far two ways to round move apart by themselves.
@@ -10,6 +11,7 @@ speed: images a second of processor time of one thread and the peak memory of th
   medians of 5 with least and most (compiled: once): whole steps with loss and optimiser; pare reads its
   images from an .npz file, PyTorch has its batch in memory. Pinned to one core it takes no notice of
   neighbours.
+masks: whole trainings of a U-Net and what the results are worth (training_masks.py).
 """
 import json
 import os
@@ -19,91 +21,20 @@ import sys
 import time
 
 import numpy
-import onnx
 import torch
 import torch.nn.functional as F
 
-SHUFFLE, MASK = 2, (1 << 64) - 1  # PRI_STREAM_SHUFFLE; numbers are 64 bits wide
+import training_masks
+from training_common import OnnxModule, batch_of, new_network, permutation, train
+
 # architecture, channels x height x width, classes, batch
 NETWORKS = {"resnet20": ("resnet20", (3, 32, 32), 10, 128),
             "resnet56": ("resnet56", (3, 32, 32), 10, 128),
             "mobilenetv2": ("mobilenetv2", (3, 128, 128), 10, 32),
             "unet": ("unet", (3, 256, 256), 11, 4)}
 CURVES = {"resnet20": ("resnet20", (3, 32, 32), 10, 64), "unet": ("unet", (3, 64, 96), 11, 4)}
+PLAIN = ("--schedule", "constant", "--decay", "0")
 CURVE_STEPS, STEPS_AN_EPOCH, ROUNDS, SHORT, LONG = 50, 20, 5, 2, 10
-
-
-class OnnxModule(torch.nn.Module):
-    """Runs the operators of pare's own architectures in PyTorch, from a file's weights."""
-
-    def __init__(self, path):
-        super().__init__()
-        graph = onnx.load(path).graph
-        self.nodes, self.tensors = list(graph.node), {}
-        self.input, self.output = graph.input[0].name, graph.output[0].name
-        statistics = {n for node in graph.node if node.op_type == "BatchNormalization"
-                      for n in node.input[3:]}
-        for initializer in graph.initializer:
-            value = torch.from_numpy(onnx.numpy_helper.to_array(initializer).copy())
-            name = initializer.name.replace(".", "_")
-            if value.dtype == torch.float32 and initializer.name not in statistics:
-                self.register_parameter(name, torch.nn.Parameter(value))
-            else:
-                self.register_buffer(name, value)
-            self.tensors[initializer.name] = name
-        self.steps = [(n.op_type, list(n.input), list(n.output),
-                       {a.name: onnx.helper.get_attribute_value(a) for a in n.attribute})
-                      for n in self.nodes]
-
-    def forward(self, x):
-        values = {self.input: x}
-
-        def read(name):
-            return values[name] if name in values else getattr(self, self.tensors[name])
-
-        for kind, inputs, outputs, a in self.steps:
-            in_ = [read(name) for name in inputs if name]
-            values[outputs[0]] = self.run(kind, in_, a)
-        return values[self.output]
-
-    def run(self, kind, in_, a):
-        pads = a.get("pads", [0, 0, 0, 0])
-        if kind == "Conv":
-            return F.conv2d(in_[0], in_[1], in_[2] if len(in_) > 2 else None, tuple(a.get("strides", (1, 1))),
-                            tuple(pads[:2]), 1, a.get("group", 1))
-        if kind == "ConvTranspose":
-            return F.conv_transpose2d(in_[0], in_[1], in_[2] if len(in_) > 2 else None,
-                                      tuple(a.get("strides", (1, 1))), tuple(pads[:2]))
-        if kind == "BatchNormalization":
-            return F.batch_norm(in_[0], in_[3], in_[4], in_[1], in_[2], self.training, 0.1,
-                                a.get("epsilon", 1e-5))
-        if kind == "MaxPool":
-            return F.max_pool2d(in_[0], tuple(a["kernel_shape"]), tuple(a["strides"]), tuple(pads[:2]))
-        if kind == "Clip":
-            return F.relu6(in_[0])
-        if kind == "Gemm":
-            return F.linear(in_[0], in_[1], in_[2])
-        simple = {"Relu": F.relu, "Add": torch.add, "Concat": lambda *v: torch.cat(v, 1),
-                  "GlobalAveragePool": lambda v: v.mean((2, 3), keepdim=True),
-                  "Flatten": lambda v: v.flatten(1)}
-        return simple[kind](*in_)
-
-
-def mix(x):
-    for shift, factor in ((30, 0xbf58476d1ce4e5b9), (27, 0x94d049bb133111eb)):
-        x = ((x ^ x >> shift) * factor) & MASK
-    return x ^ x >> 31
-
-
-def permutation(count, seed, stream):
-    """The order of an epoch, as src/base/random.c draws it."""
-    golden, order = 0x9e3779b97f4a7c15, list(range(count))
-    key = mix(seed + golden & MASK) ^ mix(stream * golden + 0x632be59bd9b4e019 & MASK)
-    for i in range(count - 1, 0, -1):
-        bits = mix(mix(key + i * golden & MASK) + key & MASK)
-        j = int((bits >> 11) * 2.0 ** -53 * (i + 1))
-        order[i], order[j] = order[j], order[i]
-    return order
 
 
 def images(shape, classes, count, masks):
@@ -125,31 +56,10 @@ def prepare(pare, folder, name, table, count):
     """A fresh network and its data; the paths, and the arrays."""
     architecture, shape, classes, _ = table[name]
     model, data = f"{folder}/{name}.onnx", f"{folder}/{name}.npz"
-    subprocess.run([pare, "new", architecture, "-o", model, "--force", "--quiet", "--classes",
-                    str(classes), "--input", "x".join(map(str, shape)), "--preprocess", "unit"],
-                   check=True, capture_output=True)
+    new_network(pare, model, architecture, shape, classes)
     pixels, truth = images(shape, classes, count, architecture == "unet")
     numpy.savez(data, train_images=pixels, **{"train_masks" if architecture == "unet" else "train_labels": truth})
     return model, data, pixels, truth
-
-
-def train(pare, model, data, folder, epochs, batch, *more):
-    """Runs pare train; its processor seconds and peak bytes."""
-    words = [pare, "train", model, "-o", f"{folder}/trained.onnx", "--force", "--quiet", "--data",
-             data, "--val-fraction", "0", "--epochs", str(epochs), "--batch",
-             str(batch), "--schedule", "constant", "--decay", "0", "--keep-last", *more]
-    child = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    error = child.stderr.read().decode()
-    _, status, usage = os.wait4(child.pid, 0)
-    child.returncode = os.waitstatus_to_exitcode(status)
-    if child.returncode != 0:
-        sys.exit(f"{' '.join(words)}\n{error}")
-    return usage.ru_utime + usage.ru_stime, 1024 * usage.ru_maxrss
-
-
-def batch_of(pixels, truth, chosen):
-    x = torch.from_numpy(pixels[chosen].transpose(0, 3, 1, 2).astype(numpy.float32) / 255)
-    return x, torch.from_numpy(truth[chosen].astype(numpy.int64))
 
 
 def torch_losses(model, pixels, truth, batch, rate, kind):
@@ -159,7 +69,7 @@ def torch_losses(model, pixels, truth, batch, rate, kind):
     losses = []
     for step in range(CURVE_STEPS):
         epoch, place = divmod(step, STEPS_AN_EPOCH)
-        order = permutation(len(pixels), 0, SHUFFLE + (epoch << 32))
+        order = permutation(len(pixels), 0, epoch)
         x, y = batch_of(pixels, truth, order[place * batch:(place + 1) * batch])
         loss = F.cross_entropy(module(x.to(kind)), y)
         optimizer.zero_grad()
@@ -186,8 +96,8 @@ def curve(pare, folder, names):
             log = f"{folder}/{name}.jsonl"
             if os.path.exists(log):
                 os.remove(log)
-            train(pare, model, data, folder, -(-CURVE_STEPS // STEPS_AN_EPOCH), batch, "--lr",
-                  str(rate), "--log", log, "--threads", "1")
+            train(pare, model, f"{folder}/trained.onnx", data, -(-CURVE_STEPS // STEPS_AN_EPOCH), batch,
+                  *PLAIN, "--lr", str(rate), "--log", log)
             rows = [row for row in map(json.loads, open(log)) if row["kind"] == "steps"]
             ours = numpy.array([row["loss"] for row in rows[:CURVE_STEPS]])
             single, double = (torch_losses(model, pixels, truth, batch, rate, kind)
@@ -225,9 +135,9 @@ def turn(pare, folder, name, precision, layout):
         return [float(v) for v in done.stdout.split()[-2:]] if done.returncode == 0 else None
     batch, results = NETWORKS[name][3], []
     for steps in (SHORT, SHORT, LONG):  # the first finds nothing of its own in the caches
-        results.append(train(pare, f"{folder}/{name}.onnx", f"{folder}/{name}.npz", folder, 1, batch,
-                             "--limit", str(steps * batch), "--lr", "0.01", "--precision", precision,
-                             "--threads", "1"))
+        results.append(train(pare, f"{folder}/{name}.onnx", f"{folder}/trained.onnx", f"{folder}/{name}.npz",
+                             1, batch, *PLAIN, "--limit", str(steps * batch), "--lr", "0.01",
+                             "--precision", precision))
     seconds = (results[2][0] - results[1][0]) / (LONG - SHORT)
     return [batch / seconds, results[2][1]]
 
@@ -268,6 +178,8 @@ def main():
         torch_once(folder, *names)
     elif task == "curve":
         curve(pare, folder, names or list(CURVES))
+    elif task == "masks":
+        training_masks.masks(pare, folder, names[0], names[1:] or list(training_masks.SETS))
     else:
         speed(pare, folder, names or list(NETWORKS))
 
