@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Training in pare and in PyTorch: the same network, weights, images and order.
 
-usage: training_peers.py PARE FOLDER curve|speed [NETWORK ...]
+usage: training_peers.py PARE FOLDER curve|speed|speed2 [NETWORK ...]
        training_peers.py PARE FOLDER masks SHARED [SET ...]
 Needs torch, numpy, onnx and Pillow (bench/environment.sh FOLDER torch pillow). Scratch files go to FOLDER.
 
@@ -11,6 +11,7 @@ speed: images a second of processor time of one thread and the peak memory of th
   medians of 5 with least and most (compiled: once): whole steps with loss and optimiser; pare reads its
   images from an .npz file, PyTorch has its batch in memory. Pinned to one core it takes no notice of
   neighbours.
+speed2: the same on two threads, by the clock: for a machine that does nothing else.
 masks: whole trainings of a U-Net and what the results are worth (training_masks.py).
 """
 import json
@@ -106,9 +107,10 @@ def curve(pare, folder, names):
                   f"{off(single, double)} | {off(ours, single)} |", flush=True)
 
 
-def torch_once(folder, name, precision, layout):
-    """In a process of its own: images a second of processor time, peak bytes."""
-    torch.set_num_threads(1)
+def torch_once(folder, threads, name, precision, layout):
+    """In a process of its own: images a second, peak bytes."""
+    torch.set_num_threads(int(threads))
+    clock = time.process_time if threads == "1" else time.perf_counter
     architecture, shape, classes, batch = NETWORKS[name]
     module = OnnxModule(f"{folder}/{name}.onnx").train()
     x, y = batch_of(*images(shape, classes, batch, architecture == "unet"), list(range(batch)))
@@ -118,31 +120,31 @@ def torch_once(folder, name, precision, layout):
     run = torch.compile(module) if layout == "compiled" else module
     times = []
     for _ in range(7):
-        begin = time.process_time()
+        begin = clock()
         with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
             loss = F.cross_entropy(run(x), y)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        times.append(time.process_time() - begin)
+        times.append(clock() - begin)
     print(batch / numpy.median(times[2:]), 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 
 
-def turn(pare, folder, name, precision, layout):
+def turn(pare, folder, threads, name, precision, layout):
     if layout != "pare":
-        done = subprocess.run([sys.executable, __file__, pare, folder, "once", name, precision, layout],
+        done = subprocess.run([sys.executable, __file__, pare, folder, "once", threads, name, precision, layout],
                               capture_output=True, text=True)
         return [float(v) for v in done.stdout.split()[-2:]] if done.returncode == 0 else None
     batch, results = NETWORKS[name][3], []
     for steps in (SHORT, SHORT, LONG):  # the first finds nothing of its own in the caches
         results.append(train(pare, f"{folder}/{name}.onnx", f"{folder}/trained.onnx", f"{folder}/{name}.npz",
                              1, batch, *PLAIN, "--limit", str(steps * batch), "--lr", "0.01",
-                             "--precision", precision))
+                             "--precision", precision, threads=threads))
     seconds = (results[2][0] - results[1][0]) / (LONG - SHORT)
     return [batch / seconds, results[2][1]]
 
 
-def speed(pare, folder, names):
+def speed(pare, folder, threads, names):
     layouts = ("pare", "plain", "channels last", "compiled")
     print(f"torch {torch.__version__}, img/s, MiB\n")
     print("| network | precision | " + " | ".join(layouts) + " | pare / best | memory |\n" + "|---" * 8 + "|")
@@ -154,7 +156,7 @@ def speed(pare, folder, names):
                 for layout in layouts:
                     if layout == "compiled" and k > 0:
                         continue  # compiling takes longer than all the rest
-                    if (result := turn(pare, folder, name, precision, layout)) is not None:
+                    if (result := turn(pare, folder, threads, name, precision, layout)) is not None:
                         seen[layout].append(result)
             cells, middle = [], {}
             for layout in layouts:
@@ -181,7 +183,7 @@ def main():
     elif task == "masks":
         training_masks.masks(pare, folder, names[0], names[1:] or list(training_masks.SETS))
     else:
-        speed(pare, folder, names or list(NETWORKS))
+        speed(pare, folder, "2" if task == "speed2" else "1", names or list(NETWORKS))
 
 
 if __name__ == "__main__":
