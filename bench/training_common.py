@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the comparisons of training share: pare's networks in PyTorch, its random numbers, its commands."""
-import os
 import subprocess
 import sys
 import time
@@ -110,17 +109,23 @@ def new_network(pare, model, architecture, shape, classes, seed=0):
                    check=True, capture_output=True)
 
 
+# A process counts what it was forked from to its peak: a small one comes between.
+WATCH = """import resource, subprocess, sys
+code = subprocess.call(sys.argv[1:], stdout=subprocess.DEVNULL)
+usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+print(usage.ru_utime + usage.ru_stime, usage.ru_maxrss)
+sys.exit(code)"""
+
+
 def train(pare, model, out, data, epochs, batch, *more, threads="1"):
     """Runs pare train on all training images; its seconds, of the processor on one thread and of the clock
     on several, and peak bytes."""
     words = [pare, "train", model, "-o", out, "--force", "--quiet", "--data", data, "--val-fraction", "0",
              "--epochs", str(epochs), "--batch", str(batch), "--keep-last", "--threads", threads, *more]
     begin = time.perf_counter()
-    child = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    error = child.stderr.read().decode()
-    _, status, usage = os.wait4(child.pid, 0)
-    child.returncode = os.waitstatus_to_exitcode(status)
-    if child.returncode != 0:
-        sys.exit(f"{' '.join(words)}\n{error}")
+    done = subprocess.run([sys.executable, "-c", WATCH, *words], capture_output=True, text=True)
     passed = time.perf_counter() - begin
-    return usage.ru_utime + usage.ru_stime if threads == "1" else passed, 1024 * usage.ru_maxrss
+    if done.returncode != 0:
+        sys.exit(f"{' '.join(words)}\n{done.stderr}")
+    used, peak = map(float, done.stdout.split())
+    return used if threads == "1" else passed, 1024 * peak
