@@ -2,7 +2,6 @@
 """What the comparisons of training share: pare's networks in PyTorch, its random numbers, its commands."""
 import subprocess
 import sys
-import time
 
 import numpy
 import onnx
@@ -118,14 +117,11 @@ sys.exit(code)"""
 
 
 def train(pare, model, out, data, epochs, batch, *more, threads="1"):
-    """Runs pare train on all training images; its seconds, of the processor on one thread and of the clock
-    on several, and peak bytes."""
+    """Runs pare train on all training images; its processor seconds and peak bytes."""
     words = [pare, "train", model, "-o", out, "--force", "--quiet", "--data", data, "--val-fraction", "0",
              "--epochs", str(epochs), "--batch", str(batch), "--keep-last", "--threads", threads, *more]
-    begin = time.perf_counter()
     done = subprocess.run([sys.executable, "-c", WATCH, *words], capture_output=True, text=True)
-    passed = time.perf_counter() - begin
     if done.returncode != 0:
         sys.exit(f"{' '.join(words)}\n{done.stderr}")
     used, peak = map(float, done.stdout.split())
-    return used if threads == "1" else passed, 1024 * peak
+    return used, 1024 * peak
