@@ -93,7 +93,7 @@ def curve(pare, folder, names):
     for name in names:
         batch = CURVES[name][3]
         model, data, pixels, truth = prepare(pare, folder, name, CURVES, STEPS_AN_EPOCH * batch)
-        for rate in (0.01, 0.002):
+        for rate in (0.01, 0.002, 0.0005):
             log = f"{folder}/{name}.jsonl"
             if os.path.exists(log):
                 os.remove(log)
