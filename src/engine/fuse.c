@@ -6,6 +6,7 @@
  *
  * In training, normalisation -> [residual sum] -> [Relu or Clip], where the operator does all at
  * once, both ways.
+ *
  * Each link needs the value between to have no other reader. The operators say
  * themselves what they are (as_affine, is_sum, is_product, as_activation).
  */

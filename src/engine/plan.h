@@ -110,7 +110,7 @@ struct pri_engine {
 pare_status pri_plan_steps(pri_engine *engine);
 /* The primary instance of a value, made here for constants; -1: out of memory. */
 int pri_plan_instance(pri_engine *engine, const pri_value *value);
-/* types.c: whether the value that a step of `node` gives is kept as bfloat16. */
+/* activation_types.c: whether the value that a step of `node` gives is kept as bfloat16. */
 bool pri_plan_is_narrow(const pri_engine *engine, const pri_node *node, const pri_value *value);
 /* engine.c: whether the options ask for a value to stay readable. */
 bool pri_plan_is_tap(const pri_engine *engine, const pri_value *value);

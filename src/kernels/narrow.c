@@ -71,7 +71,7 @@ void pri_narrow(uint16_t *to, const float *from, int64_t count)
         pri_narrow_piece(to + at, from + at, pri_min_i64(STRETCH, count - at));
 }
 
-PRI_CLONES static void add_floats(float *to, const float *from, int64_t count)
+PRI_CLONES void pri_add_piece(float *to, const float *from, int64_t count)
 {
     PRI_SIMD
     for (int64_t i = 0; i < count; i++)
@@ -87,7 +87,7 @@ void pri_add_elements(void *to, const void *from, pri_dtype dtype, int64_t count
         float *sum = pri_floats_for(to, dtype, at, room[0]);
         if (dtype == PRI_BF16)
             (void)pri_floats_at(to, dtype, at, n, room[0]);
-        add_floats(sum, pri_floats_at(from, dtype, at, n, room[1]), n);
+        pri_add_piece(sum, pri_floats_at(from, dtype, at, n, room[1]), n);
         pri_floats_put(to, dtype, at, n, sum);
     }
 }

@@ -68,6 +68,8 @@ static inline void pri_floats_put(void *data, pri_dtype dtype, int64_t at, int64
             ((float *)(data))[i] = (value);                                                        \
     } while (0)
 
+/* to += from on the calling thread. */
+void pri_add_piece(float *to, const float *from, int64_t count);
 /* to += from, elements of `dtype` each; sums are rounded once. */
 void pri_add_elements(void *to, const void *from, pri_dtype dtype, int64_t count);
 

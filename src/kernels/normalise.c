@@ -160,13 +160,6 @@ PRI_CLONES static void add_and_cut(float *y, const float *residual, const pri_no
     }
 }
 
-PRI_CLONES static void add_floats(float *to, const float *from, int64_t n)
-{
-    PRI_SIMD
-    for (int64_t i = 0; i < n; i++)
-        to[i] += from[i];
-}
-
 /* The gradient of the residual is what was not cut off. */
 static void give_residual(const pri_norm_params *p, const float *h, int64_t at, int64_t n)
 {
@@ -176,7 +169,7 @@ static void give_residual(const pri_norm_params *p, const float *h, int64_t at, 
 
     if (p->residual_add) {
         (void)pri_floats_at(r->data, r->dtype, at, n, room);
-        add_floats(to, h, n);
+        pri_add_piece(to, h, n);
     } else {
         memcpy(to, h, (size_t)n * sizeof *to);
     }

@@ -257,10 +257,6 @@ static void sum_narrow_back(const pri_call *call, int k)
     const pri_dtype from = call->out[0].dtype, to = call->in[k].dtype;
     const int64_t total = pri_shape_count(&call->out[0].shape);
 
-    if (from == to && !pri_is_fresh(call, k)) {
-        pri_add_elements(call->grad_in[k], call->grad_out[0], to, total);
-        return;
-    }
 #pragma omp parallel for schedule(static) if (total > 16384)
     for (int64_t at = 0; at < total; at += PRI_NARROW_PIECE) {
         const int64_t n = pri_min_i64(PRI_NARROW_PIECE, total - at);
@@ -271,9 +267,7 @@ static void sum_narrow_back(const pri_call *call, int k)
             memcpy(d, g, (size_t)n * sizeof *d);
         } else {
             (void)pri_floats_at(call->grad_in[k], to, at, n, room[1]);
-            PRI_SIMD
-            for (int64_t i = 0; i < n; i++)
-                d[i] += g[i];
+            pri_add_piece(d, g, n);
         }
         pri_floats_put(call->grad_in[k], to, at, n, d);
     }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* types.c - which activations are kept as bfloat16 in training. */
+/* activation_types.c - which activations are kept as bfloat16 in training. */
 #include "engine/plan.h"
 
 static bool takes_bf16(const pri_engine *engine, const pri_node *node, int slot)
