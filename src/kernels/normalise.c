@@ -3,7 +3,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "kernels/normalise_parts.h"
+#include "kernels/normalise_vector.h"
 
 size_t pri_norm_scratch(const pri_channels *ch)
 {
@@ -235,15 +235,28 @@ static void run_stretch(const pri_norm_params *p, const void *x, const void *g, 
     }
 }
 
+static void run_by_vector(const pri_norm_range *r, void *out)
+{
+    if (r->g == NULL)
+        pri_norm_vector_apply(r, out);
+    else
+        pri_norm_vector_back(r, out);
+}
+
 static void run_interleaved(const pri_channels *ch, const pri_norm_params *p, const void *x,
                             const void *g, void *out)
 {
     const int64_t total = ch->outer * ch->inner * ch->channels, period = pri_norm_period(ch);
     const int64_t stretch = PRI_NORM_STRETCH * period;
+    const bool by_vector = pri_norm_by_vector(ch, p);
 
 #pragma omp parallel for schedule(static) if (total > 16384)
     for (int64_t from = 0; from < total; from += stretch) {
         const int64_t to = pri_min_i64(from + stretch, total);
+        if (by_vector) {
+            run_by_vector(&(pri_norm_range){p, x, g, pri_norm_width(ch), from, to - from}, out);
+            continue;
+        }
         for (int64_t at = from; at < to; at += period)
             run_stretch(p, x, g, out, at, pri_min_i64(period, to - at));
     }

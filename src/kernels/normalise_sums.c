@@ -2,7 +2,7 @@
 /* normalise_sums.c - sums of each channel; see normalise.h. */
 #include <string.h>
 
-#include "kernels/normalise_parts.h"
+#include "kernels/normalise_vector.h"
 
 /* --- Loops --- */
 
@@ -61,11 +61,33 @@ typedef struct job {
     pri_norm_params p;
 } job;
 
-static void fold(const pri_channels *ch, const float *part, int64_t n, double *sums)
+/* Adds what n elements of both parts hold to the sums, and empties them. */
+static void fold(const pri_channels *ch, float *first, float *second, int64_t n, double *sums)
 {
     for (int64_t at = 0; at < n; at += ch->channels) {
-        for (int64_t c = 0; c < ch->channels; c++)
-            sums[c] += part[at + c];
+        for (int64_t c = 0; c < ch->channels; c++) {
+            sums[c] += first[at + c];
+            sums[ch->channels + c] += second[at + c];
+        }
+    }
+    memset(first, 0, (size_t)n * sizeof *first);
+    memset(second, 0, (size_t)n * sizeof *second);
+}
+
+/* Elements from .. to-1 in registers. */
+static void sum_by_vector(const pri_channels *ch, const job *j, int64_t from, int64_t to,
+                          float *first, double *sums)
+{
+    pri_norm_range r = {.p = &j->p, .x = j->x, .g = j->g, .width = pri_norm_width(ch)};
+    float *second = first + pri_norm_period(ch);
+
+    for (r.at = from; r.at < to; r.at += r.n) {
+        r.n = pri_min_i64(PRI_NORM_ROWS * r.width, to - r.at);
+        if (j->g != NULL)
+            pri_norm_vector_gradients(&r, first, second);
+        else
+            pri_norm_vector_squares(&r, first, second);
+        fold(ch, first, second, r.width, sums);
     }
 }
 
@@ -94,6 +116,10 @@ static void sum_block(const pri_channels *ch, const job *j, int64_t from, int64_
 
     memset(sums, 0, 2 * (size_t)ch->channels * sizeof *sums);
     memset(first, 0, 2 * (size_t)period * sizeof *first);
+    if (pri_norm_by_vector(ch, &j->p)) {
+        sum_by_vector(ch, j, from, to, first, sums);
+        return;
+    }
     for (int64_t at = from; at < to; at += period) {
         const int64_t n = pri_min_i64(period, to - at);
         if (j->g != NULL && j->p.y != NULL)
@@ -105,9 +131,7 @@ static void sum_block(const pri_channels *ch, const job *j, int64_t from, int64_
             sum_squares(pri_element(j->x, j->p.x_type, at), j->p.x_type == PRI_BF16, j->p.mean,
                         first, second, n);
         if (++count == PRI_NORM_STRETCH || at + period >= to) {
-            fold(ch, first, period, sums);
-            fold(ch, second, period, sums + ch->channels);
-            memset(first, 0, 2 * (size_t)period * sizeof *first);
+            fold(ch, first, second, period, sums);
             count = 0;
         }
     }
@@ -198,7 +222,7 @@ static void sum_plain(const pri_channels *ch, const job *j, double *sums)
 void pri_norm_sums(const pri_channels *ch, pri_norm_tensor x, const float *centre, double *sums,
                    void *scratch)
 {
-    job j = {.x = x.data, .p = {.mean = centre, .x_type = x.dtype}};
+    job j = {.x = x.data, .p = {.mean = centre, .x_type = x.dtype, .y_type = x.dtype}};
 
     if (!pri_norm_is_interleaved(ch)) {
         sum_plain(ch, &j, sums);

@@ -7,8 +7,7 @@
 
 bool pri_winograd_runs(void)
 {
-    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-           __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
+    return pri_has_avx512();
 }
 
 /* Chooses the copy of `loop` for a type, and for 16 channels of pixels that are all in the image.

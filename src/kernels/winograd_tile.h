@@ -7,8 +7,9 @@
 #define PRI_WINOGRAD_TILE_H
 
 #include "kernels/dnn.h"
+#include "kernels/vector512.h"
 
-enum { PRI_LANES = 16, PRI_PLACES = 36, PRI_TILE = 4, PRI_PATCH = 6 };
+enum { PRI_PLACES = 36, PRI_TILE = 4, PRI_PATCH = 6 };
 
 /* Widest block of output channels of packed weights: [place][block][in][width]. */
 enum { PRI_WIDTH = 32, PRI_ROWS = 12 };

@@ -1,0 +1,329 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* normalise_vector.c - see normalise_vector.h. */
+#include "kernels/normalise_vector.h"
+
+#include <math.h>
+
+#include "kernels/vector512.h"
+
+int64_t pri_norm_width(const pri_channels *ch)
+{
+    const int64_t most = 4 * PRI_LANES;
+
+    for (int64_t k = most / ch->channels; k > 1; k--) {
+        if (k * ch->channels % PRI_LANES == 0)
+            return k * ch->channels;
+    }
+    return ch->channels;
+}
+
+#ifdef PRI_BUILDS_AVX512
+
+bool pri_norm_by_vector(const pri_channels *ch, const pri_norm_params *p)
+{
+    if (!pri_norm_is_interleaved(ch) || p->x_type != p->y_type || !pri_has_avx512() ||
+        (p->residual.data != NULL && p->residual.dtype != p->x_type))
+        return false;
+    return p->x_type == PRI_F32 || __builtin_cpu_supports("avx512bf16");
+}
+
+/* Up to 64 neighbouring channels of some rows. */
+typedef struct strip {
+    const pri_norm_range *r;
+    int64_t from, rows; /* first element of the first row */
+    int64_t c;          /* first channel of the strip */
+    int64_t ahead;      /* elements from here to what is fetched for later */
+    __mmask16 lanes;    /* of the only vector, where it is not whole */
+    float *first, *second;
+    void *out;
+} strip;
+
+typedef struct frame {
+    __m512 low, high;
+} frame;
+
+PRI_AVX512_INLINE frame frame_of(const pri_norm_params *p, bool is_narrow)
+{
+    float low = p->bounds.is_there ? p->bounds.low : -INFINITY;
+    float high = p->bounds.is_there ? p->bounds.high : INFINITY;
+
+    if (p->y != NULL && is_narrow) { /* what was cut off lies on the bounds as they were stored */
+        low = pri_bf16_to_f32(pri_f32_to_bf16(low));
+        high = pri_bf16_to_f32(pri_f32_to_bf16(high));
+    }
+    return (frame){_mm512_set1_ps(low), _mm512_set1_ps(high)};
+}
+
+/* h where `at` is between the bounds, else 0. */
+PRI_AVX512_INLINE __m512 uncut(__m512 h, __m512 at, frame f)
+{
+    const __mmask16 is_above = _mm512_cmp_ps_mask(at, f.low, _CMP_GT_OQ);
+
+    return _mm512_maskz_mov_ps(_mm512_mask_cmp_ps_mask(is_above, at, f.high, _CMP_LT_OQ), h);
+}
+
+PRI_AVX512_INLINE void fetch(const void *data, bool is_narrow, int64_t at)
+{
+    __builtin_prefetch(pri_element(data, is_narrow ? PRI_BF16 : PRI_F32, at), 0, 3);
+}
+
+/* --- Loops: `vectors` and `is_narrow` are constants --- */
+
+PRI_AVX512_INLINE void squares(const strip *s, int vectors, __mmask16 lanes, bool is_narrow)
+{
+    const pri_norm_range *r = s->r;
+    __m512 mean[4], square[4], sum[4];
+
+    PRI_UNROLL
+    for (int v = 0; v < vectors; v++) {
+        mean[v] = pri_load(r->p->mean, false, s->c + v * PRI_LANES, lanes);
+        square[v] = pri_load(s->first, false, s->c + v * PRI_LANES, lanes);
+        sum[v] = pri_load(s->second, false, s->c + v * PRI_LANES, lanes);
+    }
+    for (int64_t row = 0, at = s->from + s->c; row < s->rows; row++, at += r->width) {
+        PRI_UNROLL
+        for (int v = 0; v < vectors; v++) {
+            const __m512 x = pri_load(r->x, is_narrow, at + v * PRI_LANES, lanes);
+            const __m512 d = _mm512_sub_ps(x, mean[v]);
+            square[v] = _mm512_fmadd_ps(d, d, square[v]);
+            sum[v] = _mm512_add_ps(sum[v], d);
+            fetch(r->x, is_narrow, at + v * PRI_LANES + s->ahead);
+        }
+    }
+    PRI_UNROLL
+    for (int v = 0; v < vectors; v++) {
+        pri_store(s->first, false, s->c + v * PRI_LANES, lanes, square[v]);
+        pri_store(s->second, false, s->c + v * PRI_LANES, lanes, sum[v]);
+    }
+}
+
+PRI_AVX512_INLINE void gradients(const strip *s, int vectors, __mmask16 lanes, bool is_narrow)
+{
+    const pri_norm_range *r = s->r;
+    const pri_norm_params *p = r->p;
+    const frame f = frame_of(p, is_narrow);
+    __m512 mean[4], scale[4], shift[4], product[4], sum[4];
+
+    PRI_UNROLL
+    for (int v = 0; v < vectors; v++) {
+        mean[v] = pri_load(p->mean, false, s->c + v * PRI_LANES, lanes);
+        scale[v] = pri_load(p->scale, false, s->c + v * PRI_LANES, lanes);
+        shift[v] = pri_load(p->shift, false, s->c + v * PRI_LANES, lanes);
+        product[v] = pri_load(s->first, false, s->c + v * PRI_LANES, lanes);
+        sum[v] = pri_load(s->second, false, s->c + v * PRI_LANES, lanes);
+    }
+    for (int64_t row = 0, at = s->from + s->c; row < s->rows; row++, at += r->width) {
+        PRI_UNROLL
+        for (int v = 0; v < vectors; v++) {
+            const int64_t i = at + v * PRI_LANES;
+            const __m512 x = pri_load(r->x, is_narrow, i, lanes);
+            const __m512 y = p->y != NULL ? pri_load(p->y, is_narrow, i, lanes)
+                                          : _mm512_fmadd_ps(x, scale[v], shift[v]);
+            const __m512 h = uncut(pri_load(r->g, is_narrow, i, lanes), y, f);
+            product[v] = _mm512_fmadd_ps(h, _mm512_sub_ps(x, mean[v]), product[v]);
+            sum[v] = _mm512_add_ps(sum[v], h);
+            if (p->in_place)
+                pri_store(p->residual.data, is_narrow, i, lanes, h);
+            fetch(r->x, is_narrow, i + s->ahead);
+            fetch(r->g, is_narrow, i + s->ahead);
+        }
+    }
+    PRI_UNROLL
+    for (int v = 0; v < vectors; v++) {
+        pri_store(s->first, false, s->c + v * PRI_LANES, lanes, product[v]);
+        pri_store(s->second, false, s->c + v * PRI_LANES, lanes, sum[v]);
+    }
+}
+
+PRI_AVX512_INLINE void apply(const strip *s, int vectors, __mmask16 lanes, bool is_narrow)
+{
+    const pri_norm_range *r = s->r;
+    const void *residual = r->p->residual.data;
+    const frame f = frame_of(r->p, is_narrow);
+    __m512 scale[4], shift[4];
+
+    PRI_UNROLL
+    for (int v = 0; v < vectors; v++) {
+        scale[v] = pri_load(r->p->scale, false, s->c + v * PRI_LANES, lanes);
+        shift[v] = pri_load(r->p->shift, false, s->c + v * PRI_LANES, lanes);
+    }
+    for (int64_t row = 0, at = s->from + s->c; row < s->rows; row++, at += r->width) {
+        PRI_UNROLL
+        for (int v = 0; v < vectors; v++) {
+            const int64_t i = at + v * PRI_LANES;
+            __m512 y = _mm512_fmadd_ps(pri_load(r->x, is_narrow, i, lanes), scale[v], shift[v]);
+            if (residual != NULL)
+                y = _mm512_add_ps(y, pri_load(residual, is_narrow, i, lanes));
+            y = _mm512_min_ps(f.high, _mm512_max_ps(f.low, y)); /* NaNs stay */
+            pri_store(s->out, is_narrow, i, lanes, y);
+            fetch(r->x, is_narrow, i + s->ahead);
+        }
+    }
+}
+
+PRI_AVX512_INLINE void back(const strip *s, int vectors, __mmask16 lanes, bool is_narrow)
+{
+    const pri_norm_range *r = s->r;
+    const pri_norm_params *p = r->p;
+    const frame f = frame_of(p, is_narrow);
+    void *residual = p->y != NULL ? p->residual.data : NULL;
+    __m512 mean[4], scale[4], shift[4], slope[4], tilt[4];
+
+    PRI_UNROLL
+    for (int v = 0; v < vectors; v++) {
+        mean[v] = pri_load(p->mean, false, s->c + v * PRI_LANES, lanes);
+        scale[v] = pri_load(p->scale, false, s->c + v * PRI_LANES, lanes);
+        shift[v] = pri_load(p->shift, false, s->c + v * PRI_LANES, lanes);
+        slope[v] = pri_load(p->slope, false, s->c + v * PRI_LANES, lanes);
+        tilt[v] = pri_load(p->tilt, false, s->c + v * PRI_LANES, lanes);
+    }
+    for (int64_t row = 0, at = s->from + s->c; row < s->rows; row++, at += r->width) {
+        PRI_UNROLL
+        for (int v = 0; v < vectors; v++) {
+            const int64_t i = at + v * PRI_LANES;
+            const __m512 x = pri_load(r->x, is_narrow, i, lanes);
+            const __m512 y = p->y != NULL ? pri_load(p->y, is_narrow, i, lanes)
+                                          : _mm512_fmadd_ps(x, scale[v], shift[v]);
+            const __m512 h = uncut(pri_load(r->g, is_narrow, i, lanes), y, f);
+            if (residual != NULL) {
+                const __m512 before =
+                    p->residual_add ? pri_load(residual, is_narrow, i, lanes) : _mm512_setzero_ps();
+                pri_store(residual, is_narrow, i, lanes, _mm512_add_ps(before, h));
+            }
+            if (s->out != NULL) {
+                const __m512 before =
+                    p->add ? pri_load(s->out, is_narrow, i, lanes) : _mm512_setzero_ps();
+                const __m512 rest = _mm512_fnmadd_ps(_mm512_sub_ps(x, mean[v]), slope[v],
+                                                     _mm512_sub_ps(h, tilt[v]));
+                pri_store(s->out, is_narrow, i, lanes, _mm512_fmadd_ps(scale[v], rest, before));
+            }
+            fetch(r->x, is_narrow, i + s->ahead);
+            fetch(r->g, is_narrow, i + s->ahead);
+        }
+    }
+}
+
+/* --- Strips --- */
+
+typedef void loop(const strip *s);
+enum { WIDTHS = 3 }; /* 64 and 32 channels, and up to 16 */
+
+#define LOOPS(name)                                                                                \
+    PRI_AVX512 static void name##_f32_4(const strip *s)                                            \
+    {                                                                                              \
+        name(s, 4, 0xffff, false);                                                                 \
+    }                                                                                              \
+    PRI_AVX512 static void name##_f32_2(const strip *s)                                            \
+    {                                                                                              \
+        name(s, 2, 0xffff, false);                                                                 \
+    }                                                                                              \
+    PRI_AVX512 static void name##_f32_1(const strip *s)                                            \
+    {                                                                                              \
+        name(s, 1, s->lanes, false);                                                               \
+    }                                                                                              \
+    PRI_AVX512 static void name##_bf16_4(const strip *s)                                           \
+    {                                                                                              \
+        name(s, 4, 0xffff, true);                                                                  \
+    }                                                                                              \
+    PRI_AVX512 static void name##_bf16_2(const strip *s)                                           \
+    {                                                                                              \
+        name(s, 2, 0xffff, true);                                                                  \
+    }                                                                                              \
+    PRI_AVX512 static void name##_bf16_1(const strip *s)                                           \
+    {                                                                                              \
+        name(s, 1, s->lanes, true);                                                                \
+    }                                                                                              \
+    static loop *const name##_loops[2][WIDTHS] = {{name##_f32_4, name##_f32_2, name##_f32_1},      \
+                                                  {name##_bf16_4, name##_bf16_2, name##_bf16_1}}
+
+LOOPS(squares);
+LOOPS(gradients);
+LOOPS(apply);
+LOOPS(back);
+
+/* All strips of rows as wide as `width` elements. */
+static void run_rows(strip s, int64_t width, loop *const loops[WIDTHS])
+{
+    for (s.c = 0; s.c < width;) {
+        const int64_t left = width - s.c;
+        const int kind = left >= 4 * PRI_LANES ? 0 : left >= 2 * PRI_LANES ? 1 : 2;
+        s.lanes = pri_lanes_of(width, s.c);
+        loops[kind](&s);
+        s.c += PRI_LANES * (kind == 0 ? 4 : kind == 1 ? 2 : 1);
+    }
+}
+
+/* Rows whose strips stay in the first cache, then the next ones; a last row may be shorter. */
+static void run(const pri_norm_range *r, strip s, loop *const all[2][WIDTHS])
+{
+    enum { BLOCK = 4096, AHEAD = 2048 }; /* elements */
+    loop *const *loops = all[r->p->x_type == PRI_BF16];
+    const int64_t rows = r->n / r->width, rest = r->n % r->width;
+    const bool is_one = r->width <= 4 * PRI_LANES;
+    const int64_t most = is_one ? rows : BLOCK / r->width > 4 ? BLOCK / r->width : 4;
+
+    s.r = r;
+    s.ahead = is_one ? AHEAD : most * r->width;
+    for (int64_t row = 0; row < rows; row += most) {
+        s.from = r->at + row * r->width;
+        s.rows = pri_min_i64(most, rows - row);
+        run_rows(s, r->width, loops);
+    }
+    s.from = r->at + rows * r->width;
+    s.rows = 1;
+    run_rows(s, rest, loops);
+}
+
+void pri_norm_vector_squares(const pri_norm_range *r, float *square, float *sum)
+{
+    run(r, (strip){.first = square, .second = sum}, squares_loops);
+}
+
+void pri_norm_vector_gradients(const pri_norm_range *r, float *product, float *sum)
+{
+    run(r, (strip){.first = product, .second = sum}, gradients_loops);
+}
+
+void pri_norm_vector_apply(const pri_norm_range *r, void *y)
+{
+    run(r, (strip){.out = y}, apply_loops);
+}
+
+void pri_norm_vector_back(const pri_norm_range *r, void *d)
+{
+    run(r, (strip){.out = d}, back_loops);
+}
+#else
+bool pri_norm_by_vector(const pri_channels *ch, const pri_norm_params *p)
+{
+    (void)ch;
+    (void)p;
+    return false;
+}
+
+void pri_norm_vector_squares(const pri_norm_range *r, float *square, float *sum)
+{
+    (void)r;
+    (void)square;
+    (void)sum;
+}
+
+void pri_norm_vector_gradients(const pri_norm_range *r, float *product, float *sum)
+{
+    (void)r;
+    (void)product;
+    (void)sum;
+}
+
+void pri_norm_vector_apply(const pri_norm_range *r, void *y)
+{
+    (void)r;
+    (void)y;
+}
+
+void pri_norm_vector_back(const pri_norm_range *r, void *d)
+{
+    (void)r;
+    (void)d;
+}
+#endif

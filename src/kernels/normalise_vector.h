@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * normalise_vector.h - the passes of normalise.h over channels-last tensors on vectors of 16
+ * channels. The numbers of up to 64 channels, and their sums, stay in registers for as many
+ * positions as are at hand, and bfloat16 is rounded there by the processor's own instruction.
+ *
+ * Few channels: as many positions as fit are taken for one of `width` = k C channels.
+ */
+#ifndef PRI_NORMALISE_VECTOR_H
+#define PRI_NORMALISE_VECTOR_H
+
+#include "kernels/normalise_parts.h"
+
+/* Rows of `width` elements over which sums may run in float. */
+enum { PRI_NORM_ROWS = 256 };
+
+/* Whether it serves a tensor in its layout: AVX-512, channels-last, one type for all that is read
+ * and written; for bfloat16 AVX512_BF16. */
+bool pri_norm_by_vector(const pri_channels *ch, const pri_norm_params *p);
+/* Elements of a row, a multiple of C; at most PRI_NORM_PERIOD unless C is more. */
+int64_t pri_norm_width(const pri_channels *ch);
+
+/* Elements at .. at+n-1 of a tensor, from the start of a position on. Numbers in p are repeated to
+ * at least `width` elements. */
+typedef struct pri_norm_range {
+    const pri_norm_params *p;
+    const void *x, *g; /* whole tensors */
+    int64_t width, at, n;
+} pri_norm_range;
+
+/* As pri_norm_sums and pri_norm_back_sums, added to `width` floats each. */
+void pri_norm_vector_squares(const pri_norm_range *r, float *square, float *sum);
+void pri_norm_vector_gradients(const pri_norm_range *r, float *product, float *sum);
+/* As pri_norm_apply and pri_norm_back_apply (d NULL: only the residual's gradient). */
+void pri_norm_vector_apply(const pri_norm_range *r, void *y);
+void pri_norm_vector_back(const pri_norm_range *r, void *d);
+
+#endif
