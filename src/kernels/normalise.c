@@ -248,13 +248,22 @@ static void run_interleaved(const pri_channels *ch, const pri_norm_params *p, co
 {
     const int64_t total = ch->outer * ch->inner * ch->channels, period = pri_norm_period(ch);
     const int64_t stretch = PRI_NORM_STRETCH * period;
+    const int64_t bytes = total * (p->x_type == PRI_BF16 ? 2 : 4);
     const bool by_vector = pri_norm_by_vector(ch, p);
 
 #pragma omp parallel for schedule(static) if (total > 16384)
     for (int64_t from = 0; from < total; from += stretch) {
         const int64_t to = pri_min_i64(from + stretch, total);
         if (by_vector) {
-            run_by_vector(&(pri_norm_range){p, x, g, pri_norm_width(ch), from, to - from}, out);
+            run_by_vector(&(pri_norm_range){.p = p,
+                                            .x = x,
+                                            .g = g,
+                                            .width = pri_norm_width(ch),
+                                            .at = from,
+                                            .n = to - from,
+                                            .streams = bytes > PRI_NORM_STREAMS},
+                          out);
+
             continue;
         }
         for (int64_t at = from; at < to; at += period)

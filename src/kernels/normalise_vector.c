@@ -36,6 +36,7 @@ typedef struct strip {
     __mmask16 lanes;    /* of the only vector, where it is not whole */
     float *first, *second;
     void *out;
+    bool streams; /* what is written goes past the caches: out is aligned and vectors are whole */
 } strip;
 
 typedef struct frame {
@@ -155,7 +156,10 @@ PRI_AVX512_INLINE void apply(const strip *s, int vectors, __mmask16 lanes, bool 
             if (residual != NULL)
                 y = _mm512_add_ps(y, pri_load(residual, is_narrow, i, lanes));
             y = _mm512_min_ps(f.high, _mm512_max_ps(f.low, y)); /* NaNs stay */
-            pri_store(s->out, is_narrow, i, lanes, y);
+            if (s->streams)
+                pri_stream(s->out, is_narrow, i, y);
+            else
+                pri_store(s->out, is_narrow, i, lanes, y);
             fetch(r->x, is_narrow, i + s->ahead);
         }
     }
@@ -286,7 +290,10 @@ void pri_norm_vector_gradients(const pri_norm_range *r, float *product, float *s
 
 void pri_norm_vector_apply(const pri_norm_range *r, void *y)
 {
-    run(r, (strip){.out = y}, apply_loops);
+    const bool streams = r->streams && r->width % PRI_LANES == 0 && (uintptr_t)y % 64 == 0;
+
+    run(r, (strip){.out = y, .streams = streams}, apply_loops);
+    _mm_sfence();
 }
 
 void pri_norm_vector_back(const pri_norm_range *r, void *d)

@@ -14,6 +14,11 @@
 /* Rows of `width` elements over which sums may run in float. */
 enum { PRI_NORM_ROWS = 256 };
 
+/* Results of more bytes are written past the caches. Training steps of 32 images of MobileNetV2
+ * (tensors of up to 50 MB) take 3 % less time so, of ResNet-20 (8 MB) the same, on a processor of
+ * 2 MB of second cache. */
+enum { PRI_NORM_STREAMS = 12 << 20 };
+
 /* Whether it serves a tensor in its layout: AVX-512, channels-last, one type for all that is read
  * and written; for bfloat16 AVX512_BF16. */
 bool pri_norm_by_vector(const pri_channels *ch, const pri_norm_params *p);
@@ -26,6 +31,7 @@ typedef struct pri_norm_range {
     const pri_norm_params *p;
     const void *x, *g; /* whole tensors */
     int64_t width, at, n;
+    bool streams; /* pri_norm_vector_apply: y is too large for the caches to keep it */
 } pri_norm_range;
 
 /* As pri_norm_sums and pri_norm_back_sums, added to `width` floats each. */

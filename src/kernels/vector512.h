@@ -59,21 +59,33 @@ PRI_AVX512_INLINE void pri_store_halves(void *data, int64_t at, __mmask16 lanes,
 }
 
 /* Rounds as pri_f32_to_bf16. */
-PRI_AVX512_INLINE void pri_store(void *data, bool is_narrow, int64_t at, __mmask16 lanes, __m512 x)
+PRI_AVX512_INLINE __m256i pri_halves(__m512 x)
 {
-    if (!is_narrow && lanes == 0xffff)
-        _mm512_storeu_ps((float *)data + at, x);
-    else if (!is_narrow)
-        _mm512_mask_storeu_ps((float *)data + at, lanes, x);
-    if (!is_narrow)
-        return;
     const __m512i bits = _mm512_castps_si512(x), half = _mm512_srli_epi32(bits, 16);
     const __m512i odd = _mm512_and_si512(half, _mm512_set1_epi32(1));
     const __m512i up = _mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff)));
     const __mmask16 is_nan = _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q);
-    const __m256i rounded = _mm512_cvtepi32_epi16(
+    return _mm512_cvtepi32_epi16(
         _mm512_mask_or_epi32(_mm512_srli_epi32(up, 16), is_nan, half, _mm512_set1_epi32(0x40)));
-    pri_store_halves(data, at, lanes, rounded);
+}
+
+PRI_AVX512_INLINE void pri_store(void *data, bool is_narrow, int64_t at, __mmask16 lanes, __m512 x)
+{
+    if (is_narrow)
+        pri_store_halves(data, at, lanes, pri_halves(x));
+    else if (lanes == 0xffff)
+        _mm512_storeu_ps((float *)data + at, x);
+    else
+        _mm512_mask_storeu_ps((float *)data + at, lanes, x);
+}
+
+/* All lanes past the caches, to an aligned place; then _mm_sfence. */
+PRI_AVX512_INLINE void pri_stream(void *data, bool is_narrow, int64_t at, __m512 x)
+{
+    if (is_narrow)
+        _mm256_stream_si256((__m256i *)(void *)((uint16_t *)data + at), pri_halves(x));
+    else
+        _mm512_stream_ps((float *)data + at, x);
 }
 
 #else
