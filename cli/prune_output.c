@@ -47,10 +47,10 @@ static void print_align(const prune_job *j, const pare_prune_result *p)
             n += is_it;
         }
     }
-    printf("channel counts: --align auto, of %d layer groups cut %d are at multiples of 16, %d of "
-           "8, %d "
-           "of 4, %d others\n",
-           n, counts[0], counts[1], counts[2], counts[3]);
+    printf(
+        "channel counts: --align auto (steps of %d on this machine), of %d layer groups cut %d are "
+        "at multiples of 16, %d of 8, %d of 4, %d others\n",
+        p->channel_step, n, counts[0], counts[1], counts[2], counts[3]);
 }
 
 static void print_run(const prune_job *j, const prune_result *run)
@@ -108,6 +108,8 @@ static json_t *run_json(const prune_job *j, const prune_result *run)
     const int64_t align = j->a->recipe.prune.align;
     json_object_set_new(root, "align",
                         align == PARE_ALIGN_AUTO ? json_string("auto") : json_integer(align));
+    if (align == PARE_ALIGN_AUTO)
+        json_object_set_new(root, "channel_step", json_integer(run->result.pruning.channel_step));
     if (run->has_comparison)
         json_object_set_new(
             root, "comparison",

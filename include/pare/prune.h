@@ -53,9 +53,10 @@ typedef enum pare_action {
 
 typedef enum pare_quantity { PARE_MACS, PARE_PARAMETERS, PARE_BYTES, PARE_CHANNELS } pare_quantity;
 
-/* Alignment chosen for each group, since engines compute on vectors of channels: multiples of 16 in
- * groups of 32 channels or more, of 4 in narrower ones, none below 8. Finer steps are taken only
- * where the target is not reached otherwise. */
+/* Alignment chosen for each group, since engines compute on vectors of channels: multiples of this
+ * machine's step (16, 8 or 4 channels; pare_prune_result.channel_step) in groups of two steps or
+ * more, of 4 in narrower ones, none below 8. Finer steps are taken only where the target is not
+ * reached otherwise. */
 enum { PARE_ALIGN_AUTO = -1 };
 
 /* What is to be kept: a share of the original, or a number. */
@@ -106,6 +107,8 @@ typedef struct pare_prune_result {
     bool was_recalibrated;
     double seconds; /* in all, and of the parts: */
     double score_seconds, refit_seconds, reconstruct_seconds;
+    int channel_step;          /* with PARE_ALIGN_AUTO: the machine's, measured once with
+                                  PARE_ALGORITHMS_MEASURED, else by its vectors; otherwise 0 */
     pare_pruned_group *groups; /* owned; pare_prune_result_clear */
     int n_groups;
 } pare_prune_result;

@@ -127,7 +127,8 @@ typedef struct pri_goal {
     double whole;             /* the quantity before anything goes */
     double bytes, parameters; /* of the uncut model; bytes for PARE_BYTES */
     bool per_layer, ignore_cost;
-    int64_t align; /* >= 1; 0: chosen for each group */
+    int64_t align;    /* >= 1; 0: chosen for each group */
+    int channel_step; /* with align 0: the step of the machine, for wide groups; 1 to 16 */
 } pri_goal;
 
 /* The goal's quantity when `removed` units are gone (kept: from pri_groups_count). File bytes are

@@ -6,15 +6,13 @@
 
 #include "base/file.h"
 #include "base/text.h"
-#include "kernels/choose.h"
 
 /* A file beyond these is none that pare wrote. */
-enum { MAX_CHOICES = 20000, MAX_NOTE = 96, MAX_BYTES = 16 << 20 };
+enum { MAX_CHOICES = 20000, MAX_BYTES = 16 << 20 };
 enum { WAIT_S = 10 }; /* for the lock: other processes measure shape by shape */
 
 typedef struct choice {
-    char key[PRI_CONV_KEY], note[MAX_NOTE];
-    pri_conv_algorithm algorithm;
+    char key[PRI_CHOICE_KEY], word[PRI_CHOICE_WORD], note[PRI_CHOICE_NOTE];
 } choice;
 
 struct pri_choices {
@@ -71,13 +69,11 @@ static const choice *find(const pri_choices *c, const char *key)
     return NULL;
 }
 
-bool pri_choices_find(pri_conv_algorithm *out, const pri_choices *c, const char *key)
+const char *pri_choices_find(const pri_choices *c, const char *key)
 {
     const choice *found = find(c, key);
 
-    if (found != NULL)
-        *out = found->algorithm;
-    return found != NULL;
+    return found != NULL ? found->word : NULL;
 }
 
 /* --- Reading --- */
@@ -91,6 +87,13 @@ static bool is_plain_text(const char *text)
     return true;
 }
 
+static bool is_word(const char *text)
+{
+    const size_t length = strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789");
+
+    return length > 0 && length < PRI_CHOICE_WORD && text[length] == '\0';
+}
+
 /* One line without its end, which is overwritten; false when it is no choice. */
 static bool parse(choice *out, char *line)
 {
@@ -98,7 +101,7 @@ static bool parse(choice *out, char *line)
     char *equals = strstr(line, between);
 
     if (!is_plain_text(line) || line[0] == '#' || equals == NULL || equals == line ||
-        equals - line >= PRI_CONV_KEY)
+        equals - line >= PRI_CHOICE_KEY)
         return false;
     *equals = '\0';
     char *word = equals + strlen(between);
@@ -108,15 +111,14 @@ static bool parse(choice *out, char *line)
         note += strlen(before_note);
     }
     *out = (choice){0};
+    if (!is_word(word))
+        return false;
     memcpy(out->key, line, strlen(line));
+    memcpy(out->word, word, strlen(word));
     if (note != NULL)
-        memcpy(out->note, note, strlen(note) < MAX_NOTE ? strlen(note) : MAX_NOTE - 1);
-    for (int a = 0; a < PRI_CONV_ALGORITHMS; a++) {
-        out->algorithm = (pri_conv_algorithm)a;
-        if (strcmp(word, pri_conv_algorithm_name(out->algorithm)) == 0)
-            return true;
-    }
-    return false;
+        memcpy(out->note, note,
+               strlen(note) < PRI_CHOICE_NOTE ? strlen(note) : PRI_CHOICE_NOTE - 1);
+    return true;
 }
 
 static bool append(pri_choices *c, pare_context *ctx, const choice *added)
@@ -199,14 +201,16 @@ static pare_status write_all(const pri_choices *c, pare_context *ctx)
     pri_text text;
 
     pri_text_init(&text, ctx);
-    pri_text_add(&text,
-                 "# The fastest algorithm of each convolution, measured by pare. Results are "
-                 "the same\n# from run to run as long as this file stays; without it times "
-                 "are measured anew.\n");
+    pri_text_add(
+        &text,
+        "# The fastest algorithm of each convolution, and the step in which channels cost time, "
+        "measured by pare.\n# Results are "
+        "the same from run to run as long as this file stays; without it times "
+        "are measured anew.\n");
     for (size_t i = 0; i < c->count; i++) {
         const choice *at = &c->list[i];
-        pri_text_addf(&text, "%s = %s%s%s\n", at->key, pri_conv_algorithm_name(at->algorithm),
-                      at->note[0] != '\0' ? " # " : "", at->note);
+        pri_text_addf(&text, "%s = %s%s%s\n", at->key, at->word, at->note[0] != '\0' ? " # " : "",
+                      at->note);
     }
     pri_file_remove_rests(ctx, c->path); /* nobody else writes while it is locked */
     pare_status status = pri_text_status(&text);
@@ -217,13 +221,15 @@ static pare_status write_all(const pri_choices *c, pare_context *ctx)
     return status;
 }
 
-bool pri_choices_add(pri_choices *c, pare_context *ctx, const char *key,
-                     pri_conv_algorithm algorithm, const char *note)
+bool pri_choices_add(pri_choices *c, pare_context *ctx, const char *key, const char *word,
+                     const char *note)
 {
-    choice added = {.algorithm = algorithm};
+    choice added = {0};
 
-    if (strlen(key) < PRI_CONV_KEY && strlen(note) < MAX_NOTE && is_plain_text(note)) {
+    if (strlen(key) < PRI_CHOICE_KEY && is_word(word) && strlen(note) < PRI_CHOICE_NOTE &&
+        is_plain_text(note)) {
         memcpy(added.key, key, strlen(key));
+        memcpy(added.word, word, strlen(word));
         memcpy(added.note, note, strlen(note));
         if (append(c, ctx, &added)) {
             if (write_all(c, ctx) == PARE_OK)

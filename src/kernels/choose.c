@@ -15,7 +15,6 @@
 
 #include "base/file.h"
 #include "base/text.h"
-#include "kernels/choices.h"
 #include "kernels/winograd.h"
 
 /* Of keys and file, and of what an algorithm does: where winograd.c becomes faster or computes
@@ -180,45 +179,71 @@ static pri_choices *open_table(pare_context *ctx)
 }
 
 /* Measures what nobody has measured, with the file locked, so that no two do. */
-static pri_conv_algorithm measure(pri_choices *choices, pare_context *ctx, const char *key,
-                                  const pri_conv_problem *problem, unsigned directions,
-                                  pri_conv_algorithm other)
+static bool measure_once(pri_choices *choices, pare_context *ctx, const char *key,
+                         pri_measure *measure, const void *what)
 {
-    const pri_conv_algorithm rule = pri_conv_rule(problem);
-    pri_conv_algorithm chosen = rule;
-    double seconds[2];
-    char note[80] = "";
+    char word[PRI_CHOICE_WORD] = "", note[PRI_CHOICE_NOTE] = "";
 
     if (!pri_choices_lock(choices, ctx))
-        return rule;
+        return false;
     pri_choices_read(choices, ctx);
-    if (!pri_choices_find(&chosen, choices, key)) {
-        chosen = pri_conv_faster(seconds, ctx, problem, directions, rule, other);
-        if (seconds[0] > 0 && seconds[1] > 0)
-            snprintf(note, sizeof note, "%s %.3g ms, %s %.3g ms", pri_conv_algorithm_name(rule),
-                     1e3 * seconds[0], pri_conv_algorithm_name(other), 1e3 * seconds[1]);
-        if (!pri_choices_add(choices, ctx, key, chosen, note))
-            chosen = rule;
-    }
+    const bool is_there =
+        pri_choices_find(choices, key) != NULL ||
+        (measure(word, note, ctx, what) && pri_choices_add(choices, ctx, key, word, note));
     pri_choices_unlock(choices);
-    return chosen;
+    return is_there;
+}
+
+bool pri_remember(char word[PRI_CHOICE_WORD], pare_context *ctx, const char *key,
+                  pri_measure *measure, const void *what)
+{
+    if (pare_context_algorithms(ctx) != PARE_ALGORITHMS_MEASURED)
+        return false;
+    pthread_mutex_lock(&table_mutex);
+    pri_choices *choices = open_table(ctx);
+    const bool is_there = choices != NULL && (pri_choices_find(choices, key) != NULL ||
+                                              measure_once(choices, ctx, key, measure, what));
+    if (is_there)
+        snprintf(word, PRI_CHOICE_WORD, "%s", pri_choices_find(choices, key));
+    pthread_mutex_unlock(&table_mutex);
+    return is_there;
+}
+
+/* --- Algorithms --- */
+
+typedef struct contest {
+    const pri_conv_problem *problem;
+    unsigned directions;
+    pri_conv_algorithm rule, other;
+} contest;
+
+static bool hold(char word[PRI_CHOICE_WORD], char note[PRI_CHOICE_NOTE], pare_context *ctx,
+                 const void *what)
+{
+    const contest *c = what;
+    double seconds[2];
+    const pri_conv_algorithm faster =
+        pri_conv_faster(seconds, ctx, c->problem, c->directions, c->rule, c->other);
+
+    snprintf(word, PRI_CHOICE_WORD, "%s", pri_conv_algorithm_name(faster));
+    if (seconds[0] > 0 && seconds[1] > 0)
+        snprintf(note, PRI_CHOICE_NOTE, "%s %.3g ms, %s %.3g ms", pri_conv_algorithm_name(c->rule),
+                 1e3 * seconds[0], pri_conv_algorithm_name(c->other), 1e3 * seconds[1]);
+    return true;
 }
 
 pri_conv_algorithm pri_conv_choose(pare_context *ctx, const pri_conv_problem *problem,
                                    unsigned directions)
 {
-    const pri_conv_algorithm rule = pri_conv_rule(problem);
-    pri_conv_algorithm other, chosen = rule;
-    char key[PRI_CONV_KEY];
+    contest c = {.problem = problem, .directions = directions, .rule = pri_conv_rule(problem)};
+    char key[PRI_CONV_KEY], word[PRI_CHOICE_WORD];
 
-    if (!problem->may_measure || pare_context_algorithms(ctx) != PARE_ALGORITHMS_MEASURED ||
-        !pri_conv_other(&other, problem))
-        return rule;
+    if (!problem->may_measure || !pri_conv_other(&c.other, problem))
+        return c.rule;
     pri_conv_key(key, problem, directions, pare_context_threads(ctx));
-    pthread_mutex_lock(&table_mutex);
-    pri_choices *choices = open_table(ctx);
-    if (choices != NULL && !pri_choices_find(&chosen, choices, key))
-        chosen = measure(choices, ctx, key, problem, directions, other);
-    pthread_mutex_unlock(&table_mutex);
-    return chosen == other ? other : rule; /* a file may say anything */
+    /* a file may say anything */
+    return pri_remember(word, ctx, key, hold, &c) &&
+                   strcmp(word, pri_conv_algorithm_name(c.other)) == 0
+               ? c.other
+               : c.rule;
 }

@@ -15,6 +15,7 @@
 #ifndef PRI_CHOOSE_H
 #define PRI_CHOOSE_H
 
+#include "kernels/choices.h"
 #include "kernels/dnn.h"
 
 /* "direct", "winograd", "bf16". Static. */
@@ -28,8 +29,17 @@ bool pri_conv_other(pri_conv_algorithm *out, const pri_conv_problem *problem);
 pri_conv_algorithm pri_conv_choose(pare_context *ctx, const pri_conv_problem *problem,
                                    unsigned directions);
 
+/* Measures something: a word for it, and a note for readers of the file. False: nothing came out,
+ * and nothing is remembered. */
+typedef bool pri_measure(char word[PRI_CHOICE_WORD], char note[PRI_CHOICE_NOTE], pare_context *ctx,
+                         const void *what);
+/* The word remembered for `key`; where there is none it is measured and remembered. False: it
+ * cannot be, or the context does not want it. */
+bool pri_remember(char word[PRI_CHOICE_WORD], pare_context *ctx, const char *key,
+                  pri_measure *measure, const void *what);
+
 /* One line that names everything about a problem that its times depend on. */
-enum { PRI_CONV_KEY = 320 };
+enum { PRI_CONV_KEY = PRI_CHOICE_KEY };
 void pri_conv_key(char out[PRI_CONV_KEY], const pri_conv_problem *problem, unsigned directions,
                   int threads);
 /* Path of the file of choices, in new memory; NULL where no cache folder is named (neither

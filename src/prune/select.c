@@ -60,24 +60,28 @@ typedef struct selection {
 } selection;
 
 /*
- * Steps that are chosen, and how many units a group has at least for each. Engines compute on as
- * many channels at once as a vector has numbers, 16 with AVX-512, and take as long for a part of
- * that; ONNX Runtime leaves its blocked layout for more than 16 channels that are no multiple of 4.
- * Steps of 16 everywhere are fastest, but then groups of 16 never shrink and the others pay for
- * them: ResNet-56 at 47 % of its MACs runs in 0.53 instead of 0.67 of the time, at 48 instead
- * of 90.5 % accuracy (bench/results/alignment.md).
+ * Steps that are chosen, and how many units a group has at least for each: at first the machine's
+ * step of channels, where a group has two of them (kernels/channel_step.h), then 4, since ONNX
+ * Runtime leaves its blocked layout for counts that are no multiple of it, then single units. Wide
+ * steps everywhere are fastest, but groups of one never shrink then and the others pay for them:
+ * ResNet-56 at 47 % of its MACs runs in 0.53 instead of 0.67 of the time, at 48 instead of 90.5 %
+ * accuracy (bench/results/alignment.md).
  */
-static const struct {
-    int step, least_units;
-} steps[] = {{16, 32}, {4, 8}, {1, 1}};
+enum { PASSES = 3 };
+
+static int step_at(const selection *s, int pass)
+{
+    return pass == 0 ? s->goal->channel_step : pass == 1 ? 4 : 1;
+}
 
 static int step_of(const selection *s, const pri_group *group)
 {
     if (s->goal->align > 0)
         return (int)s->goal->align;
-    for (size_t i = 0; i < PRI_COUNT(steps); i++) {
-        if (steps[i].step <= s->widest && group->n_units >= steps[i].least_units)
-            return steps[i].step;
+    for (int pass = 0; pass < PASSES; pass++) {
+        const int step = step_at(s, pass);
+        if (step <= s->widest && group->n_units >= 2 * step)
+            return step;
     }
     return 1;
 }
@@ -191,11 +195,11 @@ static void make_bundles(selection *s)
 static pare_status descend(selection *s, const double *scores, bool is_order)
 {
     const pri_goal *goal = s->goal;
-    const size_t n_passes = goal->align > 0 ? 1 : PRI_COUNT(steps);
+    const int n_passes = goal->align > 0 ? 1 : PASSES;
     double now = goal->whole;
 
-    for (size_t pass = 0; pass < n_passes && now > goal->keep; pass++) {
-        s->widest = steps[pass].step;
+    for (int pass = 0; pass < n_passes && now > goal->keep; pass++) {
+        s->widest = step_at(s, pass);
         PRI_TRY(list_candidates(s, scores, is_order));
         make_bundles(s);
         now = walk(s);

@@ -11,6 +11,7 @@
 #include "criteria/criteria.h"
 #include "criteria/surgeon.h"
 #include "metrics/run.h"
+#include "kernels/channel_step.h"
 #include "prune/intercepts.h"
 #include "prune/reconstruct.h"
 #include "prune/refit.h"
@@ -252,6 +253,8 @@ static pare_status set_goal(job *j)
                          .align = o->align == PARE_ALIGN_AUTO ? 0
                                   : o->align > 1              ? o->align
                                                               : 1};
+    if (o->align == PARE_ALIGN_AUTO)
+        j->goal.channel_step = j->result->channel_step = pri_channel_step(j->ctx);
     j->goal.whole = pri_goal_measure(&j->goal, j->groups, j->removed, kept);
     const double stated = stated_whole(j);
     j->goal.keep = o->target.is_share ? o->target.value * j->goal.whole

@@ -17,6 +17,7 @@
 #include "data/augment.h"
 #include "data/data.h"
 #include "model/model.h"
+#include "kernels/channel_step.h"
 #include "onnx/onnx_io.h"
 
 #define KEY "pare.run"
@@ -58,6 +59,8 @@ pare_status pri_run_fingerprint(char text[32], const pare_model *model, const pa
         pri_text_addf(&all, " %s", words[k] != NULL ? words[k] : "-");
     pri_text_addf(&all, " %a %a %d %a %d %d %a %d", t->beta2, t->average, t->early_stop, t->trim,
                   t->trim_after, t->insert_norm, t->distill_inner, t->freeze_norm);
+    if (p->align == PARE_ALIGN_AUTO)
+        pri_text_addf(&all, " %d", pri_channel_step(model->ctx));
     const pare_status status = pri_text_status(&all);
     h = pri_hash(h, pri_text_get(&all), all.length);
     pri_text_clear(&all);
