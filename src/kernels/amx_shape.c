@@ -4,7 +4,7 @@
 
 /* A strip's packed activations stay in the second cache, of which there are 2 MB where there is
  * AMX; the sums of all blocks of strips should too. */
-enum { STRIP_BYTES = 768 * 1024, SUMS_BYTES = 1024 * 1024, FLAT_WIDTH = 256 };
+enum { STRIP_BYTES = 512 * 1024, SUMS_BYTES = 1024 * 1024, FLAT_WIDTH = 256 };
 
 static int64_t divided_up(int64_t a, int64_t b)
 {
@@ -115,19 +115,19 @@ int64_t pri_amx_step_offset(const pri_amx_shape *s, int64_t k)
                      : k * PRI_AMX_TILE;
 }
 
-/* Strips that fit the cache, and at least PRI_AMX_BLOCKS of them, for as many threads; blocks of
- * them, as many as their sums leave room for. Neither depends on the threads there are. */
+/* Blocks of strips, as many as their sums leave room for; strips that fit the cache, at least one a
+ * block. Neither depends on the threads there are. */
 static void set_strips(pri_amx_shape *s)
 {
-    const int64_t row_bytes = s->pitch * 2 * PRI_AMX_CHANNELS *
-                              (s->out_blocks + s->in_blocks * s->copies);
+    const int64_t row_bytes =
+        s->pitch * 2 * PRI_AMX_CHANNELS * (s->out_blocks + s->in_blocks * s->copies);
     const int64_t sums = s->out_blocks * s->in_blocks * s->taps * PRI_AMX_TILE;
     const int64_t span = s->high[0] - s->low[0];
 
-    s->strip_rows = pri_max_i64(1, STRIP_BYTES / row_bytes - span);
-    s->strip_rows = pri_min_i64(s->strip_rows, divided_up(s->rows, PRI_AMX_BLOCKS));
-    s->strips = divided_up(s->rows, s->strip_rows);
     s->blocks = pri_max_i64(2, pri_min_i64(PRI_AMX_BLOCKS, SUMS_BYTES / sums));
+    s->strip_rows = pri_max_i64(1, STRIP_BYTES / row_bytes - span);
+    s->strip_rows = pri_min_i64(s->strip_rows, divided_up(s->rows, s->blocks));
+    s->strips = divided_up(s->rows, s->strip_rows);
     s->blocks = pri_min_i64(s->blocks, s->strips);
     s->strip_steps = pri_amx_steps(s, s->strip_rows);
     /* Half a step's positions, and the shift of the last tap, may lie behind the last row. */

@@ -58,11 +58,16 @@ int64_t pri_amx_steps(const pri_amx_shape *s, int64_t rows);
 /* Bytes from the first step's x to that of step k. */
 int64_t pri_amx_step_offset(const pri_amx_shape *s, int64_t k);
 
-/* Packs the rows from `first` on. */
-void pri_amx_pack_dy(unsigned char *to, const pri_amx_shape *s, const uint16_t *dy, int64_t first,
-                     int64_t rows);
-void pri_amx_pack_x(unsigned char *to, const pri_amx_shape *s, const uint16_t *x, int64_t first,
-                    int64_t rows);
+/* Rows of a strip, and of which blocks of outputs. */
+typedef struct pri_amx_strip {
+    int64_t first, rows;
+    int64_t out_begin, out_end;
+} pri_amx_strip;
+
+void pri_amx_pack_dy(unsigned char *to, const pri_amx_shape *s, const uint16_t *dy,
+                     const pri_amx_strip *strip);
+void pri_amx_pack_x(unsigned char *to, const pri_amx_shape *s, const uint16_t *x,
+                    const pri_amx_strip *strip);
 
 /* Whether the processor has all this and the system has allowed it; asks the system once. */
 bool pri_amx_runs(void);

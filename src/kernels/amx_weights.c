@@ -2,8 +2,8 @@
 /*
  * amx_weights.c - see amx_weights.h.
  *
- * Blocks of strips go to threads; each packs one strip after another and adds its products to the
- * block's sums, [block of outputs][block of inputs][tap][16 outputs][16 inputs]. What a product
+ * Blocks of strips go to threads, cut in parts of the outputs where threads are more; each packs one
+ * strip after another and adds its products to the block's sums, [block of outputs][block of inputs][tap][16 outputs][16 inputs]. What a product
  * reads of a strip is cut so that it stays in the first cache while other sums need it.
  */
 #include "kernels/amx_weights.h"
@@ -26,6 +26,7 @@ enum { SUMS = PRI_AMX_CHANNELS * PRI_AMX_CHANNELS }; /* of a tile */
 
 struct pri_amx_weights {
     int threads;
+    int64_t parts; /* of a block's outputs */
     pri_amx_shape shape;
     int64_t chunk; /* steps of one product */
     int32_t *offsets;
@@ -43,13 +44,13 @@ bool pri_amx_weights_suits(const pri_conv_problem *p)
     return pri_amx_runs();
 }
 
-/* Steps whose dy of a block and x of all copies of one take half of the first cache. */
+/* Steps of a product: all of a strip where none of its packed activations are read for several
+ * blocks of outputs, else as many as leave room for others in the first cache. */
 static int64_t chunk_of(const pri_amx_shape *s)
 {
-    enum { CHUNK_BYTES = 48 * 1024 };
+    enum { FEW = 16 };
 
-    return pri_min_i64(s->strip_steps,
-                       pri_max_i64(4, CHUNK_BYTES / PRI_AMX_TILE / (1 + s->copies)));
+    return s->out_blocks == 1 ? s->strip_steps : pri_min_i64(s->strip_steps, FEW);
 }
 
 pare_status pri_amx_weights_new(pri_amx_weights **out, pare_context *ctx,
@@ -62,6 +63,8 @@ pare_status pri_amx_weights_new(pri_amx_weights **out, pare_context *ctx,
         return PARE_ERROR_MEMORY;
     w->threads = pare_context_threads(ctx);
     pri_amx_lay_out(&w->shape, problem);
+    w->parts = pri_min_i64(w->shape.out_blocks,
+                           (w->threads + w->shape.blocks - 1) / w->shape.blocks);
     w->chunk = chunk_of(&w->shape);
     w->offsets = pri_alloc(ctx, (size_t)w->shape.strip_steps, sizeof *w->offsets);
     if (w->offsets == NULL) {
@@ -114,6 +117,7 @@ typedef struct packed {
     const pri_amx_weights *w;
     const unsigned char *dy, *x;
     float *sums; /* of the block */
+    pri_amx_strip strip;
     int64_t steps;
 } packed;
 
@@ -139,9 +143,10 @@ static int64_t group_begin(int64_t count, int64_t groups, int64_t k)
 static void multiply_chunk(const packed *t, int64_t first, int64_t steps)
 {
     const pri_amx_shape *s = &t->w->shape;
-    const int64_t pairs = s->in_blocks * s->taps;
-    const bool has_one_dy = pairs >= s->out_blocks || pairs > 2;
-    const int64_t many = has_one_dy ? pairs : s->out_blocks, single = has_one_dy ? s->out_blocks : pairs;
+    const int64_t pairs = s->in_blocks * s->taps, out = t->strip.out_begin;
+    const int64_t outputs = t->strip.out_end - out;
+    const bool has_one_dy = pairs >= outputs || pairs > 2;
+    const int64_t many = has_one_dy ? pairs : outputs, single = has_one_dy ? outputs : pairs;
     const int64_t groups = (many + PRI_AMX_SUMS - 1) / PRI_AMX_SUMS;
 
     for (int64_t g = 0; g < groups; g++) {
@@ -149,7 +154,7 @@ static void multiply_chunk(const packed *t, int64_t first, int64_t steps)
             pri_amx_product p = {.has_one_dy = has_one_dy, .steps = steps};
             const int64_t end = group_begin(many, groups, g + 1);
             for (int64_t k = group_begin(many, groups, g); k < end; k++)
-                add_sum(&p, t, has_one_dy ? one : k, has_one_dy ? k : one);
+                add_sum(&p, t, out + (has_one_dy ? one : k), has_one_dy ? k : one);
             for (int k = 0; k < p.count; k++)
                 p.dy[k] += first * PRI_AMX_TILE;
             p.offsets = t->w->offsets + first;
@@ -164,7 +169,7 @@ static void multiply_strip(const packed *t, bool has_bias)
 
     for (int64_t first = 0; first < t->steps; first += t->w->chunk)
         multiply_chunk(t, first, pri_min_i64(t->w->chunk, t->steps - first));
-    for (int64_t b = 0; b < s->out_blocks && has_bias; b++)
+    for (int64_t b = t->strip.out_begin; b < t->strip.out_end && has_bias; b++)
         pri_amx_sum(t->sums + weight_sums(s) + b * PRI_AMX_CHANNELS,
                     t->dy + b * s->strip_steps * PRI_AMX_TILE, t->steps);
 }
@@ -176,21 +181,39 @@ typedef struct operands {
     bool has_bias;
 } operands;
 
-static void sum_block(const pri_amx_weights *w, const operands *o, int64_t block,
-                      unsigned char *room, float *sums)
+static void clear_sums(const packed *t)
+{
+    const pri_amx_shape *s = &t->w->shape;
+    const int64_t begin = t->strip.out_begin, count = t->strip.out_end - begin;
+    const int64_t a_block = s->in_blocks * s->taps * SUMS;
+
+    memset(t->sums + begin * a_block, 0, (size_t)(count * a_block) * sizeof(float));
+    memset(t->sums + weight_sums(s) + begin * PRI_AMX_CHANNELS, 0,
+           (size_t)(count * PRI_AMX_CHANNELS) * sizeof(float));
+}
+
+/* Task number k: a part of a block. */
+static void sum_part(const pri_amx_weights *w, const operands *o, int64_t k, unsigned char *room,
+                     float *sums)
 {
     const pri_amx_shape *s = &w->shape;
-    packed t = {.w = w, .dy = room, .x = room + pri_amx_dy_bytes(s), .sums = sums};
+    const int64_t block = k / w->parts, part = k % w->parts;
+    packed t = {.w = w,
+                .dy = room,
+                .x = room + pri_amx_dy_bytes(s),
+                .sums = sums + block * block_floats(s),
+                .strip.out_begin = s->out_blocks * part / w->parts,
+                .strip.out_end = s->out_blocks * (part + 1) / w->parts};
     const int64_t end = s->strips * (block + 1) / s->blocks;
 
-    memset(sums, 0, (size_t)block_floats(s) * sizeof *sums);
+    clear_sums(&t);
     pri_amx_begin();
     for (int64_t strip = s->strips * block / s->blocks; strip < end; strip++) {
-        const int64_t first = strip * s->strip_rows;
-        const int64_t rows = pri_min_i64(s->strip_rows, s->rows - first);
-        t.steps = pri_amx_steps(s, rows);
-        pri_amx_pack_dy(room, s, o->diff_dst, first, rows);
-        pri_amx_pack_x(room + pri_amx_dy_bytes(s), s, o->src, first, rows);
+        t.strip.first = strip * s->strip_rows;
+        t.strip.rows = pri_min_i64(s->strip_rows, s->rows - t.strip.first);
+        t.steps = pri_amx_steps(s, t.strip.rows);
+        pri_amx_pack_dy(room, s, o->diff_dst, &t.strip);
+        pri_amx_pack_x(room + pri_amx_dy_bytes(s), s, o->src, &t.strip);
         multiply_strip(&t, o->has_bias);
     }
     pri_amx_end();
@@ -233,9 +256,8 @@ void pri_amx_weights_run(const pri_amx_weights *w, const uint16_t *src, const ui
     const int64_t tiles = s->taps * SUMS;
 
 #pragma omp parallel for schedule(static) num_threads(w->threads)
-    for (int64_t block = 0; block < s->blocks; block++)
-        sum_block(w, &o, block, rooms + omp_get_thread_num() * strip_bytes(s),
-                  sums + block * block_floats(s));
+    for (int64_t k = 0; k < s->blocks * w->parts; k++)
+        sum_part(w, &o, k, rooms + omp_get_thread_num() * strip_bytes(s), sums);
     if (diff_weights != NULL) {
 #pragma omp parallel for schedule(static) num_threads(w->threads) if (weight_sums(s) > 65536)
         for (int64_t k = 0; k < s->out_blocks * s->in_blocks; k++) {
