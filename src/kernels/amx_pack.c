@@ -16,8 +16,8 @@ PRI_AVX512_INLINE __mmask16 lanes_of(int64_t channels, int64_t block)
     return left >= PRI_AMX_CHANNELS ? 0xffff : (__mmask16)((1u << left) - 1);
 }
 
-/* A page ahead: the processor's own fetching ahead ends with a page (8 % of 4 x 32 -> 16 channels at
- * 256 x 256 on Sapphire Rapids). */
+/* A page ahead: the processor's own fetching ahead ends with a page (8 % of 4 x 32 -> 16 channels
+ * at 256 x 256 on Sapphire Rapids). */
 PRI_AVX512_INLINE void fetch_ahead(const uint16_t *from)
 {
     _mm_prefetch((const char *)(const void *)from + 4096, _MM_HINT_T0);
@@ -30,10 +30,10 @@ PRI_AVX512_INLINE __m512i load_eights(const uint16_t *from, int64_t stride)
 {
     __m512i r = _mm512_castsi128_si512(_mm_loadu_si128((const __m128i *)(const void *)from));
 
-    r = _mm512_inserti32x4(
-        r, _mm_loadu_si128((const __m128i *)(const void *)(from + 8 * stride)), 1);
-    r = _mm512_inserti32x4(
-        r, _mm_loadu_si128((const __m128i *)(const void *)(from + 16 * stride)), 2);
+    r = _mm512_inserti32x4(r, _mm_loadu_si128((const __m128i *)(const void *)(from + 8 * stride)),
+                           1);
+    r = _mm512_inserti32x4(r, _mm_loadu_si128((const __m128i *)(const void *)(from + 16 * stride)),
+                           2);
     return _mm512_inserti32x4(
         r, _mm_loadu_si128((const __m128i *)(const void *)(from + 24 * stride)), 3);
 }
@@ -70,10 +70,10 @@ PRI_AVX512 static void turn(unsigned char *to, const uint16_t *from, int64_t str
     turn_eight(to + PRI_AMX_TILE / 2, from + 8, stride);
 }
 
-/* First pixel of a row in an array of images of `size`, and of how many columns it is; 0 beyond what
- * `limit` rows of an image hold. */
-static int64_t pixels_of(int64_t *pixel, const pri_amx_shape *s, int64_t row,
-                         const int64_t size[2], int64_t limit)
+/* First pixel of a row in an array of images of `size`, and of how many columns it is; 0 beyond
+ * what `limit` rows of an image hold. */
+static int64_t pixels_of(int64_t *pixel, const pri_amx_shape *s, int64_t row, const int64_t size[2],
+                         int64_t limit)
 {
     const int64_t image = row / s->image_rows, at = row % s->image_rows;
 
@@ -170,9 +170,9 @@ PRI_AVX512_INLINE __m256i load_column(const line *l, int64_t column, bool is_ful
 
 PRI_AVX512_INLINE void put_pair(unsigned char *to, __m256i a, __m256i b)
 {
-    const __m512i order = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9,
-                                           24, 8, 23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1,
-                                           16, 0);
+    const __m512i order =
+        _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6,
+                         21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
 
     _mm512_store_si512(
         to, _mm512_permutexvar_epi16(order, _mm512_inserti64x4(_mm512_castsi256_si512(a), b, 1)));

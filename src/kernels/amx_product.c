@@ -37,8 +37,8 @@ static void ask(void)
     if (__get_cpuid_count(7, 1, &a, &b, &c, &d) == 0 || (a & AVX512_BF16) == 0)
         return;
     __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
-    is_allowed = (low & TILE_STATE) == TILE_STATE &&
-                 syscall(SYS_arch_prctl, REQUEST_STATE, TILE_DATA) == 0;
+    is_allowed =
+        (low & TILE_STATE) == TILE_STATE && syscall(SYS_arch_prctl, REQUEST_STATE, TILE_DATA) == 0;
 }
 
 bool pri_amx_runs(void)
@@ -69,11 +69,15 @@ PRI_AMX void pri_amx_end(void)
     _tile_release();
 }
 
-/* Tiles 0 to 4 hold sums, 5 what all are multiplied by, 6 and 7 the others in turns. A product takes
- * 16 cycles, loading a tile 8 from the first cache. */
+/* Tiles 0 to 4 hold sums, 5 what all are multiplied by, 6 and 7 the others in turns. A product
+ * takes 16 cycles, loading a tile 8 from the first cache. */
 #define PRI_LOAD_SUM(k)                                                                            \
-    if (n > (k))                                                                                   \
-    _tile_loadd(k, p->sums[k], 64)
+    if (n > (k)) {                                                                                 \
+        if (p->begins)                                                                             \
+            _tile_zero(k);                                                                         \
+        else                                                                                       \
+            _tile_loadd(k, p->sums[k], 64);                                                        \
+    }
 #define PRI_STORE_SUM(k)                                                                           \
     if (n > (k))                                                                                   \
     _tile_stored(k, p->sums[k], 64)
@@ -90,11 +94,11 @@ PRI_AMX void pri_amx_end(void)
 
 PRI_AMX_INLINE void multiply(const pri_amx_product *p, int n, bool has_one_dy)
 {
-    PRI_LOAD_SUM(0);
-    PRI_LOAD_SUM(1);
-    PRI_LOAD_SUM(2);
-    PRI_LOAD_SUM(3);
-    PRI_LOAD_SUM(4);
+    PRI_LOAD_SUM(0)
+    PRI_LOAD_SUM(1)
+    PRI_LOAD_SUM(2)
+    PRI_LOAD_SUM(3)
+    PRI_LOAD_SUM(4)
     for (int64_t step = 0; step < p->steps; step++) {
         if (has_one_dy) {
             _tile_loadd(5, p->dy[0] + step * PRI_AMX_TILE, 64);

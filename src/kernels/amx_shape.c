@@ -3,8 +3,11 @@
 #include "kernels/amx_tile.h"
 
 /* A strip's packed activations stay in the second cache, of which there are 2 MB where there is
- * AMX; the sums of all blocks of strips should too. */
-enum { STRIP_BYTES = 512 * 1024, SUMS_BYTES = 1024 * 1024, FLAT_WIDTH = 256 };
+ * AMX, and so do the sums of all blocks of strips. Sums that are too many for it are gone through
+ * less often: there is one block, whose strips are larger (4 x 512 -> 512 channels at 14 x 14: 1.7
+ * times as fast on Sapphire Rapids). */
+enum { STRIP_BYTES = 512 * 1024, LARGE_STRIP_BYTES = 3 * 1024 * 1024, SUMS_BYTES = 1024 * 1024 };
+enum { FLAT_WIDTH = 256, CHUNK_STEPS = 16 };
 
 static int64_t divided_up(int64_t a, int64_t b)
 {
@@ -55,8 +58,8 @@ static void set_sizes(pri_amx_shape *s, const pri_conv_problem *p)
     }
 }
 
-/* Shifts along an axis, and positions from a row (or image) to the next: those with an output, those
- * behind with an input that taps read, and zeros before the first. */
+/* Shifts along an axis, and positions from a row (or image) to the next: those with an output,
+ * those behind with an input that taps read, and zeros before the first. */
 static int64_t set_shifts(pri_amx_shape *s, const pri_conv_problem *p, int axis)
 {
     int64_t *low = &s->low[axis], *high = &s->high[axis], *filled = &s->filled[axis];
@@ -94,8 +97,8 @@ static void set_taps(pri_amx_shape *s, const pri_conv_problem *p)
 {
     for (int64_t kh = 0; kh < p->kernel[0]; kh++) {
         for (int64_t kw = 0; kw < p->kernel[1]; kw++) {
-            const int64_t positions = (shift_of(p, 0, kh) - s->low[0]) * s->pitch +
-                                      (shift_of(p, 1, kw) - s->low[1]);
+            const int64_t positions =
+                (shift_of(p, 0, kh) - s->low[0]) * s->pitch + (shift_of(p, 1, kw) - s->low[1]);
             const pri_amx_copy copy = {{phase_of(p, 0, kh), phase_of(p, 1, kw)}, positions % 2};
             s->tap[s->taps++] = (pri_amx_tap){copy_for(s, &copy), positions / 2 * 64};
         }
@@ -104,7 +107,8 @@ static void set_taps(pri_amx_shape *s, const pri_conv_problem *p)
 
 int64_t pri_amx_steps(const pri_amx_shape *s, int64_t rows)
 {
-    return s->by_row ? rows * (s->dst[1] / PRI_AMX_STEP) : divided_up(rows * s->pitch, PRI_AMX_STEP);
+    return s->by_row ? rows * (s->dst[1] / PRI_AMX_STEP)
+                     : divided_up(rows * s->pitch, PRI_AMX_STEP);
 }
 
 int64_t pri_amx_step_offset(const pri_amx_shape *s, int64_t k)
@@ -124,12 +128,18 @@ static void set_strips(pri_amx_shape *s)
     const int64_t sums = s->out_blocks * s->in_blocks * s->taps * PRI_AMX_TILE;
     const int64_t span = s->high[0] - s->low[0];
 
-    s->blocks = pri_max_i64(2, pri_min_i64(PRI_AMX_BLOCKS, SUMS_BYTES / sums));
-    s->strip_rows = pri_max_i64(1, STRIP_BYTES / row_bytes - span);
+    const int64_t room = sums > SUMS_BYTES ? LARGE_STRIP_BYTES : STRIP_BYTES;
+
+    s->blocks = pri_max_i64(1, pri_min_i64(PRI_AMX_BLOCKS, SUMS_BYTES / sums));
+    s->strip_rows = pri_max_i64(1, room / row_bytes - span);
     s->strip_rows = pri_min_i64(s->strip_rows, divided_up(s->rows, s->blocks));
     s->strips = divided_up(s->rows, s->strip_rows);
     s->blocks = pri_min_i64(s->blocks, s->strips);
     s->strip_steps = pri_amx_steps(s, s->strip_rows);
+    /* All of a strip, unless packed activations are read for several blocks of outputs, and sums
+     * are at hand: then as many as leave room for others in the first cache. */
+    s->chunk = s->out_blocks == 1 || sums > SUMS_BYTES ? s->strip_steps
+                                                       : pri_min_i64(s->strip_steps, CHUNK_STEPS);
     /* Half a step's positions, and the shift of the last tap, may lie behind the last row. */
     s->copy_bytes = divided_up((s->strip_rows + span) * s->pitch + s->high[1] - s->low[1], 2) * 64 +
                     2 * PRI_AMX_TILE;

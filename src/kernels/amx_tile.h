@@ -6,8 +6,8 @@
  * Rows of all images stand one below the other, PITCH positions each, those of the gradient of
  * outputs (dy) and those of inputs (x) at the same places, with so many zeros between rows and
  * between images that a tap's x is found at a fixed distance from its dy, across all borders. A
- * strided x is taken apart into one image for each phase (row and column modulo the stride). A strip
- * of rows is packed and multiplied at a time.
+ * strided x is taken apart into one image for each phase (row and column modulo the stride). A
+ * strip of rows is packed and multiplied at a time.
  *
  * dy is packed [block of 16 channels][step][16 channels][32 positions]; x as pairs of positions,
  * [block of 16 channels][copy][pair][16 channels][2], once with pairs that begin at even positions
@@ -46,8 +46,8 @@ typedef struct pri_amx_shape {
     int taps, copies;
     pri_amx_tap tap[PRI_AMX_TAPS];
     pri_amx_copy copy[PRI_AMX_COPIES];
-    int64_t strip_rows, strips, blocks; /* sums are kept for each block of strips */
-    int64_t strip_steps, copy_bytes;
+    int64_t strip_rows, strips, blocks;     /* sums are kept for each block of strips */
+    int64_t strip_steps, chunk, copy_bytes; /* chunk: steps of one product */
 } pri_amx_shape;
 
 void pri_amx_lay_out(pri_amx_shape *s, const pri_conv_problem *problem);
@@ -78,7 +78,7 @@ void pri_amx_end(void);
 /* sums[k] += of all steps, dy x: either one dy and `count` x, or `count` dy and one x. */
 typedef struct pri_amx_product {
     int count;
-    bool has_one_dy;
+    bool has_one_dy, begins; /* begins: sums hold nothing yet */
     const unsigned char *dy[PRI_AMX_SUMS], *x[PRI_AMX_SUMS];
     float *sums[PRI_AMX_SUMS]; /* 16 x 16: [output][input] */
     const int32_t *offsets;    /* of x, of each step; those of dy are PRI_AMX_TILE apart */

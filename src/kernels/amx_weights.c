@@ -2,9 +2,10 @@
 /*
  * amx_weights.c - see amx_weights.h.
  *
- * Blocks of strips go to threads, cut in parts of the outputs where threads are more; each packs one
- * strip after another and adds its products to the block's sums, [block of outputs][block of inputs][tap][16 outputs][16 inputs]. What a product
- * reads of a strip is cut so that it stays in the first cache while other sums need it.
+ * Blocks of strips go to threads, cut in parts of the outputs where threads are more; each packs
+ * one strip after another and adds its products to the block's sums, [block of outputs][block of
+ * inputs][tap][16 outputs][16 inputs]. What a product reads of a strip is cut so that it stays in
+ * the first cache while other sums need it.
  */
 #include "kernels/amx_weights.h"
 
@@ -28,7 +29,6 @@ struct pri_amx_weights {
     int threads;
     int64_t parts; /* of a block's outputs */
     pri_amx_shape shape;
-    int64_t chunk; /* steps of one product */
     int32_t *offsets;
 };
 
@@ -44,15 +44,6 @@ bool pri_amx_weights_suits(const pri_conv_problem *p)
     return pri_amx_runs();
 }
 
-/* Steps of a product: all of a strip where none of its packed activations are read for several
- * blocks of outputs, else as many as leave room for others in the first cache. */
-static int64_t chunk_of(const pri_amx_shape *s)
-{
-    enum { FEW = 16 };
-
-    return s->out_blocks == 1 ? s->strip_steps : pri_min_i64(s->strip_steps, FEW);
-}
-
 pare_status pri_amx_weights_new(pri_amx_weights **out, pare_context *ctx,
                                 const pri_conv_problem *problem)
 {
@@ -63,9 +54,8 @@ pare_status pri_amx_weights_new(pri_amx_weights **out, pare_context *ctx,
         return PARE_ERROR_MEMORY;
     w->threads = pare_context_threads(ctx);
     pri_amx_lay_out(&w->shape, problem);
-    w->parts = pri_min_i64(w->shape.out_blocks,
-                           (w->threads + w->shape.blocks - 1) / w->shape.blocks);
-    w->chunk = chunk_of(&w->shape);
+    w->parts =
+        pri_min_i64(w->shape.out_blocks, (w->threads + w->shape.blocks - 1) / w->shape.blocks);
     w->offsets = pri_alloc(ctx, (size_t)w->shape.strip_steps, sizeof *w->offsets);
     if (w->offsets == NULL) {
         pri_amx_weights_free(w);
@@ -117,6 +107,7 @@ typedef struct packed {
     const pri_amx_weights *w;
     const unsigned char *dy, *x;
     float *sums; /* of the block */
+    bool begins; /* which hold nothing yet */
     pri_amx_strip strip;
     int64_t steps;
 } packed;
@@ -151,7 +142,8 @@ static void multiply_chunk(const packed *t, int64_t first, int64_t steps)
 
     for (int64_t g = 0; g < groups; g++) {
         for (int64_t one = 0; one < single; one++) {
-            pri_amx_product p = {.has_one_dy = has_one_dy, .steps = steps};
+            pri_amx_product p = {
+                .has_one_dy = has_one_dy, .begins = t->begins && first == 0, .steps = steps};
             const int64_t end = group_begin(many, groups, g + 1);
             for (int64_t k = group_begin(many, groups, g); k < end; k++)
                 add_sum(&p, t, out + (has_one_dy ? one : k), has_one_dy ? k : one);
@@ -167,8 +159,8 @@ static void multiply_strip(const packed *t, bool has_bias)
 {
     const pri_amx_shape *s = &t->w->shape;
 
-    for (int64_t first = 0; first < t->steps; first += t->w->chunk)
-        multiply_chunk(t, first, pri_min_i64(t->w->chunk, t->steps - first));
+    for (int64_t first = 0; first < t->steps; first += t->w->shape.chunk)
+        multiply_chunk(t, first, pri_min_i64(t->w->shape.chunk, t->steps - first));
     for (int64_t b = t->strip.out_begin; b < t->strip.out_end && has_bias; b++)
         pri_amx_sum(t->sums + weight_sums(s) + b * PRI_AMX_CHANNELS,
                     t->dy + b * s->strip_steps * PRI_AMX_TILE, t->steps);
@@ -180,17 +172,6 @@ typedef struct operands {
     const uint16_t *src, *diff_dst;
     bool has_bias;
 } operands;
-
-static void clear_sums(const packed *t)
-{
-    const pri_amx_shape *s = &t->w->shape;
-    const int64_t begin = t->strip.out_begin, count = t->strip.out_end - begin;
-    const int64_t a_block = s->in_blocks * s->taps * SUMS;
-
-    memset(t->sums + begin * a_block, 0, (size_t)(count * a_block) * sizeof(float));
-    memset(t->sums + weight_sums(s) + begin * PRI_AMX_CHANNELS, 0,
-           (size_t)(count * PRI_AMX_CHANNELS) * sizeof(float));
-}
 
 /* Task number k: a part of a block. */
 static void sum_part(const pri_amx_weights *w, const operands *o, int64_t k, unsigned char *room,
@@ -204,11 +185,14 @@ static void sum_part(const pri_amx_weights *w, const operands *o, int64_t k, uns
                 .sums = sums + block * block_floats(s),
                 .strip.out_begin = s->out_blocks * part / w->parts,
                 .strip.out_end = s->out_blocks * (part + 1) / w->parts};
+    const int64_t begin = s->strips * block / s->blocks;
     const int64_t end = s->strips * (block + 1) / s->blocks;
 
-    clear_sums(&t);
+    memset(t.sums + weight_sums(s) + t.strip.out_begin * PRI_AMX_CHANNELS, 0,
+           (size_t)((t.strip.out_end - t.strip.out_begin) * PRI_AMX_CHANNELS) * sizeof(float));
     pri_amx_begin();
-    for (int64_t strip = s->strips * block / s->blocks; strip < end; strip++) {
+    for (int64_t strip = begin; strip < end; strip++) {
+        t.begins = strip == begin;
         t.strip.first = strip * s->strip_rows;
         t.strip.rows = pri_min_i64(s->strip_rows, s->rows - t.strip.first);
         t.steps = pri_amx_steps(s, t.strip.rows);
@@ -237,8 +221,9 @@ static void spread(float *weights, const pri_amx_shape *s, const float *sums, in
     const int64_t inputs = pri_min_i64(PRI_AMX_CHANNELS, s->in_channels - in * PRI_AMX_CHANNELS);
 
     for (int64_t o = 0; o < outputs; o++) {
-        float *row = weights + ((out * PRI_AMX_CHANNELS + o) * s->in_channels +
-                                in * PRI_AMX_CHANNELS) * s->taps;
+        float *row =
+            weights +
+            ((out * PRI_AMX_CHANNELS + o) * s->in_channels + in * PRI_AMX_CHANNELS) * s->taps;
         for (int64_t i = 0; i < inputs; i++) {
             for (int t = 0; t < s->taps; t++)
                 row[i * s->taps + t] += sums[(t * PRI_AMX_CHANNELS + o) * PRI_AMX_CHANNELS + i];

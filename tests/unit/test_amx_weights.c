@@ -44,8 +44,7 @@ static numbers numbers_of(int64_t count, uint64_t seed)
     n.data = n.room + AROUND;
     n.floats = taken((size_t)count * sizeof *n.floats);
     for (int64_t i = 0; i < count; i++) {
-        n.data[i] =
-            pri_f32_to_bf16((float)pri_random_normal(seed, PRI_STREAM_TEST, (uint64_t)i));
+        n.data[i] = pri_f32_to_bf16((float)pri_random_normal(seed, PRI_STREAM_TEST, (uint64_t)i));
         n.floats[i] = pri_bf16_to_f32(n.data[i]);
     }
     return n;
@@ -97,13 +96,14 @@ static void assert_near(const float *found, const double *expected, int64_t coun
 
     for (int64_t i = 0; i < count; i++) {
         if (!(fabs((double)found[i] - 0.5 - expected[i]) <= room))
-            fail_msg("%lld x %lldx%lldx%lld -> %lld, kernel %lldx%lld, strides %lld %lld, pads %lld "
-                     "%lld: %g at %lld, not %g",
-                     (long long)p->batch, (long long)p->in_channels, (long long)p->in[0],
-                     (long long)p->in[1], (long long)p->out_channels, (long long)p->kernel[0],
-                     (long long)p->kernel[1], (long long)p->stride[0], (long long)p->stride[1],
-                     (long long)p->pad_begin[0], (long long)p->pad_begin[1],
-                     (double)found[i] - 0.5, (long long)i, expected[i]);
+            fail_msg(
+                "%lld x %lldx%lldx%lld -> %lld, kernel %lldx%lld, strides %lld %lld, pads %lld "
+                "%lld: %g at %lld, not %g",
+                (long long)p->batch, (long long)p->in_channels, (long long)p->in[0],
+                (long long)p->in[1], (long long)p->out_channels, (long long)p->kernel[0],
+                (long long)p->kernel[1], (long long)p->stride[0], (long long)p->stride[1],
+                (long long)p->pad_begin[0], (long long)p->pad_begin[1], (double)found[i] - 0.5,
+                (long long)i, expected[i]);
     }
 }
 
@@ -191,9 +191,9 @@ static void every_kernel_stride_and_padding_is_right(void **state)
                 p.kernel[k] = k == 0 ? kernel / 7 + 1 : kernel % 7 + 1;
                 p.stride[k] = 1 + pick(4, &draws);
                 const int64_t begin = pick(p.kernel[k] + 1, &draws);
-                is_there = resize(&p, k, 1 + pick(19, &draws), begin,
-                                  pick(p.kernel[k] + 1, &draws)) &&
-                           is_there;
+                is_there =
+                    resize(&p, k, 1 + pick(19, &draws), begin, pick(p.kernel[k] + 1, &draws)) &&
+                    is_there;
             }
             if (!is_there)
                 continue;
@@ -223,9 +223,9 @@ static void every_size_is_right(void **state)
 /* More strips than blocks, images of many of them, strips of many images. */
 static void what_takes_many_strips_is_right(void **state)
 {
-    static const int64_t cases[][5] = {{1, 48, 33, 96, 3},  {3, 16, 16, 128, 3}, {70, 16, 17, 8, 3},
-                                       {65, 64, 64, 4, 3},  {5, 33, 20, 37, 1},  {9, 200, 96, 16, 1},
-                                       {40, 3, 16, 32, 3},  {2, 16, 33, 100, 2}};
+    static const int64_t cases[][5] = {{1, 48, 33, 96, 3}, {3, 16, 16, 128, 3}, {70, 16, 17, 8, 3},
+                                       {65, 64, 64, 4, 3}, {5, 33, 20, 37, 1},  {9, 200, 96, 16, 1},
+                                       {40, 3, 16, 32, 3}, {2, 16, 33, 100, 2}};
 
     skip_without();
     for (size_t k = 0; k < PRI_COUNT(cases); k++) {
@@ -256,7 +256,8 @@ static void threads_do_not_change_the_bytes(void **state)
         p.out_channels = c[2];
         (void)resize(&p, 0, 9, 1, 1);
         (void)resize(&p, 1, c[3], 1, 1);
-        numbers x = numbers_of(c[0] * 9 * c[3] * c[1], 1), g = numbers_of(c[0] * 9 * c[3] * c[2], 2);
+        numbers x = numbers_of(c[0] * 9 * c[3] * c[1], 1),
+                g = numbers_of(c[0] * 9 * c[3] * c[2], 2);
         pare_context_set_threads(*state, 1);
         float *one = gradients_of(*state, &p, &x, &g, 0);
         for (int n = 2; n <= 21; n += 19) {
