@@ -6,7 +6,7 @@
  * AMX, and so do the sums of all blocks of strips. Sums that are too many for it are gone through
  * less often: there is one block, whose strips are larger (4 x 512 -> 512 channels at 14 x 14: 1.7
  * times as fast on Sapphire Rapids). */
-enum { STRIP_BYTES = 512 * 1024, LARGE_STRIP_BYTES = 3 * 1024 * 1024, SUMS_BYTES = 1024 * 1024 };
+enum { STRIP_BYTES = 768 * 1024, LARGE_STRIP_BYTES = 3 * 1024 * 1024, SUMS_BYTES = 1024 * 1024 };
 enum { FLAT_WIDTH = 256, CHUNK_STEPS = 16 };
 
 static int64_t divided_up(int64_t a, int64_t b)
