@@ -29,11 +29,16 @@ bool pri_dnn_has_bf16(void)
     return has_isa(dnnl_cpu_isa_avx512_core_bf16);
 }
 
+bool pri_dnn_has_amx(void)
+{
+    return has_isa(dnnl_cpu_isa_avx512_core_amx);
+}
+
 bool pri_dnn_gains_by_bf16(void)
 {
 #if defined(__x86_64__)
     __builtin_cpu_init();
-    return has_isa(dnnl_cpu_isa_avx512_core_amx) || (pri_dnn_has_bf16() && __builtin_cpu_is("amd"));
+    return pri_dnn_has_amx() || (pri_dnn_has_bf16() && __builtin_cpu_is("amd"));
 #else
     return false;
 #endif
@@ -327,7 +332,7 @@ static void clear(pri_conv *conv)
 /* Gradients of weights by amx_weights.c: where oneDNN, too, would use AMX. */
 static bool gains_by_amx(const pri_conv_problem *p)
 {
-    return p->is_narrow && has_isa(dnnl_cpu_isa_avx512_core_amx) && pri_amx_weights_suits(p);
+    return pri_dnn_has_amx() && pri_amx_weights_suits(p);
 }
 
 static pare_status make_amx_weights(pri_conv *conv)
