@@ -19,6 +19,7 @@
 static const double tolerance = 1e-5;
 
 enum { AROUND = 128 };
+enum { ALL = PRI_CONV_FORWARD | PRI_CONV_BACKWARD_DATA | PRI_CONV_BACKWARD_WEIGHTS };
 
 /* bfloat16 aligned to their own size, NaN around them, and as floats. */
 typedef struct numbers {
@@ -299,6 +300,45 @@ static void gradients_may_be_left_out(void **state)
     drop(&g);
 }
 
+/* As a direction of a convolution, whose activations are floats: those are staged, the gradient of
+ * outputs once for both ways back. */
+static void convolutions_use_it(void **state)
+{
+    pri_conv_problem p = base;
+    pri_conv *conv = NULL;
+    float found[17 * 3 * 9 + 17] = {0}, weights[17 * 3 * 9] = {0}, gx[2 * 100 * 3];
+
+    skip_without();
+    if (!pri_dnn_has_amx())
+        skip();
+    p.in_channels = 3;
+    p.out_channels = 17;
+    (void)resize(&p, 0, 10, 1, 1);
+    (void)resize(&p, 1, 10, 1, 1);
+    numbers x = numbers_of(2 * 100 * 3, 1), g = numbers_of(2 * 100 * 17, 2);
+    float *expected = gradients_of(*state, &p, &x, &g, 0);
+    for (int after_data = 0; after_data < 2; after_data++) {
+        p.src_type = p.dst_type = PRI_F32;
+        p.is_direct = true;
+        memset(found, 0, sizeof found);
+        test_ok(*state, pri_conv_new(&conv, *state, &p, ALL));
+        void *scratch = pri_alloc_aligned(*state, pri_conv_scratch(conv));
+        assert_non_null(scratch);
+        test_ok(*state, pri_conv_pack(conv, weights, NULL, NULL, scratch));
+        if (after_data)
+            test_ok(*state, pri_conv_backward_data(conv, g.floats, gx, scratch));
+        test_ok(*state, pri_conv_backward_weights(conv, x.floats, g.floats, found,
+                                                  found + 17 * 3 * 9, scratch, after_data));
+        assert_int_equal(pri_conv_chosen(conv), PRI_CONV_BF16);
+        assert_memory_equal(found, expected, sizeof found);
+        pri_free(scratch);
+        pri_conv_free(conv);
+    }
+    free(expected);
+    drop(&x);
+    drop(&g);
+}
+
 static void other_convolutions_do_not_suit(void **state)
 {
     (void)state;
@@ -324,6 +364,7 @@ int main(void)
         cmocka_unit_test(what_takes_many_strips_is_right),
         cmocka_unit_test(threads_do_not_change_the_bytes),
         cmocka_unit_test(gradients_may_be_left_out),
+        cmocka_unit_test(convolutions_use_it),
         cmocka_unit_test(other_convolutions_do_not_suit),
     };
 
