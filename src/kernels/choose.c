@@ -34,7 +34,7 @@ const char *pri_conv_algorithm_name(pri_conv_algorithm algorithm)
 
 /* From here on Winograd's algorithm pays (measured on Zen 4 and Zen 5): against direct products in
  * float32 it is 1.3 times as fast at 16 channels and 2.7 times at 64, against those in bfloat16 1.2
- * times at 32 and 1.7 times at 64. Not against those by AMX, which are 2 to 3.5 times as fast in
+ * times at 32 and 1.7 times at 64. Not against those by AMX, which are 1.5 to 3.5 times as fast in
  * training and forwards (Sapphire Rapids, 16 to 512 channels of 7 x 7 to 256 x 256). With few tiles
  * turning the weights takes what it saves. With fewer than TRIED channels it is not even timed. */
 enum { LEAST_CHANNELS = 12, LEAST_CHANNELS_NARROW = 28, LEAST_TILES = 32, TILE = 4, TRIED = 8 };
