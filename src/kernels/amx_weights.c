@@ -13,6 +13,14 @@
 
 #include "kernels/amx_tile.h"
 
+bool pri_amx_weights_gains(const pri_conv_problem *p)
+{
+    enum { FEW_CHANNELS = 8, LARGE_KERNEL = 25, MANY_OUTPUTS = 16 };
+
+    return p->in_channels >= FEW_CHANNELS || p->kernel[0] * p->kernel[1] <= LARGE_KERNEL ||
+           p->out_channels <= MANY_OUTPUTS;
+}
+
 #if defined(__x86_64__) && defined(__GNUC__) && defined(__linux__)
 #ifdef _OPENMP
 #include <omp.h>

@@ -332,7 +332,7 @@ static void clear(pri_conv *conv)
 /* Gradients of weights by amx_weights.c: where oneDNN, too, would use AMX. */
 static bool gains_by_amx(const pri_conv_problem *p)
 {
-    return pri_dnn_has_amx() && pri_amx_weights_suits(p);
+    return pri_dnn_has_amx() && pri_amx_weights_suits(p) && pri_amx_weights_gains(p);
 }
 
 static pare_status make_amx_weights(pri_conv *conv)

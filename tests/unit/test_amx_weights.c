@@ -354,6 +354,13 @@ static void other_convolutions_do_not_suit(void **state)
         p.stride[0] = k == 5 ? 5 : 1;
         assert_false(pri_amx_weights_suits(&p));
     }
+    pri_conv_problem stem = base;
+    assert_true(pri_amx_weights_gains(&stem));
+    stem.in_channels = 3;
+    stem.out_channels = 64;
+    assert_true(pri_amx_weights_gains(&stem));
+    stem.kernel[0] = stem.kernel[1] = 7;
+    assert_false(pri_amx_weights_gains(&stem));
 }
 
 int main(void)
