@@ -29,11 +29,16 @@ bool pri_dnn_has_bf16(void)
     return has_isa(dnnl_cpu_isa_avx512_core_bf16);
 }
 
+bool pri_dnn_has_amx(void)
+{
+    return has_isa(dnnl_cpu_isa_avx512_core_amx);
+}
+
 bool pri_dnn_gains_by_bf16(void)
 {
 #if defined(__x86_64__)
     __builtin_cpu_init();
-    return has_isa(dnnl_cpu_isa_avx512_core_amx) || (pri_dnn_has_bf16() && __builtin_cpu_is("amd"));
+    return pri_dnn_has_amx() || (pri_dnn_has_bf16() && __builtin_cpu_is("amd"));
 #else
     return false;
 #endif
@@ -244,9 +249,8 @@ static conv_md md_of(const pri_conv *conv, const memory_desc *src, const memory_
 
 /* Makes the primitives of `directions`; the descriptor of the way forwards is a hint for the
  * others. */
-static pare_status build(pri_conv *conv, unsigned directions)
+static pare_status build(pri_conv *conv, unsigned directions, bool training)
 {
-    const bool training = (directions & ~(unsigned)PRI_CONV_FORWARD) != 0;
     dnnl_primitive_attr_t plain = NULL, fused = NULL;
     dnnl_post_ops_t ops = NULL;
     dnnl_status_t status = dnnl_primitive_attr_create(&plain);
@@ -325,6 +329,22 @@ static void clear(pri_conv *conv)
     drop_md(&conv->plain);
 }
 
+/* Gradients of weights by amx_weights.c: where oneDNN, too, would use AMX. */
+static bool gains_by_amx(const pri_conv_problem *p)
+{
+    return pri_dnn_has_amx() && pri_amx_weights_suits(p) && pri_amx_weights_gains(p);
+}
+
+static pare_status make_amx_weights(pri_conv *conv)
+{
+    PRI_TRY(pri_amx_weights_new(&conv->amx_weights, conv->ctx, &conv->problem));
+    const size_t bytes = conv->src.staged_bytes + conv->dst.staged_bytes +
+                         pri_amx_weights_scratch(conv->amx_weights);
+    if (bytes > conv->scratch_bytes)
+        conv->scratch_bytes = bytes;
+    return PARE_OK;
+}
+
 pare_status pri_conv_make(pri_conv **out, pare_context *ctx, const pri_conv_problem *problem,
                           unsigned directions, pri_conv_algorithm algorithm)
 {
@@ -338,7 +358,8 @@ pare_status pri_conv_make(pri_conv **out, pare_context *ctx, const pri_conv_prob
     conv->ctx = ctx;
     conv->problem = *problem;
     conv->winograd_directions = algorithm == PRI_CONV_WINOGRAD ? directions : 0;
-    const unsigned direct = directions & ~conv->winograd_directions;
+    unsigned direct = directions & ~conv->winograd_directions;
+    const bool training = (direct & ~(unsigned)PRI_CONV_FORWARD) != 0;
     pare_status status = PARE_OK;
     if (conv->winograd_directions != 0)
         status = pri_winograd_new(&conv->winograd, ctx, problem, conv->winograd_directions);
@@ -346,8 +367,12 @@ pare_status pri_conv_make(pri_conv **out, pare_context *ctx, const pri_conv_prob
         conv->scratch_bytes = pri_winograd_scratch(conv->winograd);
     if (status == PARE_OK && direct != 0)
         status = describe(conv);
+    if (status == PARE_OK && (direct & PRI_CONV_BACKWARD_WEIGHTS) != 0 && gains_by_amx(problem)) {
+        direct &= ~(unsigned)PRI_CONV_BACKWARD_WEIGHTS;
+        status = make_amx_weights(conv);
+    }
     if (status == PARE_OK && direct != 0)
-        status = build(conv, direct);
+        status = build(conv, direct, training);
     if (status != PARE_OK) {
         pri_conv_free(conv);
         return status;
@@ -367,6 +392,7 @@ void pri_conv_free(pri_conv *conv)
     if (conv == NULL)
         return;
     pri_winograd_free(conv->winograd);
+    pri_amx_weights_free(conv->amx_weights);
     clear(conv);
     pri_free(conv);
 }

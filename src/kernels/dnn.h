@@ -85,10 +85,12 @@ pare_status pri_conv_backward_weights(pri_conv *conv, const void *src, const voi
                                       float *diff_weights, float *diff_bias, void *scratch,
                                       bool after_data);
 
-/* Whether the processor multiplies bfloat16 by itself (is_narrow would be slow elsewhere), and
- * whether it does so clearly faster than float32: with AMX, and with AVX512_BF16 on AMD's
- * processors (measured on Zen 4: 1.6 to 2 times), not on Intel's without AMX. */
+/* Whether the processor multiplies bfloat16 by itself (is_narrow would be slow elsewhere), whether
+ * it has tiles for it (AMX), and whether it does so clearly faster than float32: with AMX, and with
+ * AVX512_BF16 on AMD's processors (measured on Zen 4: 1.6 to 2 times), not on Intel's without AMX.
+ */
 bool pri_dnn_has_bf16(void);
+bool pri_dnn_has_amx(void);
 bool pri_dnn_gains_by_bf16(void);
 /* "oneDNN 2.6.3" */
 const char *pri_dnn_version(void);

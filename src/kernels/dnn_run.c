@@ -30,7 +30,8 @@ int64_t pri_conv_staged_bytes(const pri_conv *conv, unsigned directions, bool af
         bytes += side_bytes(&conv->src);
     if ((directions & PRI_CONV_BACKWARD_DATA) != 0 && conv->data.primitive != NULL)
         bytes += side_bytes(&conv->dst);
-    if ((directions & PRI_CONV_BACKWARD_WEIGHTS) != 0 && conv->weights.primitive != NULL)
+    if ((directions & PRI_CONV_BACKWARD_WEIGHTS) != 0 &&
+        (conv->weights.primitive != NULL || conv->amx_weights != NULL))
         bytes += side_bytes(&conv->src) +
                  (after_data && conv->data.primitive != NULL ? 0 : side_bytes(&conv->dst));
     return bytes;
@@ -171,8 +172,14 @@ pare_status pri_conv_backward_weights(pri_conv *conv, const void *src, const voi
         return PARE_OK;
     }
     const bool is_there = after_data && !by_winograd(conv, PRI_CONV_BACKWARD_DATA);
-    set_handle(d->b, read_side(&conv->dst, diff_dst, &at, is_there));
-    set_handle(d->a, read_side(&conv->src, src, &at, false));
+    diff_dst = read_side(&conv->dst, diff_dst, &at, is_there);
+    src = read_side(&conv->src, src, &at, false);
+    if (conv->amx_weights != NULL) {
+        pri_amx_weights_run(conv->amx_weights, src, diff_dst, diff_weights, diff_bias, at);
+        return PARE_OK;
+    }
+    set_handle(d->b, diff_dst);
+    set_handle(d->a, src);
     set_handle(d->scratchpad, at);
     at += d->scratch_bytes;
     set_handle(d->weights, at);
