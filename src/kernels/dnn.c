@@ -325,6 +325,13 @@ static void clear(pri_conv *conv)
     drop_md(&conv->plain);
 }
 
+/* Whether depthwise.c computes it. */
+static bool by_depthwise(const pri_conv_problem *p, unsigned directions)
+{
+    (void)directions;
+    return pri_depthwise_suits(p);
+}
+
 pare_status pri_conv_make(pri_conv **out, pare_context *ctx, const pri_conv_problem *problem,
                           unsigned directions, pri_conv_algorithm algorithm)
 {
@@ -338,8 +345,13 @@ pare_status pri_conv_make(pri_conv **out, pare_context *ctx, const pri_conv_prob
     conv->ctx = ctx;
     conv->problem = *problem;
     conv->winograd_directions = algorithm == PRI_CONV_WINOGRAD ? directions : 0;
-    const unsigned direct = directions & ~conv->winograd_directions;
+    const bool is_depthwise = by_depthwise(problem, directions);
+    const unsigned direct = is_depthwise ? 0 : directions & ~conv->winograd_directions;
     pare_status status = PARE_OK;
+    if (is_depthwise)
+        status = pri_depthwise_new(&conv->depthwise, ctx, problem);
+    if (conv->depthwise != NULL)
+        conv->scratch_bytes = pri_depthwise_scratch(conv->depthwise);
     if (conv->winograd_directions != 0)
         status = pri_winograd_new(&conv->winograd, ctx, problem, conv->winograd_directions);
     if (conv->winograd != NULL)
@@ -367,6 +379,7 @@ void pri_conv_free(pri_conv *conv)
     if (conv == NULL)
         return;
     pri_winograd_free(conv->winograd);
+    pri_depthwise_free(conv->depthwise);
     clear(conv);
     pri_free(conv);
 }

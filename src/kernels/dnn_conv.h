@@ -3,6 +3,7 @@
 #ifndef PRI_DNN_CONV_H
 #define PRI_DNN_CONV_H
 
+#include "kernels/depthwise.h"
 #include "kernels/dnn.h"
 #include "kernels/dnn_api.h"
 #include "kernels/winograd.h"
@@ -39,6 +40,7 @@ struct pri_conv {
     pri_dnn_direction forward, data, weights;
     pri_winograd *winograd; /* runs the directions of winograd_directions; or NULL */
     unsigned winograd_directions;
+    pri_depthwise *depthwise; /* runs all directions; or NULL */
     size_t scratch_bytes;
 };
 
