@@ -3,15 +3,15 @@
  * depthwise_rows.c - rows of outputs of depthwise.h, or of gradients of inputs.
  *
  * A tile of TILE pixels of 16 channels stays in registers while all rows under it are read; each
- * pixel that is read serves all pixels of the tile it belongs to. Pixels whose window leaves the
- * row, and taps that are not neighbours, are taken one by one.
+ * pixel that is read serves all pixels of the tile it belongs to. Taps that are not neighbours are
+ * taken one by one.
  */
 #include "kernels/depthwise_rows.h"
 
 #if defined(__x86_64__) && defined(__GNUC__)
 #include "kernels/depthwise_vector.h"
 
-enum { TILE = 6, SHORT_TILE = 2 };
+enum { TILE = 4, SHORT_TILE = 2 };
 
 typedef pri_depthwise_line line;
 
@@ -50,6 +50,7 @@ PRI_AVX512_INLINE void give(const line *l, int64_t j, int64_t c, __mmask16 lanes
 typedef struct shape {
     bool is_narrow; /* what is read */
     int taps, step, tile;
+    bool is_edge; /* the window may leave the row */
 } shape;
 
 PRI_AVX512_INLINE void run_tile(const line *l, int64_t j, int64_t c, __mmask16 lanes, shape s)
@@ -68,8 +69,10 @@ PRI_AVX512_INLINE void run_tile(const line *l, int64_t j, int64_t c, __mmask16 l
             w[k] = _mm512_loadu_ps(l->weights[r] + k * l->filled + c);
         PRI_UNROLL
         for (int column = 0; column < (s.tile - 1) * s.step + s.taps; column++) {
-            const __m512 x =
-                pri_channels_at(l->rows[r], s.is_narrow, at + column * l->channels, lanes);
+            const bool is_inside =
+                !s.is_edge || pri_is_below(j * s.step + l->taps->offset[0] + column, l->width);
+            const __m512 x = pri_channels_at(l->rows[r], s.is_narrow, at + column * l->channels,
+                                             is_inside ? lanes : 0);
             PRI_UNROLL
             for (int k = 0; k < s.taps; k++) {
                 const int t = (column - k) / s.step;
@@ -93,16 +96,27 @@ PRI_AVX512_INLINE void run_pixels(const line *l, int64_t j, shape s)
         run_tile(l, j, c, pri_lanes_of(l->channels, c), s);
 }
 
-/* From j on as far as whole tiles go; where they end. */
-PRI_AVX512_INLINE int64_t run_tiles(const line *l, int64_t j, int64_t end, shape s)
+/* The tiles from j on, as far as they fit before count; inside from begin to end. */
+PRI_AVX512_INLINE int64_t run_tiles(const line *l, int64_t j, const int64_t inside[2], shape s)
 {
-    s.tile = TILE;
-    for (; j + TILE <= end; j += TILE)
-        run_pixels(l, j, s);
-    s.tile = SHORT_TILE;
-    for (; j + SHORT_TILE <= end; j += SHORT_TILE)
-        run_pixels(l, j, s);
+    for (; j + s.tile <= l->count; j += s.tile) {
+        s.is_edge = j < inside[0] || j + s.tile > inside[1];
+        if (s.is_edge)
+            run_pixels(l, j, (shape){s.is_narrow, s.taps, s.step, s.tile, true});
+        else
+            run_pixels(l, j, (shape){s.is_narrow, s.taps, s.step, s.tile, false});
+    }
     return j;
+}
+
+PRI_AVX512_INLINE int64_t run_all_tiles(const line *l, const int64_t inside[2], shape s)
+{
+    int64_t j = 0;
+
+    s.tile = TILE;
+    j = run_tiles(l, j, inside, s);
+    s.tile = SHORT_TILE;
+    return run_tiles(l, j, inside, s);
 }
 
 PRI_AVX512_INLINE void run_alone(const line *l, int64_t j, int64_t c, __mmask16 lanes,
@@ -123,7 +137,7 @@ PRI_AVX512_INLINE void run_alone(const line *l, int64_t j, int64_t c, __mmask16 
     give(l, j, c, lanes, sum);
 }
 
-/* One pixel, with taps that may leave the row. */
+/* One pixel. */
 PRI_AVX512_INLINE void run_pixel(const line *l, int64_t j, bool is_narrow)
 {
     int64_t c = 0;
@@ -134,7 +148,7 @@ PRI_AVX512_INLINE void run_pixel(const line *l, int64_t j, bool is_narrow)
         run_alone(l, j, c, pri_lanes_of(l->channels, c), is_narrow);
 }
 
-PRI_AVX512 static void run_edge(const line *l, int64_t j, int64_t end)
+PRI_AVX512 static void run_rest(const line *l, int64_t j, int64_t end)
 {
     for (; j < end; j++) {
         if (l->from_type == PRI_BF16)
@@ -145,11 +159,11 @@ PRI_AVX512 static void run_edge(const line *l, int64_t j, int64_t end)
 }
 
 #define TILES(name, taps, step)                                                                    \
-    PRI_AVX512 static int64_t name(const line *l, int64_t j, int64_t end)                          \
+    PRI_AVX512 static int64_t name(const line *l, const int64_t inside[2])                         \
     {                                                                                              \
         if (l->from_type == PRI_BF16)                                                              \
-            return run_tiles(l, j, end, (shape){true, taps, step, 0});                             \
-        return run_tiles(l, j, end, (shape){false, taps, step, 0});                                \
+            return run_all_tiles(l, inside, (shape){true, taps, step, 0, false});                  \
+        return run_all_tiles(l, inside, (shape){false, taps, step, 0, false});                     \
     }
 TILES(run_1, 1, 1)
 TILES(run_2, 2, 1)
@@ -165,22 +179,19 @@ static int64_t floor_divide(int64_t a, int64_t b)
 
 PRI_AVX512 void pri_depthwise_row(const pri_depthwise_line *l)
 {
-    static int64_t (*const tiles[2][6])(const line *, int64_t, int64_t) = {
+    static int64_t (*const tiles[2][6])(const line *, const int64_t *) = {
         {NULL, run_1, run_2, run_3, NULL, run_5}, {NULL, NULL, NULL, run_3_by_2, NULL, run_5_by_2}};
     const pri_depthwise_taps *taps = l->taps;
-    int64_t begin = 0, end = 0; /* of what reads within the row */
+    int64_t done = 0;
 
     if (taps->count >= 1 && taps->count <= 5 && taps->is_dense && taps->step <= 2 &&
         tiles[taps->step - 1][taps->count] != NULL) {
-        begin = pri_max_i64(0, -floor_divide(taps->offset[0], taps->step));
-        begin = pri_min_i64(begin, l->count);
-        end = floor_divide(l->width - 1 - taps->offset[taps->count - 1], taps->step) + 1;
-        end = pri_max_i64(begin, pri_min_i64(end, l->count));
+        const int64_t inside[2] = {
+            -floor_divide(taps->offset[0], taps->step),
+            floor_divide(l->width - 1 - taps->offset[taps->count - 1], taps->step) + 1};
+        done = tiles[taps->step - 1][taps->count](l, inside);
     }
-    run_edge(l, 0, begin);
-    if (end > begin)
-        begin = tiles[taps->step - 1][taps->count](l, begin, end);
-    run_edge(l, begin, l->count);
+    run_rest(l, done, l->count);
     if (l->streams)
         _mm_sfence(); /* before another thread reads */
 }

@@ -2,8 +2,8 @@
 /*
  * depthwise_sums.c - gradients of weights of depthwise.h, row by row.
  *
- * Up to 3 x 3 weights of 16 channels are summed in registers along a row of outputs. Where only
- * some columns of the kernel are inside of the row, these are summed by themselves.
+ * Up to 3 x 3 weights of 16 channels are summed in registers along a row of outputs; what is
+ * outside of the row counts as 0.
  */
 #include "kernels/depthwise_rows.h"
 
@@ -12,15 +12,16 @@
 
 /* Weights summed at once, pixels of outputs that share what they read, and of them before the next
  * channels come: a stretch of all channels stays in the first cache. */
-enum { MOST = 3, TILE = 6, STRETCH = 12 };
+enum { MOST = 3, TILE = 4, STRETCH = 8 };
 
-/* Weights from (row, column) on that read pixels from .. end-1 of the outputs within the row. */
+/* Weights from (row, column) on, and pixels from .. end-1 of the outputs. */
 typedef struct part {
     const pri_depthwise_pair *pair;
     float *sums;
     int row, column;
     int64_t from, end;
-    bool is_first; /* of the row: fetches what comes next */
+    int64_t inside[2]; /* pixels all of whose columns are inside of the row: first, end */
+    bool is_first;     /* of the row: fetches what comes next */
 } part;
 
 /* What the compiler knows of a part. */
@@ -28,6 +29,7 @@ typedef struct shape {
     int rows, columns;
     int step; /* of columns that are neighbours; 0: any */
     bool from_narrow, to_narrow;
+    bool is_edge; /* the window may leave the row */
 } shape;
 
 typedef __m512 sums_of[MOST][MOST];
@@ -37,43 +39,78 @@ typedef struct strides {
     int64_t out, in, column;
 } strides;
 
-PRI_AVX512_INLINE void sum_tile(sums_of sum, const part *p, int64_t out, int64_t in, strides by,
+/* Lanes of column k of pixel j's window: none outside of the row. */
+PRI_AVX512_INLINE __mmask16 lanes_of(const part *p, int64_t j, int k, __mmask16 lanes, bool is_edge)
+{
+    const pri_depthwise_taps *taps = p->pair->taps;
+
+    return !is_edge || pri_is_below(j * taps->step + taps->offset[p->column + k], p->pair->width)
+               ? lanes
+               : 0;
+}
+
+PRI_AVX512_INLINE void sum_tile(sums_of sum, const part *p, int64_t j, int64_t c, strides by,
                                 __mmask16 lanes, shape s)
 {
+    const int step = s.step > 0 ? s.step : 1;
+    const pri_depthwise_taps *taps = p->pair->taps;
+    const int64_t first = j * taps->step + taps->offset[p->column];
     __m512 g[TILE];
 
     PRI_UNROLL
     for (int t = 0; t < TILE; t++)
-        g[t] = pri_channels_at(p->pair->outputs, s.to_narrow, out + t * by.out, lanes);
+        g[t] = pri_channels_at(p->pair->outputs, s.to_narrow, (j + t) * by.out + c, lanes);
     PRI_UNROLL
     for (int r = 0; r < s.rows; r++) {
         PRI_UNROLL
-        for (int column = 0; column < (TILE - 1) * s.step + s.columns; column++) {
-            const __m512 x = pri_channels_at(p->pair->rows[p->row + r], s.from_narrow,
-                                             in + column * by.column, lanes);
+        for (int column = 0; column < (TILE - 1) * step + s.columns; column++) {
+            const bool is_inside = !s.is_edge || pri_is_below(first + column, p->pair->width);
+            const __m512 x =
+                pri_channels_at(p->pair->rows[p->row + r], s.from_narrow,
+                                (first + column) * by.column + c, is_inside ? lanes : 0);
             PRI_UNROLL
             for (int k = 0; k < s.columns; k++) {
-                const int t = (column - k) / (s.step > 0 ? s.step : 1);
-                if (column >= k && (column - k) % (s.step > 0 ? s.step : 1) == 0 && t < TILE)
+                const int t = (column - k) / step;
+                if (column >= k && (column - k) % step == 0 && t < TILE)
                     sum[r][k] = _mm512_fmadd_ps(x, g[t], sum[r][k]);
             }
         }
     }
 }
 
-PRI_AVX512_INLINE void sum_pixel(sums_of sum, const part *p, int64_t out, int64_t in, strides by,
+PRI_AVX512_INLINE void sum_pixel(sums_of sum, const part *p, int64_t j, int64_t c, strides by,
                                  __mmask16 lanes, shape s)
 {
-    const __m512 g = pri_channels_at(p->pair->outputs, s.to_narrow, out, lanes);
+    const __m512 g = pri_channels_at(p->pair->outputs, s.to_narrow, j * by.out + c, lanes);
+    const int64_t in = j * by.in + p->pair->taps->offset[p->column] * p->pair->channels + c;
 
     PRI_UNROLL
-    for (int r = 0; r < s.rows; r++) {
+    for (int k = 0; k < s.columns; k++) {
+        const __mmask16 here = lanes_of(p, j, k, lanes, s.is_edge);
         PRI_UNROLL
-        for (int k = 0; k < s.columns; k++)
-            sum[r][k] = _mm512_fmadd_ps(pri_channels_at(p->pair->rows[p->row + r], s.from_narrow,
-                                                        in + k * by.column, lanes),
-                                        g, sum[r][k]);
+        for (int r = 0; r < s.rows; r++)
+            sum[r][k] = _mm512_fmadd_ps(
+                pri_channels_at(p->pair->rows[p->row + r], s.from_narrow, in + k * by.column, here),
+                g, sum[r][k]);
     }
+}
+
+/* Pixels from .. end-1 of the part. */
+PRI_AVX512_INLINE void sum_pixels(sums_of sum, const part *p, int64_t c, strides by,
+                                  __mmask16 lanes, shape s)
+{
+    int64_t j = p->from;
+    shape edge = s;
+
+    edge.is_edge = true;
+    for (; s.step > 0 && j + TILE <= p->end; j += TILE) {
+        if (j < p->inside[0] || j + TILE > p->inside[1])
+            sum_tile(sum, p, j, c, by, lanes, edge);
+        else
+            sum_tile(sum, p, j, c, by, lanes, s);
+    }
+    for (; j < p->end; j++)
+        sum_pixel(sum, p, j, c, by, lanes, edge);
 }
 
 /* Asks for the rows to come, where the part's pixels are: a share of them with each vector of
@@ -99,8 +136,6 @@ PRI_AVX512_INLINE void sum_lanes(const part *p, int64_t c, __mmask16 lanes, shap
     const int64_t channels = pair->channels;
     const strides by = {channels, taps->step * channels,
                         taps->is_dense ? channels : (taps->offset[1] - taps->offset[0]) * channels};
-    int64_t j = p->from, out = j * by.out + c;
-    int64_t in = j * by.in + taps->offset[p->column] * channels + c;
     sums_of sum;
 
     if (p->is_first)
@@ -108,10 +143,7 @@ PRI_AVX512_INLINE void sum_lanes(const part *p, int64_t c, __mmask16 lanes, shap
     PRI_UNROLL
     for (int k = 0; k < s.rows * s.columns; k++)
         sum[k / s.columns][k % s.columns] = _mm512_setzero_ps();
-    for (; s.step > 0 && j + TILE <= p->end; j += TILE, out += TILE * by.out, in += TILE * by.in)
-        sum_tile(sum, p, out, in, by, lanes, s);
-    for (; j < p->end; j++, out += by.out, in += by.in)
-        sum_pixel(sum, p, out, in, by, lanes, s);
+    sum_pixels(sum, p, c, by, lanes, s);
     PRI_UNROLL
     for (int r = 0; r < s.rows; r++) {
         PRI_UNROLL
@@ -144,21 +176,21 @@ PRI_AVX512_INLINE void sum_typed(const part *p, int rows, int columns)
     const int step = p->pair->taps->is_dense ? p->pair->taps->step : 0;
 
     if (from && to && step == 1)
-        sum_part(p, (shape){rows, columns, 1, true, true});
+        sum_part(p, (shape){rows, columns, 1, true, true, false});
     else if (from && to && step == 2)
-        sum_part(p, (shape){rows, columns, 2, true, true});
+        sum_part(p, (shape){rows, columns, 2, true, true, false});
     else if (!from && !to && step == 1)
-        sum_part(p, (shape){rows, columns, 1, false, false});
+        sum_part(p, (shape){rows, columns, 1, false, false, false});
     else if (!from && !to && step == 2)
-        sum_part(p, (shape){rows, columns, 2, false, false});
+        sum_part(p, (shape){rows, columns, 2, false, false, false});
     else if (from && to)
-        sum_part(p, (shape){rows, columns, 0, true, true});
+        sum_part(p, (shape){rows, columns, 0, true, true, false});
     else if (from)
-        sum_part(p, (shape){rows, columns, 0, true, false});
+        sum_part(p, (shape){rows, columns, 0, true, false, false});
     else if (to)
-        sum_part(p, (shape){rows, columns, 0, false, true});
+        sum_part(p, (shape){rows, columns, 0, false, true, false});
     else
-        sum_part(p, (shape){rows, columns, 0, false, false});
+        sum_part(p, (shape){rows, columns, 0, false, false, false});
 }
 
 #define PART(name, rows, columns)                                                                  \
@@ -191,29 +223,12 @@ static void sum_columns(part p, int rows, int columns)
 {
     static void (*const parts[MOST][MOST])(const part *) = {
         {sum_1_1, sum_1_2, sum_1_3}, {sum_2_1, sum_2_2, sum_2_3}, {sum_3_1, sum_3_2, sum_3_3}};
-    const int first = p.column;
-    int64_t from, end, all_from, all_end;
+    int64_t from, end;
 
-    range_of(p.pair, first, &all_from, &end); /* the first column begins last */
-    range_of(p.pair, first + columns - 1, &from, &all_end);
-    all_end = pri_max_i64(all_from, all_end);
-    p.from = all_from;
-    p.end = all_end;
-    if (all_from < all_end)
-        parts[rows - 1][columns - 1](&p);
-    p.is_first = false;
-    for (int k = 0; k < columns; k++) {
-        range_of(p.pair, first + k, &from, &end);
-        p.column = first + k;
-        p.from = from;
-        p.end = pri_min_i64(all_from, end);
-        if (p.from < p.end)
-            parts[rows - 1][0](&p);
-        p.from = pri_max_i64(all_end, from);
-        p.end = end;
-        if (p.from < p.end)
-            parts[rows - 1][0](&p);
-    }
+    range_of(p.pair, p.column, &p.inside[0], &end); /* the first column begins last */
+    range_of(p.pair, p.column + columns - 1, &from, &p.inside[1]);
+    p.end = p.pair->count;
+    parts[rows - 1][columns - 1](&p);
 }
 
 void pri_depthwise_sum(float *sums, const pri_depthwise_pair *pair)

@@ -6,6 +6,11 @@
 #include "kernels/depthwise_rows.h"
 #include "kernels/winograd_vector.h"
 
+PRI_AVX512_INLINE bool pri_is_below(int64_t i, int64_t count)
+{
+    return (uint64_t)i < (uint64_t)count;
+}
+
 /* 16 channels; those that are not in lanes are neither read nor other than 0. */
 PRI_AVX512_INLINE __m512 pri_channels_at(const void *data, bool is_narrow, int64_t at,
                                          __mmask16 lanes)

@@ -180,6 +180,10 @@ pare_status pri_conv_backward_weights(pri_conv *conv, const void *src, const voi
                                        scratch);
         return PARE_OK;
     }
+    if (conv->is_pointwise) {
+        pri_pointwise_weights(&conv->problem, src, diff_dst, diff_weights, diff_bias, scratch);
+        return PARE_OK;
+    }
     if (by_winograd(conv, PRI_CONV_BACKWARD_WEIGHTS)) {
         pri_winograd_backward_weights(conv->winograd, src, diff_dst, diff_weights, diff_bias,
                                       scratch);
