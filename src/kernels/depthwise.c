@@ -242,8 +242,9 @@ static void run_row(const pri_depthwise *d, const pass *s, pri_depthwise_line li
     }
 }
 
-/* Stores past the caches spare reading what is overwritten, but leave the next reader nothing
- * there. */
+/* Stores past the caches spare reading what is overwritten (50 MB of gradients on Sapphire Rapids:
+ * 4 ms instead of 9.4), but leave the next reader nothing there: with results below 20 MB, training
+ * steps of MobileNetV2 got longer by it. */
 static bool is_streamed(const images *to)
 {
     return to->type != PRI_BF16 && to->channels % PRI_DEPTHWISE_LANES == 0 &&

@@ -22,7 +22,8 @@ PRI_AVX512_INLINE __m512 pri_channels_at(const void *data, bool is_narrow, int64
 }
 
 /* Asks for `vectors` times 16 elements from `at` on, for the second cache. What is asked for in the
- * order of addresses comes twice as fast as what the loops read in theirs would by itself. */
+ * order of addresses comes faster than in that of the loops: gradients of weights of 32 x 96 x 64 x
+ * 64, stride 2, on Sapphire Rapids take 6.3 ms without, 5.5 ms in the loops' order, 4.3 ms so. */
 PRI_AVX512_INLINE void pri_fetch(const void *data, bool is_narrow, int64_t at, int64_t vectors)
 {
     const char *from = (const char *)data + at * (is_narrow ? 2 : 4);
