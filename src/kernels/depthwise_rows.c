@@ -40,10 +40,18 @@ PRI_AVX512_INLINE void give(const line *l, int64_t j, int64_t c, __mmask16 lanes
 {
     const int64_t at = j * l->apart * l->channels + c;
 
-    if (l->streams)
-        _mm512_stream_ps((float *)l->to + at, finished(y, l));
-    else
-        pri_store(l->to, l->to_type == PRI_BF16, at, lanes, finished(y, l));
+    pri_store(l->to, l->to_type == PRI_BF16, at, lanes, finished(y, l));
+}
+
+/* Asks for `vectors` times 16 results from `at` on, to be written: 8 x 8 pixels of 384 channels
+ * take 0.5 ms by it instead of 0.75 on Sapphire Rapids. */
+PRI_AVX512_INLINE void claim(const line *l, int64_t at, int64_t vectors)
+{
+    const char *to = pri_element(l->to, l->to_type, at);
+    const int64_t bytes = vectors * PRI_DEPTHWISE_LANES * (l->to_type == PRI_BF16 ? 2 : 4);
+
+    for (int64_t k = 0; k < bytes; k += 64)
+        __builtin_prefetch(to + k, 1);
 }
 
 /* What the compiler knows of a tile. */
@@ -63,6 +71,8 @@ PRI_AVX512_INLINE void run_tile(const line *l, int64_t j, int64_t c, __mmask16 l
         sum[t] = _mm512_loadu_ps(l->bias + c);
     for (int r = 0; r < l->ahead.count; r++)
         pri_fetch(l->ahead.rows[r], s.is_narrow, at - c + c * s.tile * s.step, s.tile * s.step);
+    if (l->claims)
+        claim(l, (j + s.tile) * l->apart * l->channels + c * s.tile * l->apart, s.tile * l->apart);
     for (int r = 0; r < l->n_rows; r++) {
         PRI_UNROLL
         for (int k = 0; k < s.taps; k++)
@@ -192,8 +202,6 @@ PRI_AVX512 void pri_depthwise_row(const pri_depthwise_line *l)
         done = tiles[taps->step - 1][taps->count](l, inside);
     }
     run_rest(l, done, l->count);
-    if (l->streams)
-        _mm_sfence(); /* before another thread reads */
 }
 #else
 bool pri_depthwise_runs(void)

@@ -42,7 +42,7 @@ typedef struct pri_depthwise_line {
     const float *bias; /* filled */
     pri_post_kind post;
     float alpha, beta;
-    bool streams; /* past the caches: float32, whole vectors, aligned to them */
+    bool claims; /* fetches what will be written next, between these results too */
 } pri_depthwise_line;
 
 void pri_depthwise_row(const pri_depthwise_line *line);

@@ -316,16 +316,6 @@ static void every_kernel_is_right(void **state)
     }
 }
 
-/* Results that go past the caches. */
-static void large_images_are_right(void **state)
-{
-    pri_conv_problem p = base;
-
-    skip_without();
-    assert_true(resize(&p, 0, 510) && resize(&p, 1, 259));
-    check(*state, &p);
-}
-
 static void threads_do_not_change_results(void **state)
 {
     uint64_t draws = 2 << 20;
@@ -380,7 +370,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(kernels_of_networks_are_right),
         cmocka_unit_test(every_kernel_is_right),
-        cmocka_unit_test(large_images_are_right),
         cmocka_unit_test(threads_do_not_change_results),
         cmocka_unit_test(what_is_not_depthwise_is_left),
     };
