@@ -345,6 +345,15 @@ static pare_status make_amx_weights(pri_conv *conv)
     return PARE_OK;
 }
 
+/* Whether depthwise.c computes it. Forwards alone, where outputs mostly stay in a cache, oneDNN's
+ * is as fast or faster (Sapphire Rapids, 8 x 8 pixels of 384 channels: 0.30 ms to 0.34), but for
+ * bfloat16, which it would round products to. */
+static bool by_depthwise(const pri_conv_problem *p, unsigned directions)
+{
+    return pri_depthwise_suits(p) &&
+           (directions != PRI_CONV_FORWARD || p->src_type == PRI_BF16 || p->dst_type == PRI_BF16);
+}
+
 pare_status pri_conv_make(pri_conv **out, pare_context *ctx, const pri_conv_problem *problem,
                           unsigned directions, pri_conv_algorithm algorithm)
 {
@@ -358,13 +367,23 @@ pare_status pri_conv_make(pri_conv **out, pare_context *ctx, const pri_conv_prob
     conv->ctx = ctx;
     conv->problem = *problem;
     conv->winograd_directions = algorithm == PRI_CONV_WINOGRAD ? directions : 0;
-    unsigned direct = directions & ~conv->winograd_directions;
+    const bool is_depthwise = by_depthwise(problem, directions);
+    unsigned direct = is_depthwise ? 0 : directions & ~conv->winograd_directions;
     const bool training = (direct & ~(unsigned)PRI_CONV_FORWARD) != 0;
     pare_status status = PARE_OK;
+    if (is_depthwise)
+        status = pri_depthwise_new(&conv->depthwise, ctx, problem);
+    if (conv->depthwise != NULL)
+        conv->scratch_bytes = pri_depthwise_scratch(conv->depthwise);
     if (conv->winograd_directions != 0)
         status = pri_winograd_new(&conv->winograd, ctx, problem, conv->winograd_directions);
     if (conv->winograd != NULL)
         conv->scratch_bytes = pri_winograd_scratch(conv->winograd);
+    if ((direct & PRI_CONV_BACKWARD_WEIGHTS) != 0 && pri_pointwise_suits(problem)) {
+        conv->is_pointwise = true;
+        conv->scratch_bytes = pri_pointwise_scratch(problem);
+        direct &= ~(unsigned)PRI_CONV_BACKWARD_WEIGHTS;
+    }
     if (status == PARE_OK && direct != 0)
         status = describe(conv);
     if (status == PARE_OK && (direct & PRI_CONV_BACKWARD_WEIGHTS) != 0 && gains_by_amx(problem)) {
@@ -393,6 +412,7 @@ void pri_conv_free(pri_conv *conv)
         return;
     pri_winograd_free(conv->winograd);
     pri_amx_weights_free(conv->amx_weights);
+    pri_depthwise_free(conv->depthwise);
     clear(conv);
     pri_free(conv);
 }

@@ -32,7 +32,7 @@ typedef struct pri_conv_problem {
     int64_t pad_begin[PRI_MAX_SPATIAL], pad_end[PRI_MAX_SPATIAL];
     pri_layout layout;
     bool is_narrow; /* inputs, weights and gradients of outputs are rounded to bfloat16 before they
-                       are multiplied; sums are float32 */
+                       are multiplied; sums are float32. Depthwise: may be multiplied as they are */
     /* with is_narrow, PRI_BF16: inputs, outputs and their gradients are handed in and out so; 0
        stands for PRI_F32 */
     pri_dtype src_type, dst_type;

@@ -4,8 +4,10 @@
 #define PRI_DNN_CONV_H
 
 #include "kernels/amx_weights.h"
+#include "kernels/depthwise.h"
 #include "kernels/dnn.h"
 #include "kernels/dnn_api.h"
+#include "kernels/pointwise.h"
 #include "kernels/winograd.h"
 
 /* One direction: its primitive and the memories it works on. */
@@ -41,6 +43,8 @@ struct pri_conv {
     pri_winograd *winograd; /* runs the directions of winograd_directions; or NULL */
     unsigned winograd_directions;
     pri_amx_weights *amx_weights; /* runs the gradients of weights; or NULL */
+    pri_depthwise *depthwise;     /* runs all directions; or NULL */
+    bool is_pointwise;            /* gradients of weights by pointwise.h */
     size_t scratch_bytes;
 };
 

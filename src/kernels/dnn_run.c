@@ -89,6 +89,8 @@ pare_status pri_conv_pack(pri_conv *conv, const float *weights, const float *sca
 
     if (conv->winograd != NULL)
         pri_winograd_pack(conv->winograd, weights, scale, bias);
+    if (conv->depthwise != NULL)
+        pri_depthwise_pack(conv->depthwise, weights, scale, bias);
     if (conv->plain_memory == NULL) /* nothing is left to oneDNN */
         return PARE_OK;
     if (scale != NULL) {
@@ -123,6 +125,10 @@ pare_status pri_conv_forward(pri_conv *conv, const void *src, void *dst, void *s
                                     {DNNL_ARG_DST, d->b},
                                     {DNNL_ARG_SCRATCHPAD, d->scratchpad}};
 
+    if (conv->depthwise != NULL) {
+        pri_depthwise_forward(conv->depthwise, src, dst);
+        return PARE_OK;
+    }
     if (by_winograd(conv, PRI_CONV_FORWARD)) {
         pri_winograd_forward(conv->winograd, src, dst, scratch);
         return PARE_OK;
@@ -143,6 +149,10 @@ pare_status pri_conv_backward_data(pri_conv *conv, const void *diff_dst, void *d
                                     {DNNL_ARG_DIFF_SRC, d->a},
                                     {DNNL_ARG_SCRATCHPAD, d->scratchpad}};
 
+    if (conv->depthwise != NULL) {
+        pri_depthwise_backward_data(conv->depthwise, diff_dst, diff_src);
+        return PARE_OK;
+    }
     if (by_winograd(conv, PRI_CONV_BACKWARD_DATA)) {
         pri_winograd_backward_data(conv->winograd, diff_dst, diff_src, scratch);
         return PARE_OK;
@@ -166,6 +176,15 @@ pare_status pri_conv_backward_weights(pri_conv *conv, const void *src, const voi
                                     {DNNL_ARG_DIFF_BIAS, d->bias},
                                     {DNNL_ARG_SCRATCHPAD, d->scratchpad}};
 
+    if (conv->depthwise != NULL) {
+        pri_depthwise_backward_weights(conv->depthwise, src, diff_dst, diff_weights, diff_bias,
+                                       scratch);
+        return PARE_OK;
+    }
+    if (conv->is_pointwise) {
+        pri_pointwise_weights(&conv->problem, src, diff_dst, diff_weights, diff_bias, scratch);
+        return PARE_OK;
+    }
     if (by_winograd(conv, PRI_CONV_BACKWARD_WEIGHTS)) {
         pri_winograd_backward_weights(conv->winograd, src, diff_dst, diff_weights, diff_bias,
                                       scratch);

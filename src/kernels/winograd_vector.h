@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * winograd_vector.h - vectors of 16 channels and the transforms of winograd.h on them, for
- * processors with AVX-512. Included by the winograd_*.c files alone.
+ * processors with AVX-512. Included by the winograd_*.c files; loads, stores and the like also by
+ * those of depthwise.h and pointwise.h.
  *
  * Names of the transforms: B' on 6 inputs, G on 3 weights, A' on 6 products, and A and G' which go
  * the other way. The points are 0, 1, -1, 2, -2 and infinity.

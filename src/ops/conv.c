@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "kernels/depthwise.h"
 #include "kernels/narrow.h"
 
 pare_status pri_conv_parse(const pri_node *node, int opset, void *params, pri_arena *arena,
@@ -102,7 +103,9 @@ static pare_status describe(const pri_call *call, pri_conv_problem *problem)
                                   .may_measure = call->may_measure,
                                   .src_type = call->in[0].dtype,
                                   .dst_type = call->out[0].dtype};
-    problem->is_narrow = call->is_narrow && pri_conv_gains_by_bf16(p->group, problem->in_channels);
+    problem->is_narrow =
+        call->is_narrow && (pri_conv_gains_by_bf16(p->group, problem->in_channels) ||
+                            problem->src_type == PRI_BF16 || problem->dst_type == PRI_BF16);
     for (int k = 0; k < window.spatial; k++) {
         problem->in[k] = x->dims[2 + k];
         problem->out[k] = out[k];
@@ -164,12 +167,20 @@ bool pri_conv_gains_by_bf16(int64_t groups, int64_t channels)
     return groups < channels;
 }
 
+/* Depthwise convolutions gain by moving fewer bytes, where the kernel does not round products. */
 static bool takes_bf16(const pri_call *call, int slot)
 {
     const pri_conv_params *p = call->params;
+    pri_conv_problem problem;
 
-    return (slot == 0 || slot == PRI_OUT(0)) &&
-           pri_conv_gains_by_bf16(p->group, call->in[0].shape.dims[1]);
+    if (slot != 0 && slot != PRI_OUT(0))
+        return false;
+    if (pri_conv_gains_by_bf16(p->group, call->in[0].shape.dims[1]))
+        return true;
+    if (describe(call, &problem) != PARE_OK)
+        return false;
+    problem.layout = PRI_CHANNELS_LAST;
+    return pri_depthwise_suits(&problem);
 }
 
 void pri_conv_release(pri_call *call)

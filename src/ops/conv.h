@@ -34,7 +34,8 @@ pare_status pri_conv_resize(const pri_call *call, const pri_cut *cut, pri_graph 
 void pri_conv_release(pri_call *call);
 /* Bytes of scratch for a gradient of x that is added afterwards. */
 size_t pri_conv_data_scratch(const pri_operand *x);
-/* Whether bfloat16 can pay for this many groups of so many channels in all: not depthwise. */
+/* Whether products in bfloat16 can pay for this many groups of so many channels in all: not
+ * depthwise. */
 bool pri_conv_gains_by_bf16(int64_t groups, int64_t channels);
 
 #endif

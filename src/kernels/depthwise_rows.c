@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * depthwise_rows.c - rows of outputs of depthwise.h, or of gradients of inputs.
+ *
+ * A tile of TILE pixels of 16 channels stays in registers while all rows under it are read; each
+ * pixel that is read serves all pixels of the tile it belongs to. Taps that are not neighbours are
+ * taken one by one.
+ */
+#include "kernels/depthwise_rows.h"
+
+#if defined(__x86_64__) && defined(__GNUC__)
+#include "kernels/depthwise_vector.h"
+
+enum { TILE = 4, SHORT_TILE = 2 };
+
+typedef pri_depthwise_line line;
+
+bool pri_depthwise_runs(void)
+{
+    __builtin_cpu_init();
+    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
+}
+
+PRI_AVX512_INLINE __m512 finished(__m512 y, const line *l)
+{
+    const __m512 zero = _mm512_setzero_ps(), alpha = _mm512_set1_ps(l->alpha);
+
+    if (l->post == PRI_POST_RELU) {
+        const __mmask16 below = _mm512_cmp_ps_mask(y, zero, _CMP_LT_OQ);
+        return l->alpha == 0 ? _mm512_mask_mov_ps(y, below, zero)
+                             : _mm512_mask_mul_ps(y, below, y, alpha);
+    }
+    if (l->post == PRI_POST_CLIP) /* a NaN stays one: the second operand is given back */
+        return _mm512_min_ps(_mm512_set1_ps(l->beta), _mm512_max_ps(alpha, y));
+    return y;
+}
+
+PRI_AVX512_INLINE void give(const line *l, int64_t j, int64_t c, __mmask16 lanes, __m512 y)
+{
+    const int64_t at = j * l->apart * l->channels + c;
+
+    pri_store(l->to, l->to_type == PRI_BF16, at, lanes, finished(y, l));
+}
+
+/* Asks for `vectors` times 16 results from `at` on, to be written: 8 x 8 pixels of 384 channels
+ * take 0.5 ms by it instead of 0.75 on Sapphire Rapids. */
+PRI_AVX512_INLINE void claim(const line *l, int64_t at, int64_t vectors)
+{
+    const char *to = pri_element(l->to, l->to_type, at);
+    const int64_t bytes = vectors * PRI_DEPTHWISE_LANES * (l->to_type == PRI_BF16 ? 2 : 4);
+
+    for (int64_t k = 0; k < bytes; k += 64)
+        __builtin_prefetch(to + k, 1);
+}
+
+/* What the compiler knows of a tile. */
+typedef struct shape {
+    bool is_narrow; /* what is read */
+    int taps, step, tile;
+    bool is_edge; /* the window may leave the row */
+} shape;
+
+PRI_AVX512_INLINE void run_tile(const line *l, int64_t j, int64_t c, __mmask16 lanes, shape s)
+{
+    __m512 sum[TILE], w[PRI_DEPTHWISE_TAPS];
+    const int64_t at = (j * s.step + l->taps->offset[0]) * l->channels + c;
+
+    PRI_UNROLL
+    for (int t = 0; t < s.tile; t++)
+        sum[t] = _mm512_loadu_ps(l->bias + c);
+    for (int r = 0; r < l->ahead.count; r++)
+        pri_fetch(l->ahead.rows[r], s.is_narrow, at - c + c * s.tile * s.step, s.tile * s.step);
+    if (l->claims)
+        claim(l, (j + s.tile) * l->apart * l->channels + c * s.tile * l->apart, s.tile * l->apart);
+    for (int r = 0; r < l->n_rows; r++) {
+        PRI_UNROLL
+        for (int k = 0; k < s.taps; k++)
+            w[k] = _mm512_loadu_ps(l->weights[r] + k * l->filled + c);
+        PRI_UNROLL
+        for (int column = 0; column < (s.tile - 1) * s.step + s.taps; column++) {
+            const bool is_inside =
+                !s.is_edge || pri_is_below(j * s.step + l->taps->offset[0] + column, l->width);
+            const __m512 x = pri_channels_at(l->rows[r], s.is_narrow, at + column * l->channels,
+                                             is_inside ? lanes : 0);
+            PRI_UNROLL
+            for (int k = 0; k < s.taps; k++) {
+                const int t = (column - k) / s.step;
+                if (column >= k && (column - k) % s.step == 0 && t < s.tile)
+                    sum[t] = _mm512_fmadd_ps(x, w[k], sum[t]);
+            }
+        }
+    }
+    PRI_UNROLL
+    for (int t = 0; t < s.tile; t++)
+        give(l, j + t, c, lanes, sum[t]);
+}
+
+PRI_AVX512_INLINE void run_pixels(const line *l, int64_t j, shape s)
+{
+    int64_t c = 0;
+
+    for (; c + PRI_DEPTHWISE_LANES <= l->channels; c += PRI_DEPTHWISE_LANES)
+        run_tile(l, j, c, 0xffff, s);
+    if (c < l->channels)
+        run_tile(l, j, c, pri_lanes_of(l->channels, c), s);
+}
+
+/* The tiles from j on, as far as they fit before count; inside from begin to end. */
+PRI_AVX512_INLINE int64_t run_tiles(const line *l, int64_t j, const int64_t inside[2], shape s)
+{
+    for (; j + s.tile <= l->count; j += s.tile) {
+        s.is_edge = j < inside[0] || j + s.tile > inside[1];
+        if (s.is_edge)
+            run_pixels(l, j, (shape){s.is_narrow, s.taps, s.step, s.tile, true});
+        else
+            run_pixels(l, j, (shape){s.is_narrow, s.taps, s.step, s.tile, false});
+    }
+    return j;
+}
+
+PRI_AVX512_INLINE int64_t run_all_tiles(const line *l, const int64_t inside[2], shape s)
+{
+    int64_t j = 0;
+
+    s.tile = TILE;
+    j = run_tiles(l, j, inside, s);
+    s.tile = SHORT_TILE;
+    return run_tiles(l, j, inside, s);
+}
+
+PRI_AVX512_INLINE void run_alone(const line *l, int64_t j, int64_t c, __mmask16 lanes,
+                                 bool is_narrow)
+{
+    const pri_depthwise_taps *taps = l->taps;
+    __m512 sum = _mm512_loadu_ps(l->bias + c);
+
+    for (int k = 0; k < taps->count; k++) {
+        const int64_t column = j * taps->step + taps->offset[k];
+        if (column < 0 || column >= l->width)
+            continue;
+        for (int r = 0; r < l->n_rows; r++)
+            sum = _mm512_fmadd_ps(
+                pri_channels_at(l->rows[r], is_narrow, column * l->channels + c, lanes),
+                _mm512_loadu_ps(l->weights[r] + k * l->filled + c), sum);
+    }
+    give(l, j, c, lanes, sum);
+}
+
+/* One pixel. */
+PRI_AVX512_INLINE void run_pixel(const line *l, int64_t j, bool is_narrow)
+{
+    int64_t c = 0;
+
+    for (; c + PRI_DEPTHWISE_LANES <= l->channels; c += PRI_DEPTHWISE_LANES)
+        run_alone(l, j, c, 0xffff, is_narrow);
+    if (c < l->channels)
+        run_alone(l, j, c, pri_lanes_of(l->channels, c), is_narrow);
+}
+
+PRI_AVX512 static void run_rest(const line *l, int64_t j, int64_t end)
+{
+    for (; j < end; j++) {
+        if (l->from_type == PRI_BF16)
+            run_pixel(l, j, true);
+        else
+            run_pixel(l, j, false);
+    }
+}
+
+#define TILES(name, taps, step)                                                                    \
+    PRI_AVX512 static int64_t name(const line *l, const int64_t inside[2])                         \
+    {                                                                                              \
+        if (l->from_type == PRI_BF16)                                                              \
+            return run_all_tiles(l, inside, (shape){true, taps, step, 0, false});                  \
+        return run_all_tiles(l, inside, (shape){false, taps, step, 0, false});                     \
+    }
+TILES(run_1, 1, 1)
+TILES(run_2, 2, 1)
+TILES(run_3, 3, 1)
+TILES(run_5, 5, 1)
+TILES(run_3_by_2, 3, 2)
+TILES(run_5_by_2, 5, 2)
+
+static int64_t floor_divide(int64_t a, int64_t b)
+{
+    return a >= 0 ? a / b : -((b - 1 - a) / b);
+}
+
+PRI_AVX512 void pri_depthwise_row(const pri_depthwise_line *l)
+{
+    static int64_t (*const tiles[2][6])(const line *, const int64_t *) = {
+        {NULL, run_1, run_2, run_3, NULL, run_5}, {NULL, NULL, NULL, run_3_by_2, NULL, run_5_by_2}};
+    const pri_depthwise_taps *taps = l->taps;
+    int64_t done = 0;
+
+    if (taps->count >= 1 && taps->count <= 5 && taps->is_dense && taps->step <= 2 &&
+        tiles[taps->step - 1][taps->count] != NULL) {
+        const int64_t inside[2] = {
+            -floor_divide(taps->offset[0], taps->step),
+            floor_divide(l->width - 1 - taps->offset[taps->count - 1], taps->step) + 1};
+        done = tiles[taps->step - 1][taps->count](l, inside);
+    }
+    run_rest(l, done, l->count);
+}
+#else
+bool pri_depthwise_runs(void)
+{
+    return false;
+}
+
+void pri_depthwise_row(const pri_depthwise_line *line)
+{
+    (void)line;
+}
+#endif

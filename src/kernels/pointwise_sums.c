@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * pointwise_sums.c - see pointwise_sums.h.
+ *
+ * Tiles of up to 3 vectors of one tensor by 8 channels of the other stay in registers over a block
+ * of positions that stays in the first cache; meanwhile the next block is fetched.
+ */
+#include "kernels/pointwise_sums.h"
+
+#if defined(__x86_64__) && defined(__GNUC__)
+#include "kernels/winograd_vector.h"
+
+enum { VECTORS = 3, SCALARS = 8 };
+
+bool pri_pointwise_runs(void)
+{
+    __builtin_cpu_init();
+    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
+}
+
+/* What the compiler knows of a tile. */
+typedef struct shape {
+    int vectors, scalars;
+} shape;
+
+/* Asks for the tile's share of position `position` after the block's. */
+PRI_AVX512_INLINE void fetch(const pri_pointwise_block *b, int64_t position, int64_t v, int64_t s,
+                             shape by)
+{
+    const int64_t at = b->count + position;
+
+    if (s == 0) {
+        PRI_UNROLL
+        for (int k = 0; k < by.vectors; k++)
+            _mm_prefetch((const char *)(b->wide + at * b->wide_channels + v) + 64 * k, _MM_HINT_T1);
+    }
+    if (v == 0)
+        _mm_prefetch((const char *)(b->slim + at * b->slim_channels + s), _MM_HINT_T1);
+}
+
+/* Vectors from v on, the last of which has `lanes`, by channels from s on. */
+PRI_AVX512_INLINE void sum_tile(float *sums, const pri_pointwise_block *b, int64_t v, int64_t s,
+                                __mmask16 lanes, shape by)
+{
+    __m512 sum[SCALARS][VECTORS];
+
+    PRI_UNROLL
+    for (int i = 0; i < by.scalars; i++) {
+        PRI_UNROLL
+        for (int k = 0; k < by.vectors; k++)
+            sum[i][k] = _mm512_setzero_ps();
+    }
+    for (int64_t at = 0; at < b->count; at++) {
+        const float *wide = b->wide + at * b->wide_channels + v;
+        const float *slim = b->slim + at * b->slim_channels + s;
+        __m512 x[VECTORS];
+        if (at < b->ahead)
+            fetch(b, at, v, s, by);
+        PRI_UNROLL
+        for (int k = 0; k < by.vectors; k++)
+            x[k] = _mm512_maskz_loadu_ps(k == by.vectors - 1 ? lanes : 0xffff,
+                                         wide + k * PRI_POINTWISE_LANES);
+        PRI_UNROLL
+        for (int i = 0; i < by.scalars; i++) {
+            const __m512 y = _mm512_set1_ps(slim[i]);
+            PRI_UNROLL
+            for (int k = 0; k < by.vectors; k++)
+                sum[i][k] = _mm512_fmadd_ps(x[k], y, sum[i][k]);
+        }
+    }
+    PRI_UNROLL
+    for (int i = 0; i < by.scalars; i++) {
+        PRI_UNROLL
+        for (int k = 0; k < by.vectors; k++) {
+            float *to = sums + (s + i) * b->filled + v + k * PRI_POINTWISE_LANES;
+            _mm512_storeu_ps(to, _mm512_add_ps(_mm512_loadu_ps(to), sum[i][k]));
+        }
+    }
+}
+
+PRI_AVX512_INLINE void sum_vectors(float *sums, const pri_pointwise_block *b, int64_t v,
+                                   int vectors)
+{
+    const int64_t last = v + (vectors - 1) * PRI_POINTWISE_LANES;
+    const __mmask16 lanes = pri_lanes_of(b->wide_channels, last);
+    int64_t s = 0;
+
+    for (; s + SCALARS <= b->slim_channels; s += SCALARS)
+        sum_tile(sums, b, v, s, lanes, (shape){vectors, SCALARS});
+    for (; s + 3 <= b->slim_channels; s += 3)
+        sum_tile(sums, b, v, s, lanes, (shape){vectors, 3});
+    for (; s < b->slim_channels; s++)
+        sum_tile(sums, b, v, s, lanes, (shape){vectors, 1});
+}
+
+PRI_AVX512 static void sum_three(float *sums, const pri_pointwise_block *b, int64_t v)
+{
+    sum_vectors(sums, b, v, 3);
+}
+
+PRI_AVX512 static void sum_two(float *sums, const pri_pointwise_block *b, int64_t v)
+{
+    sum_vectors(sums, b, v, 2);
+}
+
+PRI_AVX512 static void sum_one(float *sums, const pri_pointwise_block *b, int64_t v)
+{
+    sum_vectors(sums, b, v, 1);
+}
+
+void pri_pointwise_sum(float *sums, const pri_pointwise_block *b)
+{
+    static void (*const by[VECTORS])(float *, const pri_pointwise_block *,
+                                     int64_t) = {sum_one, sum_two, sum_three};
+    int64_t left = b->filled / PRI_POINTWISE_LANES;
+
+    for (int64_t v = 0; left > 0;) {
+        const int64_t vectors = left == 4 ? 2 : pri_min_i64(left, VECTORS);
+        by[vectors - 1](sums, b, v);
+        v += vectors * PRI_POINTWISE_LANES;
+        left -= vectors;
+    }
+}
+#else
+bool pri_pointwise_runs(void)
+{
+    return false;
+}
+
+void pri_pointwise_sum(float *sums, const pri_pointwise_block *block)
+{
+    (void)sums, (void)block;
+}
+#endif

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* pointwise_sums.h - sums of products of channels, for pointwise.c alone. */
+#ifndef PRI_POINTWISE_SUMS_H
+#define PRI_POINTWISE_SUMS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum { PRI_POINTWISE_LANES = 16 };
+
+/* Whether the processor has what these functions are made of. */
+bool pri_pointwise_runs(void);
+
+/* Positions of two tensors: `wide` has the more channels, which lie in vectors. */
+typedef struct pri_pointwise_block {
+    const float *wide, *slim;                     /* [position][channel] */
+    int64_t wide_channels, slim_channels, filled; /* of wide, in whole vectors */
+    int64_t count, ahead; /* positions; of those that follow and will be read next */
+} pri_pointwise_block;
+
+/* sums[slim][filled] += sum over positions of slim times wide. */
+void pri_pointwise_sum(float *sums, const pri_pointwise_block *block);
+
+#endif
