@@ -40,7 +40,20 @@ PRI_ON_LANES_INLINE __m512 pri_lanes_load(const void *data, bool is_narrow, int6
     return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(halves), 16));
 }
 
-/* Rounds as pri_f32_to_bf16; is_exact: the values are bfloat16 already. */
+/* As pri_f32_to_bf16; in the upper halves, what is in the lower ones does not count. */
+PRI_ON_LANES_INLINE __m512 pri_lanes_round(__m512 x)
+{
+    const __m512i bits = _mm512_castps_si512(x);
+    const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
+    const __m512i up = _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff));
+    const __mmask16 is_nan = _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q);
+    const __m512i rounded = _mm512_add_epi32(bits, up);
+
+    return _mm512_castsi512_ps(
+        _mm512_mask_or_epi32(rounded, is_nan, bits, _mm512_set1_epi32(0x400000)));
+}
+
+/* is_exact: as bfloat16 the values are rounded already. */
 PRI_ON_LANES_INLINE void pri_lanes_store(void *data, bool is_narrow, int64_t at, __mmask16 lanes,
                                          __m512 x, bool is_exact)
 {
@@ -48,16 +61,9 @@ PRI_ON_LANES_INLINE void pri_lanes_store(void *data, bool is_narrow, int64_t at,
         _mm512_mask_storeu_ps((float *)data + at, lanes, x);
         return;
     }
-    const __m512i bits = _mm512_castps_si512(x), half = _mm512_srli_epi32(bits, 16);
-    __m512i rounded = half;
-    if (!is_exact) {
-        const __m512i odd = _mm512_and_si512(half, _mm512_set1_epi32(1));
-        const __m512i up = _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff));
-        const __mmask16 is_nan = _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q);
-        rounded = _mm512_srli_epi32(_mm512_add_epi32(bits, up), 16);
-        rounded = _mm512_mask_or_epi32(rounded, is_nan, half, _mm512_set1_epi32(0x40));
-    }
-    _mm256_mask_storeu_epi16((uint16_t *)data + at, lanes, _mm512_cvtepi32_epi16(rounded));
+    const __m512i bits = _mm512_castps_si512(is_exact ? x : pri_lanes_round(x));
+    _mm256_mask_storeu_epi16((uint16_t *)data + at, lanes,
+                             _mm512_cvtepi32_epi16(_mm512_srli_epi32(bits, 16)));
 }
 
 #else

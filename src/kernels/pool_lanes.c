@@ -117,6 +117,8 @@ PRI_ON_LANES_INLINE void give_window(const row *r, const window *w, bool is_max,
             largest = gather(r, w, c, lanes, -INFINITY, true, x_narrow);
         else
             share = _mm512_div_ps(share, _mm512_set1_ps(w->divisor));
+        if (!add && x_narrow)
+            share = pri_lanes_round(share);
         FOR_WINDOW(r, w, at)
         {
             __mmask16 here = lanes;
@@ -127,7 +129,7 @@ PRI_ON_LANES_INLINE void give_window(const row *r, const window *w, bool is_max,
             }
             if (!add) {
                 pri_lanes_store(r->d, x_narrow, at + c, lanes, _mm512_maskz_mov_ps(here, share),
-                                is_max && y_narrow);
+                                true);
                 continue;
             }
             const __m512 d = pri_lanes_load(r->d, x_narrow, at + c, lanes);
