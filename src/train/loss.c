@@ -102,19 +102,26 @@ PRI_CLONES void pri_loss_probabilities(float *restrict to, const float *restrict
         to[i] = pri_exp(z[i] - max[i] - log_sum[i]);
 }
 
-/* g += factor (p - even) for one class. */
-PRI_CLONES static void add_ce_row(float *restrict g, const float *restrict p,
-                                  const float *restrict factor, float even, int64_t count)
+/* g (+)= factor (p - even) for one class. */
+PRI_CLONES static void give_ce_row(float *restrict g, const float *restrict p,
+                                   const float *restrict factor, float even, bool add,
+                                   int64_t count)
 {
-    PRI_SIMD
-    for (int64_t i = 0; i < count; i++)
-        g[i] += factor[i] * (p[i] - even);
+    if (add) {
+        PRI_SIMD
+        for (int64_t i = 0; i < count; i++)
+            g[i] += factor[i] * (p[i] - even);
+    } else {
+        PRI_SIMD
+        for (int64_t i = 0; i < count; i++)
+            g[i] = factor[i] * (p[i] - even);
+    }
 }
 
 /* d(loss)/d(z_k) = factor * (p_k - q_k); the factor of what has no label is 0. Rows are classes, or
  * the classes of one position by PRI_LOSS_BLOCK: then its numbers are repeated. */
-static void add_ce_gradient(const pri_loss *loss, const pri_loss_block *block, float *max,
-                            float *log_sum, float *factor, const int64_t *label)
+static void give_ce_gradient(const pri_loss *loss, const pri_loss_block *block, float *max,
+                             float *log_sum, float *factor, const int64_t *label)
 {
     const float even = (float)(loss->smoothing / (double)loss->classes);
     const float right = (float)(1 - loss->smoothing);
@@ -131,7 +138,7 @@ static void add_ce_gradient(const pri_loss *loss, const pri_loss_block *block, f
         const int64_t at = block->first + k * loss->positions;
         const int64_t n = is_one ? pri_min_i64(step, loss->classes - k) : block->count;
         pri_loss_probabilities(p, loss->logits + at, max, log_sum, n);
-        add_ce_row(loss->gradient + at, p, factor, even, n);
+        give_ce_row(loss->gradient + at, p, factor, even, !block->is_first, n);
     }
     for (int64_t i = 0; i < block->count; i++)
         loss->gradient[block->first + label[i] * loss->positions + i] -= factor[i] * right;
@@ -162,7 +169,7 @@ double pri_loss_add_ce(const pri_loss *loss, const pri_loss_block *block)
                            (1 - loss->smoothing) * (z[label * stride + i] - max[i]));
     }
     if (loss->gradient != NULL)
-        add_ce_gradient(loss, block, max, log_sum, factor, labels);
+        give_ce_gradient(loss, block, max, log_sum, factor, labels);
     return total;
 }
 
@@ -257,6 +264,12 @@ static double sum_blocks(const pri_loss *loss, const pri_loss_block *like,
     return total;
 }
 
+static void clear_gradient(const pri_loss *loss)
+{
+    memset(loss->gradient, 0,
+           (size_t)(loss->images * loss->classes * loss->positions) * sizeof *loss->gradient);
+}
+
 static double add_hard(const pri_loss *loss)
 {
     const pri_loss_mix plain = {.count = 1, .terms = {{.kind = 0, .weight = 1}}};
@@ -271,6 +284,9 @@ static double add_hard(const pri_loss *loss)
         labelled += sum_weights(loss, &block);
     }
     pri_loss_kinds(&kinds);
+    const bool overwrites = labelled > 0 && kinds[mix->terms[0].kind].add == pri_loss_add_ce;
+    if (!overwrites && loss->gradient != NULL)
+        clear_gradient(loss);
     for (int t = 0; t < mix->count && labelled > 0; t++) {
         const pri_loss_kind *kind = &kinds[mix->terms[t].kind];
         block.parameter = mix->terms[t].parameter;
@@ -282,6 +298,7 @@ static double add_hard(const pri_loss *loss)
         block.factor /= labelled;
         for (int pass = 0; pass < n_passes; pass++) {
             block.is_second = pass == 1;
+            block.is_first = overwrites && t == 0 && pass == 0;
             total += block.factor * sum_blocks(loss, &block, kind->add);
         }
     }
@@ -292,11 +309,10 @@ double pri_loss_compute(const pri_loss *loss)
 {
     double total = 0;
 
-    if (loss->gradient != NULL)
-        memset(loss->gradient, 0,
-               (size_t)(loss->images * loss->classes * loss->positions) * sizeof *loss->gradient);
     if (loss->hard > 0)
         total += add_hard(loss);
+    else if (loss->gradient != NULL)
+        clear_gradient(loss);
     if (loss->teacher != NULL && loss->soft > 0) {
         const pri_loss_block block = {.factor =
                                           loss->soft / (double)(loss->images * loss->positions)};

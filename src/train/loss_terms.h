@@ -16,6 +16,7 @@ typedef struct pri_loss_block {
     int64_t first;              /* of class 0 and position `from` in logits and gradient */
     int64_t limit;              /* labels are below */
     bool is_second;             /* counts for the second labels of blended images */
+    bool is_first;              /* the gradient holds nothing yet: is overwritten (cross-entropy) */
     double factor;              /* of the gradient */
     double parameter;
 } pri_loss_block;
