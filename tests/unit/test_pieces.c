@@ -3,6 +3,7 @@
 #include "support.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "kernels/narrow.h"
@@ -103,6 +104,33 @@ static void pieces_of_any_length_and_type_move(void **state)
     }
 }
 
+/* Arrays that are written past the caches, at lines and not. */
+static void large_arrays_move_too(void **state)
+{
+    enum { ROWS = 140001, A = 5, B = 8, ROW = A + B };
+    float *whole = malloc((ROWS * ROW + 16) * sizeof *whole);
+    float *first = malloc(ROWS * A * sizeof *first), *second = malloc(ROWS * B * sizeof *second);
+
+    (void)state;
+    assert_true(whole != NULL && first != NULL && second != NULL);
+    for (int shift = 0; shift < 2; shift++) {
+        float *there = whole + (64 - (uintptr_t)whole % 64) % 64 / sizeof *whole + shift;
+        for (int64_t i = 0; i < ROWS * ROW; i++)
+            there[i] = (float)(i % 65521);
+        const pri_piece pieces[2] = {{first, A, PRI_F32, false}, {second, B, PRI_F32, false}};
+        pri_pieces_split(there, PRI_F32, pieces, 2, ROWS);
+        for (int64_t i = 0; i < ROWS * B; i++)
+            assert_true(second[i] == (float)((i / B * ROW + A + i % B) % 65521));
+        memset(there, 0, ROWS * ROW * sizeof *there);
+        pri_pieces_join(there, PRI_F32, pieces, 2, ROWS);
+        for (int64_t i = 0; i < ROWS * ROW; i++)
+            assert_true(there[i] == (float)(i % 65521));
+    }
+    free(whole);
+    free(first);
+    free(second);
+}
+
 static void other_types_are_copied(void **state)
 {
     enum { ROWS = 7 };
@@ -132,6 +160,7 @@ static void other_types_are_copied(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(pieces_of_any_length_and_type_move),
+                                       cmocka_unit_test(large_arrays_move_too),
                                        cmocka_unit_test(other_types_are_copied)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
