@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * vector_math.h - exponential functions without branches, calls or tables, so that loops over them
- * become vector instructions; the C library's are called element by element.
+ * vector_math.h - exponential functions and a logarithm without branches, calls or tables, so that
+ * loops over them become vector instructions; the C library's are called element by element.
  *
- * Reductions and polynomials are those of the Cephes library (S. Moshier, expf.c, tanhf.c).
+ * Reductions and polynomials are those of the Cephes library (S. Moshier, expf.c, tanhf.c, logf.c).
  */
 #ifndef PRI_VECTOR_MATH_H
 #define PRI_VECTOR_MATH_H
@@ -31,6 +31,32 @@ static inline float pri_exp(float x)
 
     return (p * r * r + r + 1) * pri_float_of_bits((uint32_t)(half + 127) << 23) *
            pri_float_of_bits((uint32_t)(whole - half + 127) << 23);
+}
+
+/* log(x) of normal x > 0 to 2 units in the last place; NaN of infinity and NaN. */
+static inline float pri_logarithm(float x)
+{
+    const uint32_t bits = pri_bits_of_float(x);
+    /* x = 2^n m with m from sqrt(1/2) to sqrt(2): 0x3f3504f3 is sqrt(1/2) */
+    const int32_t n = (int32_t)(bits - 0x3f3504f3u) >> 23;
+    const float n_float = (float)n;
+    const float r = pri_float_of_bits(bits - ((uint32_t)n << 23)) - 1, square = r * r;
+    const float p = ((((((((7.0376836292e-2f * r - 1.1514610310e-1f) * r + 1.1676998740e-1f) * r -
+                          1.2420140846e-1f) *
+                             r +
+                         1.4249322787e-1f) *
+                            r -
+                        1.6668057665e-1f) *
+                           r +
+                       2.0000714765e-1f) *
+                          r -
+                      2.4999993993e-1f) *
+                         r +
+                     3.3333331174e-1f) *
+                    r * square;
+    const float y = r + (p - 2.12194440e-4f * n_float - 0.5f * square) + 0.693359375f * n_float;
+
+    return y + (x - x); /* a comparison would become a branch, and loops no vectors */
 }
 
 static inline float pri_sigmoid(float x)

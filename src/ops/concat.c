@@ -2,26 +2,17 @@
 /* concat.c - Concat and Split. */
 #include <string.h>
 
-#include "kernels/narrow.h"
-#include "kernels/strided.h"
+#include "kernels/pieces.h"
 #include "ops/op_support.h"
 
-/* The nest over one part of a whole, which begins `at` elements along `axis`; *offset is where in
- * the whole. Operand 0 is the whole when `into_whole`. False when the part is empty. */
-static bool part_nest(pri_nest *nest, int64_t *offset, const pri_operand *whole,
-                      const pri_operand *part, int axis, int64_t at, bool into_whole)
+/* Elements of a part that lie together: what its `axis` and the axes inside of it hold. Those
+ * outside of it are the rows. */
+static int64_t piece_count(const pri_operand *part, int axis)
 {
-    int64_t of_whole[PRI_MAX_RANK], of_part[PRI_MAX_RANK];
+    int64_t strides[PRI_MAX_RANK];
 
-    if (pri_shape_count(&part->shape) == 0)
-        return false;
-    pri_layout_strides(of_whole, &whole->shape, whole->layout);
-    pri_layout_strides(of_part, &part->shape, part->layout);
-    const int64_t *const strides[2] = {into_whole ? of_whole : of_part,
-                                       into_whole ? of_part : of_whole};
-    pri_nest_make(nest, part->shape.rank, part->shape.dims, 2, strides);
-    *offset = at * of_whole[axis];
-    return true;
+    pri_layout_strides(strides, &part->shape, part->layout);
+    return part->shape.dims[axis] * strides[axis];
 }
 
 static pare_status concat_infer(pri_call *call)
@@ -63,69 +54,25 @@ static bool concat_takes_bf16(const pri_call *call, int slot)
     return slot >= 0; /* every input, PRI_OUT(0) too */
 }
 
-/* Activations of which some are bfloat16: rows along memory, operand 0 of the nest is written. */
-static void copy_narrow(const pri_nest *nest, void *to, pri_dtype to_type, int64_t to_offset,
-                        const void *from, pri_dtype from_type, int64_t from_offset, bool add)
-{
-    const int last = nest->rank - 1;
-    const int64_t piece =
-        nest->strides[0][last] == 1 && nest->strides[1][last] == 1 ? PRI_NARROW_PIECE : 1;
-
-#pragma omp parallel for schedule(static) if (nest->rows * nest->chunk > 16384)
-    for (int64_t row = 0; row < nest->rows; row++) {
-        int64_t at[PRI_NEST_OPERANDS];
-        const int64_t length = pri_nest_row(nest, row, at);
-        for (int64_t i = 0; i < length; i += piece) {
-            const int64_t n = pri_min_i64(piece, length - i);
-            const int64_t there = to_offset + at[0] + i * nest->strides[0][last];
-            const int64_t here = from_offset + at[1] + i * nest->strides[1][last];
-            float room[2][PRI_NARROW_PIECE];
-            const float *v = pri_floats_at(from, from_type, here, n, room[0]);
-            float *w = pri_floats_for(to, to_type, there, room[1]);
-            if (add)
-                (void)pri_floats_at(to, to_type, there, n, room[1]);
-            for (int64_t k = 0; k < n; k++)
-                w[k] = add ? w[k] + v[k] : v[k];
-            pri_floats_put(to, to_type, there, n, w);
-        }
-    }
-}
-
-/* Part k one way or back: bytes are copied where types are equal and nothing is added. */
-static void copy_part(const pri_call *call, int k, const pri_nest *nest, int64_t offset,
-                      bool backward)
-{
-    const pri_dtype whole = call->out[0].dtype, part = call->in[k].dtype;
-    const int64_t there = offset * (int64_t)pri_dtype_bytes(whole);
-
-    if (!backward && whole == part)
-        pri_nest_copy(nest, (char *)call->out[0].data + there, call->in[k].data,
-                      pri_dtype_bytes(whole));
-    else if (!backward)
-        copy_narrow(nest, call->out[0].data, whole, offset, call->in[k].data, part, 0, false);
-    else if (whole == part && pri_is_fresh(call, k))
-        pri_nest_copy(nest, call->grad_in[k], (const char *)call->grad_out[0] + there,
-                      pri_dtype_bytes(whole));
-    else if (whole == PRI_F32 && part == PRI_F32)
-        pri_nest_add(nest, call->grad_in[k], call->grad_out[0] + offset, 1.0f);
-    else
-        copy_narrow(nest, call->grad_in[k], part, 0, call->grad_out[0], whole, offset,
-                    !pri_is_fresh(call, k));
-}
-
 static void concat_run(const pri_call *call, bool backward)
 {
-    const int axis = pri_axis(pri_node_attr_int(call->node, "axis", 1), call->in[0].shape.rank);
-    int64_t at = 0;
+    const pri_operand *y = &call->out[0];
+    const int axis = pri_axis(pri_node_attr_int(call->node, "axis", 1), y->shape.rank);
+    const int64_t count = pri_shape_count(&y->shape);
+    pri_piece pieces[PRI_MAX_OPERANDS];
 
-    for (int k = 0; k < call->n_in; at += call->in[k++].shape.dims[axis]) {
-        int64_t offset;
-        pri_nest nest;
-        if (backward && (call->grad_in[k] == NULL || call->grad_out[0] == NULL))
-            continue;
-        if (part_nest(&nest, &offset, &call->out[0], &call->in[k], axis, at, !backward))
-            copy_part(call, k, &nest, offset, backward);
-    }
+    if (count == 0 || (backward && call->grad_out[0] == NULL))
+        return;
+    for (int k = 0; k < call->n_in; k++)
+        pieces[k] = (pri_piece){.data = backward ? call->grad_in[k] : call->in[k].data,
+                                .count = piece_count(&call->in[k], axis),
+                                .dtype = call->in[k].dtype,
+                                .add = backward && !pri_is_fresh(call, k)};
+    const int64_t rows = count / piece_count(y, axis);
+    if (backward)
+        pri_pieces_split(call->grad_out[0], y->dtype, pieces, call->n_in, rows);
+    else
+        pri_pieces_join(y->data, y->dtype, pieces, call->n_in, rows);
 }
 
 static pare_status concat_forward(pri_call *call)
@@ -227,23 +174,26 @@ static pare_status split_prepare(pri_call *call)
 
 static pare_status split_run(const pri_call *call, bool backward)
 {
-    const size_t bytes = pri_dtype_bytes(call->in[0].dtype);
+    const pri_operand *x = &call->in[0];
     const int axis = split_axis(call);
-    int64_t sizes[PRI_MAX_OPERANDS], at = 0;
+    const int64_t count = pri_shape_count(&x->shape), row = piece_count(x, axis);
+    pri_piece pieces[PRI_MAX_OPERANDS];
+    int64_t sizes[PRI_MAX_OPERANDS];
 
     PRI_TRY(split_sizes(call, axis, sizes));
-    for (int k = 0; k < call->n_out; at += sizes[k++]) {
-        int64_t offset;
-        pri_nest nest;
-        if (!call->out[k].present ||
-            !part_nest(&nest, &offset, &call->in[0], &call->out[k], axis, at, backward))
-            continue;
-        if (!backward)
-            pri_nest_copy(&nest, call->out[k].data,
-                          (const char *)call->in[0].data + offset * (int64_t)bytes, bytes);
-        else if (call->grad_out[k] != NULL && call->grad_in[0] != NULL)
-            pri_nest_add(&nest, call->grad_in[0] + offset, call->grad_out[k], 1.0f);
+    if (count == 0 || (backward && call->grad_in[0] == NULL))
+        return PARE_OK;
+    for (int k = 0; k < call->n_out; k++) {
+        void *data = backward ? (void *)call->grad_out[k] : call->out[k].data;
+        pieces[k] = (pri_piece){.data = call->out[k].present ? data : NULL,
+                                .count = row / x->shape.dims[axis] * sizes[k],
+                                .dtype = x->dtype,
+                                .add = backward};
     }
+    if (backward)
+        pri_pieces_join(call->grad_in[0], x->dtype, pieces, call->n_out, count / row);
+    else
+        pri_pieces_split(x->data, x->dtype, pieces, call->n_out, count / row);
     return PARE_OK;
 }
 

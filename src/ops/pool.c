@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "kernels/narrow.h"
+#include "kernels/pool_lanes.h"
 #include "ops/elements.h"
 #include "ops/pool.h"
 
@@ -138,6 +139,34 @@ PRI_CLONES static void pool_narrow(const pri_call *call, const pri_place *pl, co
     }
 }
 
+/* The call for the kernels that take 16 channels at once; false where they do not serve. */
+static bool as_lanes(pri_pool_problem *out, const pri_call *call, const pri_window *w,
+                     const int64_t in[3], const int64_t size[3])
+{
+    const pri_pool_params *p = call->params;
+    const pri_operand *x = &call->in[0], *y = &call->out[0];
+    const pri_pool_axis none = {1, 1, 1, 1, 1, 0, 0};
+
+    if (x->layout != PRI_CHANNELS_LAST || y->layout != PRI_CHANNELS_LAST || !pri_pool_has_lanes())
+        return false;
+    *out = (pri_pool_problem){.images = x->shape.dims[0],
+                              .channels = x->shape.dims[1],
+                              .axis = {none, none, none},
+                              .is_max = p->is_max,
+                              .counts_padding = p->counts_padding,
+                              .x_type = x->dtype,
+                              .y_type = y->dtype};
+    for (int k = 0; k < w->spatial; k++)
+        out->axis[3 - w->spatial + k] = (pri_pool_axis){.in = in[k],
+                                                        .out = size[k],
+                                                        .kernel = w->kernel[k],
+                                                        .stride = w->stride[k],
+                                                        .dilation = w->dilation[k],
+                                                        .pad_begin = w->pad_begin[k],
+                                                        .pad_end = w->pad_end[k]};
+    return true;
+}
+
 static pare_status forward(pri_call *call)
 {
     const pri_pool_params *p = call->params;
@@ -145,12 +174,17 @@ static pare_status forward(pri_call *call)
     const pri_channels to = pri_channels_of(&call->out[0].shape, call->out[0].layout);
     const float *x = call->in[0].data;
     float *y = call->out[0].data;
+    pri_pool_problem problem;
     pri_window w;
     int64_t in[3], out[3];
 
     if (has_indices(call) || (call->in[0].dtype != PRI_F32 && call->in[0].dtype != PRI_BF16))
         return pri_pool_indices(call);
     PRI_TRY(pri_pool_window(call, &w, in, out));
+    if (as_lanes(&problem, call, &w, in, out)) {
+        pri_pool_forward(&problem, call->in[0].data, call->out[0].data);
+        return PARE_OK;
+    }
     const bool is_float = call->in[0].dtype == PRI_F32 && call->out[0].dtype == PRI_F32;
 #pragma omp parallel for collapse(2) schedule(static)
     for (int64_t n = 0; n < ch.outer; n++) {
@@ -290,16 +324,24 @@ static pare_status backward(pri_call *call)
     const pri_channels to = pri_channels_of(&call->out[0].shape, call->out[0].layout);
     const float *x = call->in[0].data, *g = call->grad_out[0];
     float *d = call->grad_in[0];
+    pri_pool_problem problem;
     pri_window w;
     int64_t in[3], out[3];
 
     if (g == NULL || d == NULL)
         return PARE_OK;
     PRI_TRY(pri_pool_window(call, &w, in, out));
+    if (as_lanes(&problem, call, &w, in, out)) {
+        pri_pool_backward(&problem, x, g, d, !pri_is_fresh(call, 0));
+        return PARE_OK;
+    }
     const bool is_float = call->in[0].dtype == PRI_F32 && call->out[0].dtype == PRI_F32;
 #pragma omp parallel for schedule(static)
     for (int64_t n = 0; n < ch.outer; n++) {
         const int64_t first = n * ch.channels * ch.inner;
+        if (pri_is_fresh(call, 0))
+            memset(pri_element_of(d, call->in[0].dtype, first), 0,
+                   (size_t)(ch.channels * ch.inner) * pri_dtype_bytes(call->in[0].dtype));
         for (int64_t q = 0; q < to.inner; q++) {
             const pri_place pl = pri_pool_place(call, &w, in, out, q);
             if (!is_float)
@@ -337,6 +379,7 @@ static pare_status couple(const pri_call *call, pri_rules *rules)
                            .params_size = sizeof(pri_pool_params),                                 \
                            .layouts = PRI_LAYOUTS_PREPARE,                                         \
                            .backward_reads = PRI_READS_IN0,                                        \
+                           .writes_gradients = true,                                               \
                            .parse = pri_pool_parse,                                                \
                            .infer = infer,                                                         \
                            .prepare = prepare,                                                     \

@@ -8,6 +8,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/vector_math.h"
 #include "train/loss_terms.h"
 
 /* A block of positions of one image. */
@@ -47,29 +48,32 @@ static void look(block *b, const pri_loss *loss, int64_t n, int64_t from, int64_
                           b->max, b->log_sum);
 }
 
-/* Probability of class k at position i of the block. */
-static float probability(const pri_loss *loss, const block *b, int64_t i, int64_t k)
+/* Probabilities of class k at the positions of the block. */
+static void take_probabilities(float *to, const pri_loss *loss, const block *b, int64_t k)
 {
-    const float *z = loss->logits + b->first + i;
+    const float *z = loss->logits + b->first;
 
-    if (loss->classes > 1)
-        return expf(z[k * loss->positions] - b->max[i] - b->log_sum[i]);
-    return 1 / (1 + expf(k == 1 ? -*z : *z));
+    if (loss->classes > 1) {
+        pri_loss_probabilities(to, z + k * loss->positions, b->max, b->log_sum, b->count);
+        return;
+    }
+    for (int64_t i = 0; i < b->count; i++)
+        to[i] = pri_sigmoid(k == 1 ? z[i] : -z[i]);
 }
 
 /* sums[3k ..]: sum of p t, of p and of t of class k over one image. */
 static void sum_image(double *sums, const pri_loss *loss, int64_t n, int64_t limit, int64_t classes)
 {
+    float p[PRI_LOSS_BLOCK];
     block b;
 
     memset(sums, 0, 3 * (size_t)classes * sizeof *sums);
     for (int64_t from = 0; from < loss->positions; from += PRI_LOSS_BLOCK) {
         look(&b, loss, n, from, limit);
         for (int64_t k = 0; k < classes; k++) {
+            take_probabilities(p, loss, &b, k);
             for (int64_t i = 0; i < b.count; i++) {
-                if (b.label[i] < 0)
-                    continue;
-                const double own = probability(loss, &b, i, k);
+                const double own = b.label[i] < 0 ? 0 : (double)p[i];
                 sums[3 * k] += b.label[i] == k ? own : 0;
                 sums[3 * k + 1] += own;
                 sums[3 * k + 2] += b.label[i] == k;
@@ -85,21 +89,24 @@ static void write_image(const pri_loss *loss, int64_t n, int64_t limit, const do
                         double factor)
 {
     const int64_t classes = pri_max_i64(loss->classes, 2);
+    float p[PRI_LOSS_BLOCK];
     block b;
 
     for (int64_t from = 0; from < loss->positions; from += PRI_LOSS_BLOCK) {
         double mean[PRI_LOSS_BLOCK] = {0};
         look(&b, loss, n, from, limit);
         for (int64_t k = 0; k < classes; k++) {
+            take_probabilities(p, loss, &b, k);
             for (int64_t i = 0; i < b.count; i++)
-                mean[i] += slopes[3 * k + (b.label[i] == k)] * probability(loss, &b, i, k);
+                mean[i] += slopes[3 * k + (b.label[i] == k)] * (double)p[i];
         }
         for (int64_t k = classes - loss->classes; k < classes; k++) {
             float *g = loss->gradient + b.first + (loss->classes > 1 ? k * loss->positions : 0);
+            take_probabilities(p, loss, &b, k);
             for (int64_t i = 0; i < b.count; i++) {
                 const double slope = slopes[3 * k + (b.label[i] == k)] - mean[i];
                 if (b.label[i] >= 0)
-                    g[i] += (float)(factor * probability(loss, &b, i, k) * slope);
+                    g[i] += (float)(factor * (double)p[i] * slope);
             }
         }
     }

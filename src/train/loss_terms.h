@@ -16,6 +16,7 @@ typedef struct pri_loss_block {
     int64_t first;              /* of class 0 and position `from` in logits and gradient */
     int64_t limit;              /* labels are below */
     bool is_second;             /* counts for the second labels of blended images */
+    bool is_first;              /* the gradient holds nothing yet: is overwritten (cross-entropy) */
     double factor;              /* of the gradient */
     double parameter;
 } pri_loss_block;
@@ -68,6 +69,9 @@ static inline int64_t pri_loss_label(const pri_loss *loss, const pri_loss_block 
 /* max[i] and log(sum_k exp((z_k - max) * heat)) of `count` neighbouring positions. */
 void pri_loss_log_sums(const float *z, int64_t classes, int64_t stride, int64_t count, float heat,
                        float *max, float *log_sum);
+/* exp(z - max - log_sum) of `count` neighbouring positions. */
+void pri_loss_probabilities(float *to, const float *z, const float *max, const float *log_sum,
+                            int64_t count);
 
 double pri_loss_add_ce(const pri_loss *loss, const pri_loss_block *block);
 double pri_loss_add_focal(const pri_loss *loss, const pri_loss_block *block);

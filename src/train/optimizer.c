@@ -65,11 +65,22 @@ const pri_optimizer *pri_optimizer_find(const char *name)
     return NULL;
 }
 
-double pri_sum_squares(const float *values, int64_t count)
-{
-    double total = 0;
+enum { LANES = 16 };
 
-    for (int64_t i = 0; i < count; i++)
-        total += (double)values[i] * values[i];
+/* One sum would wait for each addition: LANES of them run side by side. */
+PRI_CLONES double pri_sum_squares(const float *values, int64_t count)
+{
+    double sums[LANES] = {0}, total = 0;
+    int64_t i = 0;
+
+    for (; i + LANES <= count; i += LANES) {
+        PRI_SIMD
+        for (int k = 0; k < LANES; k++)
+            sums[k] += (double)values[i + k] * (double)values[i + k];
+    }
+    for (; i < count; i++)
+        total += (double)values[i] * (double)values[i];
+    for (int k = 0; k < LANES; k++)
+        total += sums[k];
     return total;
 }

@@ -119,6 +119,10 @@ static void exponentials_are_those_of_the_library(void **state)
     (void)state;
     assert_true(worst(pri_exp, exp, -103, 88.7f) < 2.5);
     assert_true(worst(pri_tanh, tanh, -12, 12) < 3.5);
+    assert_true(worst(pri_logarithm, log, 1e-3f, 3) < 2.5);
+    assert_true(worst(pri_logarithm, log, 1, 1e6f) < 2.5);
+    assert_true(pri_logarithm(1) == 0 && fabsf(pri_logarithm(1e-37f) - logf(1e-37f)) < 1e-5f);
+    assert_true(isnan(pri_logarithm(INFINITY)) && isnan(pri_logarithm(NAN)));
     assert_true(pri_exp(-INFINITY) == 0 && isinf(pri_exp(INFINITY)) && isinf(pri_exp(89)));
     assert_true(pri_exp(0) == 1 && isnan(pri_exp(NAN)) && isnan(pri_tanh(NAN)));
     assert_true(pri_tanh(INFINITY) == 1 && pri_tanh(-INFINITY) == -1 && pri_tanh(0) == 0);

@@ -82,6 +82,67 @@ static void loss_gradients_agree_with_finite_differences(void **state)
     check_gradient(&loss, logits, N * K * P);
 }
 
+/* Cross-entropy and its gradients in doubles; the loss is labelled everywhere but every seventh. */
+static void check_cross_entropy(const pri_loss *loss)
+{
+    const int64_t stride = loss->positions;
+    const double even = loss->smoothing / (double)loss->classes;
+    double total = 0, labelled = 0;
+
+    for (int64_t i = 0; i < loss->images * stride; i++)
+        labelled += loss->masks[i] != PARE_IGNORE;
+    for (int64_t i = 0; i < loss->images * stride; i++) {
+        const int64_t first = i / stride * loss->classes * stride + i % stride;
+        const float *z = loss->logits + first, *g = loss->gradient + first;
+        const bool counts = loss->masks[i] != PARE_IGNORE;
+        double sum = 0;
+        for (int64_t k = 0; k < loss->classes; k++)
+            sum += exp((double)z[k * stride]);
+        for (int64_t k = 0; k < loss->classes; k++) {
+            const double p = exp((double)z[k * stride]) / sum;
+            const double q = even + (loss->masks[i] == k ? 1 - loss->smoothing : 0);
+            total -= counts ? q * log(p) / labelled : 0;
+            assert_true(fabs(g[k * stride] - (counts ? (p - q) / labelled : 0)) < 3e-6 / labelled);
+        }
+    }
+    assert_true(fabs(total - pri_loss_compute(loss)) < 1e-6 * total);
+}
+
+static void cross_entropy_agrees_with_doubles(void **state)
+{
+    enum { COUNT = 2, MOST = 300 };
+    static const int64_t classes[] = {2, 11, 128, 129, MOST};
+    static const int64_t positions[] = {1, 2, 16, 131, MOST};
+    static float z[COUNT * MOST * MOST], g[COUNT * MOST * MOST];
+    static uint8_t mask[COUNT * MOST];
+    double partial[COUNT * (1 + 3 * MOST)];
+
+    (void)state;
+    for (int i = 0; i < COUNT * MOST * MOST; i++)
+        z[i] = (float)(3 * pri_random_normal(7, PRI_STREAM_TEST, (uint64_t)i));
+    for (size_t k = 0; k < PRI_COUNT(classes) * PRI_COUNT(positions); k++) {
+        pri_loss loss = {.images = COUNT,
+                         .classes = classes[k / PRI_COUNT(positions)],
+                         .positions = positions[k % PRI_COUNT(positions)],
+                         .logits = z,
+                         .masks = mask,
+                         .hard = 1,
+                         .temperature = 1,
+                         .smoothing = k % 2 == 0 ? 0.1 : 0,
+                         .partial = partial,
+                         .gradient = g};
+        for (int64_t i = 0; i < COUNT * MOST; i++)
+            mask[i] = i % 7 == 1 ? PARE_IGNORE : (uint8_t)(i * 5 % pri_min_i64(loss.classes, 200));
+        assert_true(isfinite(pri_loss_compute(&loss)));
+        check_cross_entropy(&loss);
+        const float kept = z[0];
+        z[0] = NAN; /* of a position with a label: whoever trains has to see it */
+        loss.gradient = NULL;
+        assert_true(isnan(pri_loss_compute(&loss)));
+        z[0] = kept;
+    }
+}
+
 static void losses_are_what_the_formulas_say(void **state)
 {
     const float logits[2] = {0, (float)log(3)}, teacher[2] = {0, 0};
@@ -276,6 +337,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(loss_gradients_agree_with_finite_differences),
+        cmocka_unit_test(cross_entropy_agrees_with_doubles),
         cmocka_unit_test(losses_are_what_the_formulas_say),
         cmocka_unit_test(every_term_agrees_with_finite_differences),
         cmocka_unit_test(blended_labels_count_by_their_shares),

@@ -26,6 +26,23 @@ static void sgd_follows_the_formula(void **state)
 }
 
 /* Three steps beside the formula of the paper in double. */
+static void squares_add_up(void **state)
+{
+    float values[100];
+    double sum = 0;
+
+    (void)state;
+    for (int n = 0; n < 100; n++) {
+        assert_true(fabs(pri_sum_squares(values, n) - sum) <= 1e-12 * sum);
+        values[n] = (float)(n % 7 - 3) / 3;
+        sum += (double)values[n] * (double)values[n];
+    }
+    values[50] = INFINITY;
+    assert_true(isinf(pri_sum_squares(values, 100)));
+    values[50] = NAN;
+    assert_true(isnan(pri_sum_squares(values, 100)));
+}
+
 static void adamw_follows_the_formula(void **state)
 {
     static const float gradients[3][2] = {{1, -0.01f}, {-0.5f, 0.2f}, {0.25f, 0}};
@@ -120,6 +137,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sgd_follows_the_formula),
+        cmocka_unit_test(squares_add_up),
         cmocka_unit_test(adamw_follows_the_formula),
         cmocka_unit_test(schedules_move_as_named),
         cmocka_unit_test(an_average_follows_weights_and_steps_aside),
