@@ -73,7 +73,9 @@ typedef struct conv_md {
 
 /* Whether an implementation reads past an array: making the kernel of brgconv:avx512_core_amx_bf16,
  * oneDNN 2.6.3 looks up the row behind the last one in a table of rows, for nearly every kernel
- * larger than 1 x 1. It uses nothing of what it reads, but that may be where no memory is. */
+ * larger than 1 x 1. It uses nothing of what it reads, but that may be where no memory is. The next
+ * implementation by AMX takes 0.8 to 1.5 times as long forwards (Sapphire Rapids, 16 to 512
+ * channels of 6 x 6 to 256 x 256, mostly 0.9 to 1.2). */
 static inline bool is_overreading(const_dnnl_primitive_desc_t pd)
 {
     const char *name = NULL, *const brgconv = "brgconv:avx512_core_amx";
@@ -85,7 +87,7 @@ static inline bool is_overreading(const_dnnl_primitive_desc_t pd)
 }
 
 #if DNNL_VERSION_MAJOR < 3
-/* The first implementation of `desc` that does not overread, or where all do the first. */
+/* The first implementation of `desc` that does not overread; where all do, the last. */
 static inline dnnl_status_t create_sound(dnnl_primitive_desc_t *pd,
                                          const dnnl_convolution_desc_t *desc, dnnl_engine_t engine,
                                          dnnl_primitive_attr_t attr)
