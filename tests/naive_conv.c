@@ -4,6 +4,38 @@
 
 #include <string.h>
 
+pri_conv_problem naive_conv_problem(int64_t batch, int64_t in_channels, int64_t out_channels,
+                                    int64_t height, int64_t width, int64_t kernel)
+{
+    return (pri_conv_problem){.spatial = 2,
+                              .batch = batch,
+                              .groups = 1,
+                              .in_channels = in_channels,
+                              .out_channels = out_channels,
+                              .in = {height, width},
+                              .out = {height, width},
+                              .kernel = {kernel, kernel},
+                              .stride = {1, 1},
+                              .dilation = {1, 1},
+                              .pad_begin = {kernel / 2, kernel / 2},
+                              .pad_end = {(kernel - 1) / 2, (kernel - 1) / 2},
+                              .layout = PRI_CHANNELS_LAST,
+                              .src_type = PRI_F32,
+                              .dst_type = PRI_F32};
+}
+
+bool naive_conv_resize(pri_conv_problem *p, int axis, int64_t in, int64_t begin, int64_t end)
+{
+    const int64_t window = (p->kernel[axis] - 1) * p->dilation[axis] + 1;
+    const int64_t room = in + begin + end - window; /* for the window to move in */
+
+    p->in[axis] = in;
+    p->pad_begin[axis] = begin;
+    p->pad_end[axis] = end;
+    p->out[axis] = room < 0 ? 0 : room / p->stride[axis] + 1;
+    return p->out[axis] > 0;
+}
+
 typedef struct operands {
     const pri_conv_problem *p;
     const float *x, *w, *g;

@@ -4,6 +4,7 @@
 #define TEST_WINOGRAD_RUN_H
 
 #include "kernels/winograd.h"
+#include "naive_conv.h"
 #include "support.h"
 
 enum {
@@ -51,10 +52,9 @@ extern const int64_t winograd_channels[WINOGRAD_CHANNELS];
 
 /* A number below `below`. */
 int64_t winograd_pick(int64_t below, uint64_t *draws);
-/* A convolution whose channels, batch, types and what is fused behind it are drawn. */
+/* A convolution of 4 x 4 pixels whose channels, batch, types and what is fused behind it are drawn.
+ */
 pri_conv_problem winograd_drawn(uint64_t *draws);
-/* Size and padding of a spatial axis; false when nothing comes out. */
-bool winograd_resize(pri_conv_problem *p, int axis, int64_t in, int64_t begin, int64_t end);
 /* Skips the test, with a line, where the processor has no AVX-512. */
 void winograd_skip_without(void);
 

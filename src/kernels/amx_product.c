@@ -4,11 +4,12 @@
 
 #if defined(__x86_64__) && defined(__GNUC__) && defined(__linux__)
 #include <cpuid.h>
-#include <immintrin.h>
 #include <pthread.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+#include "kernels/vector512.h"
 
 #define PRI_AMX __attribute__((target("amx-tile,amx-bf16,avx512f,avx512bw,avx512vl,avx512bf16")))
 #define PRI_AMX_INLINE PRI_AMX static inline __attribute__((always_inline))
@@ -27,8 +28,7 @@ static void ask(void)
     unsigned a, b, c, d, low, high;
 
     __builtin_cpu_init();
-    if (!__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512bw") ||
-        !__builtin_cpu_supports("avx512vl") || !__builtin_cpu_supports("avx512dq"))
+    if (!pri_has_avx512())
         return;
     if (__get_cpuid(1, &a, &b, &c, &d) == 0 || (c & OSXSAVE) == 0)
         return;

@@ -12,7 +12,7 @@
 #include <string.h>
 
 #include "kernels/depthwise_rows.h"
-#include "kernels/narrow.h"
+#include "kernels/vector512.h"
 
 /* Channels from which masked lanes are few enough to pay. */
 enum { LEAST_CHANNELS = 8 };
@@ -42,7 +42,7 @@ struct pri_depthwise {
 
 bool pri_depthwise_suits(const pri_conv_problem *p)
 {
-    if (!pri_depthwise_runs() || p->spatial != 2 || p->layout != PRI_CHANNELS_LAST ||
+    if (!pri_has_avx512() || p->spatial != 2 || p->layout != PRI_CHANNELS_LAST ||
         p->groups != p->in_channels || p->groups != p->out_channels || p->groups < LEAST_CHANNELS ||
         p->accumulates ||
         (p->post != PRI_POST_NONE && p->post != PRI_POST_RELU && p->post != PRI_POST_CLIP))
@@ -113,8 +113,7 @@ pare_status pri_depthwise_new(pri_depthwise **out, pare_context *ctx,
         return PARE_ERROR_MEMORY;
     d->ctx = ctx;
     d->p = *problem;
-    d->filled = (problem->in_channels + PRI_DEPTHWISE_LANES - 1) / PRI_DEPTHWISE_LANES *
-                PRI_DEPTHWISE_LANES;
+    d->filled = pri_filled(problem->in_channels);
     const size_t all = (size_t)(2 * taps_of(problem) + 2) * (size_t)d->filled * sizeof(float);
     float *room = pri_alloc_aligned(ctx, all);
     if (room == NULL) {

@@ -7,20 +7,14 @@
  * taken one by one.
  */
 #include "kernels/depthwise_rows.h"
+#include "kernels/vector512.h"
 
-#if defined(__x86_64__) && defined(__GNUC__)
+#ifdef PRI_BUILDS_AVX512
 #include "kernels/depthwise_vector.h"
 
 enum { TILE = 4, SHORT_TILE = 2 };
 
 typedef pri_depthwise_line line;
-
-bool pri_depthwise_runs(void)
-{
-    __builtin_cpu_init();
-    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-           __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
-}
 
 PRI_AVX512_INLINE __m512 finished(__m512 y, const line *l)
 {
@@ -48,7 +42,7 @@ PRI_AVX512_INLINE void give(const line *l, int64_t j, int64_t c, __mmask16 lanes
 PRI_AVX512_INLINE void claim(const line *l, int64_t at, int64_t vectors)
 {
     const char *to = pri_element(l->to, l->to_type, at);
-    const int64_t bytes = vectors * PRI_DEPTHWISE_LANES * (l->to_type == PRI_BF16 ? 2 : 4);
+    const int64_t bytes = vectors * PRI_LANES * (l->to_type == PRI_BF16 ? 2 : 4);
 
     for (int64_t k = 0; k < bytes; k += 64)
         __builtin_prefetch(to + k, 1);
@@ -81,7 +75,7 @@ PRI_AVX512_INLINE void run_tile(const line *l, int64_t j, int64_t c, __mmask16 l
         for (int column = 0; column < (s.tile - 1) * s.step + s.taps; column++) {
             const bool is_inside =
                 !s.is_edge || pri_is_below(j * s.step + l->taps->offset[0] + column, l->width);
-            const __m512 x = pri_channels_at(l->rows[r], s.is_narrow, at + column * l->channels,
+            const __m512 x = pri_load_masked(l->rows[r], s.is_narrow, at + column * l->channels,
                                              is_inside ? lanes : 0);
             PRI_UNROLL
             for (int k = 0; k < s.taps; k++) {
@@ -100,7 +94,7 @@ PRI_AVX512_INLINE void run_pixels(const line *l, int64_t j, shape s)
 {
     int64_t c = 0;
 
-    for (; c + PRI_DEPTHWISE_LANES <= l->channels; c += PRI_DEPTHWISE_LANES)
+    for (; c + PRI_LANES <= l->channels; c += PRI_LANES)
         run_tile(l, j, c, 0xffff, s);
     if (c < l->channels)
         run_tile(l, j, c, pri_lanes_of(l->channels, c), s);
@@ -141,7 +135,7 @@ PRI_AVX512_INLINE void run_alone(const line *l, int64_t j, int64_t c, __mmask16 
             continue;
         for (int r = 0; r < l->n_rows; r++)
             sum = _mm512_fmadd_ps(
-                pri_channels_at(l->rows[r], is_narrow, column * l->channels + c, lanes),
+                pri_load_masked(l->rows[r], is_narrow, column * l->channels + c, lanes),
                 _mm512_loadu_ps(l->weights[r] + k * l->filled + c), sum);
     }
     give(l, j, c, lanes, sum);
@@ -152,7 +146,7 @@ PRI_AVX512_INLINE void run_pixel(const line *l, int64_t j, bool is_narrow)
 {
     int64_t c = 0;
 
-    for (; c + PRI_DEPTHWISE_LANES <= l->channels; c += PRI_DEPTHWISE_LANES)
+    for (; c + PRI_LANES <= l->channels; c += PRI_LANES)
         run_alone(l, j, c, 0xffff, is_narrow);
     if (c < l->channels)
         run_alone(l, j, c, pri_lanes_of(l->channels, c), is_narrow);
@@ -204,11 +198,6 @@ PRI_AVX512 void pri_depthwise_row(const pri_depthwise_line *l)
     run_rest(l, done, l->count);
 }
 #else
-bool pri_depthwise_runs(void)
-{
-    return false;
-}
-
 void pri_depthwise_row(const pri_depthwise_line *line)
 {
     (void)line;

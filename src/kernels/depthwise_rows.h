@@ -1,17 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * depthwise_rows.h - what depthwise.c does with rows of images. Shared by the depthwise*.c files
- * alone.
+ * depthwise_rows.h - what depthwise.c does with rows of images, where there is AVX-512. Shared by
+ * the depthwise*.c files alone.
  */
 #ifndef PRI_DEPTHWISE_ROWS_H
 #define PRI_DEPTHWISE_ROWS_H
 
 #include "kernels/dnn.h"
 
-enum { PRI_DEPTHWISE_LANES = 16, PRI_DEPTHWISE_TAPS = 7, PRI_DEPTHWISE_STRIDE = 2 };
-
-/* Whether the processor has what these functions are made of. */
-bool pri_depthwise_runs(void);
+enum { PRI_DEPTHWISE_TAPS = 7, PRI_DEPTHWISE_STRIDE = 2 };
 
 /* Taps along one axis: result j reads step * j + offset[t], by weight kernel[t]. Offsets ascend. */
 typedef struct pri_depthwise_taps {

@@ -6,8 +6,9 @@
  * outside of the row counts as 0.
  */
 #include "kernels/depthwise_rows.h"
+#include "kernels/vector512.h"
 
-#if defined(__x86_64__) && defined(__GNUC__)
+#ifdef PRI_BUILDS_AVX512
 #include "kernels/depthwise_vector.h"
 
 /* Weights summed at once, pixels of outputs that share what they read, and of them before the next
@@ -59,14 +60,14 @@ PRI_AVX512_INLINE void sum_tile(sums_of sum, const part *p, int64_t j, int64_t c
 
     PRI_UNROLL
     for (int t = 0; t < TILE; t++)
-        g[t] = pri_channels_at(p->pair->outputs, s.to_narrow, (j + t) * by.out + c, lanes);
+        g[t] = pri_load_masked(p->pair->outputs, s.to_narrow, (j + t) * by.out + c, lanes);
     PRI_UNROLL
     for (int r = 0; r < s.rows; r++) {
         PRI_UNROLL
         for (int column = 0; column < (TILE - 1) * step + s.columns; column++) {
             const bool is_inside = !s.is_edge || pri_is_below(first + column, p->pair->width);
             const __m512 x =
-                pri_channels_at(p->pair->rows[p->row + r], s.from_narrow,
+                pri_load_masked(p->pair->rows[p->row + r], s.from_narrow,
                                 (first + column) * by.column + c, is_inside ? lanes : 0);
             PRI_UNROLL
             for (int k = 0; k < s.columns; k++) {
@@ -81,7 +82,7 @@ PRI_AVX512_INLINE void sum_tile(sums_of sum, const part *p, int64_t j, int64_t c
 PRI_AVX512_INLINE void sum_pixel(sums_of sum, const part *p, int64_t j, int64_t c, strides by,
                                  __mmask16 lanes, shape s)
 {
-    const __m512 g = pri_channels_at(p->pair->outputs, s.to_narrow, j * by.out + c, lanes);
+    const __m512 g = pri_load_masked(p->pair->outputs, s.to_narrow, j * by.out + c, lanes);
     const int64_t in = j * by.in + p->pair->taps->offset[p->column] * p->pair->channels + c;
 
     PRI_UNROLL
@@ -90,7 +91,7 @@ PRI_AVX512_INLINE void sum_pixel(sums_of sum, const part *p, int64_t j, int64_t 
         PRI_UNROLL
         for (int r = 0; r < s.rows; r++)
             sum[r][k] = _mm512_fmadd_ps(
-                pri_channels_at(p->pair->rows[p->row + r], s.from_narrow, in + k * by.column, here),
+                pri_load_masked(p->pair->rows[p->row + r], s.from_narrow, in + k * by.column, here),
                 g, sum[r][k]);
     }
 }
@@ -163,7 +164,7 @@ PRI_AVX512_INLINE void sum_part(const part *whole, shape s)
         int64_t c = 0;
         p.from = j;
         p.end = pri_min_i64(j + STRETCH, whole->end);
-        for (; c + PRI_DEPTHWISE_LANES <= channels; c += PRI_DEPTHWISE_LANES)
+        for (; c + PRI_LANES <= channels; c += PRI_LANES)
             sum_lanes(&p, c, 0xffff, s);
         if (c < channels)
             sum_lanes(&p, c, pri_lanes_of(channels, c), s);
@@ -247,11 +248,11 @@ void pri_depthwise_sum(float *sums, const pri_depthwise_pair *pair)
 
 PRI_AVX512 void pri_depthwise_sum_bias(float *sums, const pri_depthwise_pair *pair)
 {
-    for (int64_t c = 0; c < pair->channels; c += PRI_DEPTHWISE_LANES) {
+    for (int64_t c = 0; c < pair->channels; c += PRI_LANES) {
         const __mmask16 lanes = pri_lanes_of(pair->channels, c);
         __m512 sum = _mm512_setzero_ps();
         for (int64_t j = 0; j < pair->count; j++)
-            sum = _mm512_add_ps(sum, pri_channels_at(pair->outputs, pair->to_type == PRI_BF16,
+            sum = _mm512_add_ps(sum, pri_load_masked(pair->outputs, pair->to_type == PRI_BF16,
                                                      j * pair->channels + c, lanes));
         _mm512_storeu_ps(sums + c, _mm512_add_ps(_mm512_loadu_ps(sums + c), sum));
     }

@@ -4,21 +4,11 @@
 #define PRI_DEPTHWISE_VECTOR_H
 
 #include "kernels/depthwise_rows.h"
-#include "kernels/winograd_vector.h"
+#include "kernels/vector512.h"
 
 PRI_AVX512_INLINE bool pri_is_below(int64_t i, int64_t count)
 {
     return (uint64_t)i < (uint64_t)count;
-}
-
-/* 16 channels; those that are not in lanes are neither read nor other than 0. */
-PRI_AVX512_INLINE __m512 pri_channels_at(const void *data, bool is_narrow, int64_t at,
-                                         __mmask16 lanes)
-{
-    if (!is_narrow)
-        return _mm512_maskz_loadu_ps(lanes, (const float *)data + at);
-    const __m256i halves = _mm256_maskz_loadu_epi16(lanes, (const uint16_t *)data + at);
-    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(halves), 16));
 }
 
 /* Asks for `vectors` times 16 elements from `at` on, for the second cache. What is asked for in the

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* dnn.c - makes convolutions of oneDNN; see dnn.h. */
+/* dnn.c - makes the primitives of oneDNN; see dnn.h and dnn_conv.h. */
 #include "kernels/dnn.h"
 
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "kernels/choose.h"
 #include "kernels/dnn_conv.h"
 
 static dnnl_engine_t shared_engine;
@@ -74,6 +73,14 @@ const char *pri_dnn_isa(void)
     return "generic";
 }
 
+pare_status pri_dnn_start(pare_context *ctx)
+{
+    pthread_once(&shared_once, make_shared);
+    if (shared_stream == NULL)
+        return pri_fail(ctx, PARE_ERROR_INTERNAL, "oneDNN did not start on this processor");
+    return PARE_OK;
+}
+
 dnnl_stream_t pri_dnn_stream(void)
 {
     return shared_stream;
@@ -136,7 +143,7 @@ static dnnl_format_tag_t gradient_tag(const pri_conv_problem *p)
                : dnnl_format_tag_any;
 }
 
-static pare_status describe(pri_conv *conv)
+pare_status pri_dnn_describe(pri_conv *conv)
 {
     static const dnnl_format_tag_t dense[] = {dnnl_oiw, dnnl_oihw, dnnl_oidhw};
     static const dnnl_format_tag_t grouped[] = {dnnl_goiw, dnnl_goihw, dnnl_goidhw};
@@ -202,8 +209,7 @@ static pare_status finish(pri_conv *conv, pri_dnn_direction *d, const memory_des
         total += pri_dnn_round_up(d->weights_bytes) +
                  pri_dnn_round_up((size_t)conv->problem.out_channels * sizeof(float));
     total += pri_dnn_round_up((size_t)conv->weight_count * sizeof(float));
-    if (total > conv->scratch_bytes)
-        conv->scratch_bytes = total;
+    pri_conv_need(conv, total);
     if (is_gradient)
         DNN(dnnl_reorder_primitive_desc_create(&pd, dnnl_primitive_desc_query_md(d->desc, query, 0),
                                                shared_engine, MD(conv->plain), shared_engine, NULL),
@@ -247,9 +253,8 @@ static conv_md md_of(const pri_conv *conv, const memory_desc *src, const memory_
                      .algorithm = dnnl_convolution_direct};
 }
 
-/* Makes the primitives of `directions`; the descriptor of the way forwards is a hint for the
- * others. */
-static pare_status build(pri_conv *conv, unsigned directions, bool training)
+/* The descriptor of the way forwards is a hint for the others. */
+pare_status pri_dnn_build(pri_conv *conv, unsigned directions, bool training)
 {
     dnnl_primitive_attr_t plain = NULL, fused = NULL;
     dnnl_post_ops_t ops = NULL;
@@ -312,7 +317,7 @@ static void drop_direction(pri_dnn_direction *d)
         dnnl_primitive_desc_destroy(d->desc);
 }
 
-static void clear(pri_conv *conv)
+void pri_dnn_clear(pri_conv *conv)
 {
     drop_direction(&conv->forward);
     drop_direction(&conv->data);
@@ -327,92 +332,4 @@ static void clear(pri_conv *conv)
     drop_md(&conv->weights_any);
     drop_md(&conv->bias);
     drop_md(&conv->plain);
-}
-
-/* Gradients of weights by amx_weights.c: where oneDNN, too, would use AMX. */
-static bool gains_by_amx(const pri_conv_problem *p)
-{
-    return pri_dnn_has_amx() && pri_amx_weights_suits(p) && pri_amx_weights_gains(p);
-}
-
-static pare_status make_amx_weights(pri_conv *conv)
-{
-    PRI_TRY(pri_amx_weights_new(&conv->amx_weights, conv->ctx, &conv->problem));
-    const size_t bytes = conv->src.staged_bytes + conv->dst.staged_bytes +
-                         pri_amx_weights_scratch(conv->amx_weights);
-    if (bytes > conv->scratch_bytes)
-        conv->scratch_bytes = bytes;
-    return PARE_OK;
-}
-
-/* Whether depthwise.c computes it. Forwards alone oneDNN's is as fast, or faster where images stay
- * in a cache (MobileNetV2 at 128 x 128 on Sapphire Rapids, one image: 1.55 ms to 1.64, batch
- * 32: 52.0 to 52.1), but for bfloat16, which it would round products to. */
-static bool by_depthwise(const pri_conv_problem *p, unsigned directions)
-{
-    return pri_depthwise_suits(p) &&
-           (directions != PRI_CONV_FORWARD || p->src_type == PRI_BF16 || p->dst_type == PRI_BF16);
-}
-
-pare_status pri_conv_make(pri_conv **out, pare_context *ctx, const pri_conv_problem *problem,
-                          unsigned directions, pri_conv_algorithm algorithm)
-{
-    *out = NULL;
-    pthread_once(&shared_once, make_shared);
-    if (shared_stream == NULL)
-        return pri_fail(ctx, PARE_ERROR_INTERNAL, "oneDNN did not start on this processor");
-    pri_conv *conv = pri_alloc(ctx, 1, sizeof *conv);
-    if (conv == NULL)
-        return PARE_ERROR_MEMORY;
-    conv->ctx = ctx;
-    conv->problem = *problem;
-    conv->winograd_directions = algorithm == PRI_CONV_WINOGRAD ? directions : 0;
-    const bool is_depthwise = by_depthwise(problem, directions);
-    unsigned direct = is_depthwise ? 0 : directions & ~conv->winograd_directions;
-    const bool training = (direct & ~(unsigned)PRI_CONV_FORWARD) != 0;
-    pare_status status = PARE_OK;
-    if (is_depthwise)
-        status = pri_depthwise_new(&conv->depthwise, ctx, problem);
-    if (conv->depthwise != NULL)
-        conv->scratch_bytes = pri_depthwise_scratch(conv->depthwise);
-    if (conv->winograd_directions != 0)
-        status = pri_winograd_new(&conv->winograd, ctx, problem, conv->winograd_directions);
-    if (conv->winograd != NULL)
-        conv->scratch_bytes = pri_winograd_scratch(conv->winograd);
-    if ((direct & PRI_CONV_BACKWARD_WEIGHTS) != 0 && pri_pointwise_suits(problem)) {
-        conv->is_pointwise = true;
-        conv->scratch_bytes = pri_pointwise_scratch(problem);
-        direct &= ~(unsigned)PRI_CONV_BACKWARD_WEIGHTS;
-    }
-    if (status == PARE_OK && direct != 0)
-        status = describe(conv);
-    if (status == PARE_OK && (direct & PRI_CONV_BACKWARD_WEIGHTS) != 0 && gains_by_amx(problem)) {
-        direct &= ~(unsigned)PRI_CONV_BACKWARD_WEIGHTS;
-        status = make_amx_weights(conv);
-    }
-    if (status == PARE_OK && direct != 0)
-        status = build(conv, direct, training);
-    if (status != PARE_OK) {
-        pri_conv_free(conv);
-        return status;
-    }
-    *out = conv;
-    return PARE_OK;
-}
-
-pare_status pri_conv_new(pri_conv **out, pare_context *ctx, const pri_conv_problem *problem,
-                         unsigned directions)
-{
-    return pri_conv_make(out, ctx, problem, directions, pri_conv_choose(ctx, problem, directions));
-}
-
-void pri_conv_free(pri_conv *conv)
-{
-    if (conv == NULL)
-        return;
-    pri_winograd_free(conv->winograd);
-    pri_amx_weights_free(conv->amx_weights);
-    pri_depthwise_free(conv->depthwise);
-    clear(conv);
-    pri_free(conv);
 }

@@ -2,9 +2,10 @@
 /*
  * dnn.h - convolutions through oneDNN.
  *
- * The only header that stands for oneDNN; dnn.c is the only file that uses it, and
- * dnn_api.h keeps what versions 2 and 3 of its C interface do differently. Activations come in the
- * layout stated; weights are packed into the layout oneDNN chooses, once a weights version.
+ * The only header that stands for oneDNN, which only dnn.c and dnn_run.c use; dnn_make.c decides
+ * what kernels of our own compute instead, and dnn_api.h keeps what versions 2 and 3 of its C
+ * interface do differently. Activations come in the layout stated; weights are packed into the
+ * layout oneDNN chooses, once a weights version.
  */
 #ifndef PRI_DNN_H
 #define PRI_DNN_H

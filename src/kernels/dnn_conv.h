@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* dnn_conv.h - the inside of a convolution, shared by dnn.c, which makes it, and dnn_run.c. */
+/* dnn_conv.h - the inside of a convolution, shared by dnn.c, dnn_make.c and dnn_run.c. */
 #ifndef PRI_DNN_CONV_H
 #define PRI_DNN_CONV_H
 
@@ -53,12 +53,30 @@ static inline size_t pri_dnn_round_up(size_t bytes)
     return (bytes + 63) / 64 * 64;
 }
 
+/* Scratch is what the direction that needs most takes. */
+static inline void pri_conv_need(pri_conv *conv, size_t bytes)
+{
+    if (bytes > conv->scratch_bytes)
+        conv->scratch_bytes = bytes;
+}
+
 /* pri_conv_new by a given algorithm, which may not be able to: an error then. */
 pare_status pri_conv_make(pri_conv **out, pare_context *ctx, const pri_conv_problem *problem,
                           unsigned directions, pri_conv_algorithm algorithm);
+
+/* --- dnn.c --- */
+
+/* Before anything else of oneDNN. */
+pare_status pri_dnn_start(pare_context *ctx);
 /* oneDNN's status as one of pare's, with a message. */
 pare_status pri_dnn_check(pare_context *ctx, dnnl_status_t status, const char *what);
-/* The stream everything runs in; there once a convolution is made. */
+/* The stream everything runs in. */
 dnnl_stream_t pri_dnn_stream(void);
+/* Shapes of a convolution some direction of which works on what pri_dnn_side says; then the
+ * primitives of `directions`. training: gradients will be asked for, of whomever. */
+pare_status pri_dnn_describe(pri_conv *conv);
+pare_status pri_dnn_build(pri_conv *conv, unsigned directions, bool training);
+/* What of the two is there. */
+void pri_dnn_clear(pri_conv *conv);
 
 #endif

@@ -9,8 +9,7 @@
 #endif
 
 #include "base/base.h"
-#include "kernels/lanes.h"
-#include "kernels/narrow.h"
+#include "kernels/vector512.h"
 
 enum {
     BLOCK = 16384,   /* bytes of rows that move together */
@@ -96,23 +95,23 @@ static void move_floats(const column *c)
     }
 }
 
-#if PRI_HAVE_LANES
-PRI_ON_LANES_INLINE void move_rows(const column *c, bool to_narrow, bool from_narrow)
+#ifdef PRI_BUILDS_AVX512
+PRI_AVX512_INLINE void move_rows(const column *c, bool to_narrow, bool from_narrow)
 {
     for (int64_t i = 0; i < c->rows; i++) {
         void *to = c->to + i * c->to_step;
         const void *from = c->from + i * c->from_step;
-        for (int64_t at = 0; at < c->count; at += PRI_LANE_COUNT) {
-            const __mmask16 lanes = pri_lanes_left(c->count, at);
-            __m512 v = pri_lanes_load(from, from_narrow, at, lanes);
+        for (int64_t at = 0; at < c->count; at += PRI_LANES) {
+            const __mmask16 lanes = pri_lanes_of(c->count, at);
+            __m512 v = pri_load_masked(from, from_narrow, at, lanes);
             if (c->add)
-                v = _mm512_add_ps(pri_lanes_load(to, to_narrow, at, lanes), v);
-            pri_lanes_store(to, to_narrow, at, lanes, v, false);
+                v = _mm512_add_ps(pri_load_masked(to, to_narrow, at, lanes), v);
+            pri_store_masked(to, to_narrow, at, lanes, pri_rounded(v, to_narrow));
         }
     }
 }
 
-PRI_ON_LANES static void move_lanes(const column *c)
+PRI_AVX512 static void move_lanes(const column *c)
 {
     const bool to_narrow = c->to_type == PRI_BF16, from_narrow = c->from_type == PRI_BF16;
 
@@ -136,7 +135,7 @@ static void move_column(const column *c)
 {
     if (!c->add && c->to_type == c->from_type)
         copy_rows(c, (size_t)c->count * pri_dtype_bytes(c->to_type));
-    else if (pri_has_lanes())
+    else if (pri_has_avx512())
         move_lanes(c);
     else
         move_floats(c);

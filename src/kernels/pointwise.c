@@ -9,8 +9,8 @@
 
 #include <string.h>
 
-#include "kernels/narrow.h"
 #include "kernels/pointwise_sums.h"
+#include "kernels/vector512.h"
 
 enum { MOST_PARTS = 16, LEAST_POSITIONS = 512 };
 /* Bytes of a block of both tensors, in the first cache. */
@@ -22,9 +22,9 @@ enum { LEAST_CHANNELS = 8, MOST_WEIGHTS = 4096 };
 
 bool pri_pointwise_suits(const pri_conv_problem *p)
 {
-    if (!pri_pointwise_runs() || p->is_narrow || p->src_type == PRI_BF16 ||
-        p->dst_type == PRI_BF16 || p->groups != 1 || p->layout != PRI_CHANNELS_LAST ||
-        p->in_channels < LEAST_CHANNELS || p->out_channels < LEAST_CHANNELS)
+    if (!pri_has_avx512() || p->is_narrow || p->src_type == PRI_BF16 || p->dst_type == PRI_BF16 ||
+        p->groups != 1 || p->layout != PRI_CHANNELS_LAST || p->in_channels < LEAST_CHANNELS ||
+        p->out_channels < LEAST_CHANNELS)
         return false;
     for (int k = 0; k < p->spatial; k++) {
         if (p->kernel[k] != 1 || p->stride[k] != 1 || p->pad_begin[k] != 0 || p->pad_end[k] != 0)
@@ -49,16 +49,14 @@ static int64_t parts_of(const pri_conv_problem *p)
 
 static int64_t filled_of(const pri_conv_problem *p)
 {
-    const int64_t wide = pri_max_i64(p->in_channels, p->out_channels);
-
-    return (wide + PRI_POINTWISE_LANES - 1) / PRI_POINTWISE_LANES * PRI_POINTWISE_LANES;
+    return pri_filled(pri_max_i64(p->in_channels, p->out_channels));
 }
 
 /* Floats of the sums of one part, [slim][filled], and of the bias. */
 static int64_t part_floats(const pri_conv_problem *p)
 {
     return pri_min_i64(p->in_channels, p->out_channels) * filled_of(p) +
-           (p->out_channels + PRI_POINTWISE_LANES - 1) / PRI_POINTWISE_LANES * PRI_POINTWISE_LANES;
+           pri_filled(p->out_channels);
 }
 
 size_t pri_pointwise_scratch(const pri_conv_problem *p)

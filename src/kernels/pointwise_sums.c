@@ -6,18 +6,11 @@
  * of positions that stays in the first cache; meanwhile the next block is fetched.
  */
 #include "kernels/pointwise_sums.h"
+#include "kernels/vector512.h"
 
-#if defined(__x86_64__) && defined(__GNUC__)
-#include "kernels/winograd_vector.h"
+#ifdef PRI_BUILDS_AVX512
 
 enum { VECTORS = 3, SCALARS = 8 };
-
-bool pri_pointwise_runs(void)
-{
-    __builtin_cpu_init();
-    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-           __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
-}
 
 /* What the compiler knows of a tile. */
 typedef struct shape {
@@ -59,8 +52,8 @@ PRI_AVX512_INLINE void sum_tile(float *sums, const pri_pointwise_block *b, int64
             fetch(b, at, v, s, by);
         PRI_UNROLL
         for (int k = 0; k < by.vectors; k++)
-            x[k] = _mm512_maskz_loadu_ps(k == by.vectors - 1 ? lanes : 0xffff,
-                                         wide + k * PRI_POINTWISE_LANES);
+            x[k] =
+                pri_load_masked(wide, false, k * PRI_LANES, k == by.vectors - 1 ? lanes : 0xffff);
         PRI_UNROLL
         for (int i = 0; i < by.scalars; i++) {
             const __m512 y = _mm512_set1_ps(slim[i]);
@@ -73,7 +66,7 @@ PRI_AVX512_INLINE void sum_tile(float *sums, const pri_pointwise_block *b, int64
     for (int i = 0; i < by.scalars; i++) {
         PRI_UNROLL
         for (int k = 0; k < by.vectors; k++) {
-            float *to = sums + (s + i) * b->filled + v + k * PRI_POINTWISE_LANES;
+            float *to = sums + (s + i) * b->filled + v + k * PRI_LANES;
             _mm512_storeu_ps(to, _mm512_add_ps(_mm512_loadu_ps(to), sum[i][k]));
         }
     }
@@ -82,7 +75,7 @@ PRI_AVX512_INLINE void sum_tile(float *sums, const pri_pointwise_block *b, int64
 PRI_AVX512_INLINE void sum_vectors(float *sums, const pri_pointwise_block *b, int64_t v,
                                    int vectors)
 {
-    const int64_t last = v + (vectors - 1) * PRI_POINTWISE_LANES;
+    const int64_t last = v + (vectors - 1) * PRI_LANES;
     const __mmask16 lanes = pri_lanes_of(b->wide_channels, last);
     int64_t s = 0;
 
@@ -113,21 +106,16 @@ void pri_pointwise_sum(float *sums, const pri_pointwise_block *b)
 {
     static void (*const by[VECTORS])(float *, const pri_pointwise_block *,
                                      int64_t) = {sum_one, sum_two, sum_three};
-    int64_t left = b->filled / PRI_POINTWISE_LANES;
+    int64_t left = b->filled / PRI_LANES;
 
     for (int64_t v = 0; left > 0;) {
         const int64_t vectors = left == 4 ? 2 : pri_min_i64(left, VECTORS);
         by[vectors - 1](sums, b, v);
-        v += vectors * PRI_POINTWISE_LANES;
+        v += vectors * PRI_LANES;
         left -= vectors;
     }
 }
 #else
-bool pri_pointwise_runs(void)
-{
-    return false;
-}
-
 void pri_pointwise_sum(float *sums, const pri_pointwise_block *block)
 {
     (void)sums, (void)block;

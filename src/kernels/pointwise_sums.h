@@ -1,15 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* pointwise_sums.h - sums of products of channels, for pointwise.c alone. */
+/* pointwise_sums.h - sums of products of channels, for pointwise.c alone, where there is AVX-512.
+ */
 #ifndef PRI_POINTWISE_SUMS_H
 #define PRI_POINTWISE_SUMS_H
 
-#include <stdbool.h>
 #include <stdint.h>
-
-enum { PRI_POINTWISE_LANES = 16 };
-
-/* Whether the processor has what these functions are made of. */
-bool pri_pointwise_runs(void);
 
 /* Positions of two tensors: `wide` has the more channels, which lie in vectors. */
 typedef struct pri_pointwise_block {

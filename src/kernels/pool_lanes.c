@@ -7,15 +7,14 @@
 #include <string.h>
 
 #include "base/base.h"
-#include "kernels/lanes.h"
-#include "kernels/narrow.h"
+#include "kernels/vector512.h"
 
 bool pri_pool_has_lanes(void)
 {
-    return pri_has_lanes();
+    return pri_has_avx512();
 }
 
-#if PRI_HAVE_LANES
+#ifdef PRI_BUILDS_AVX512
 
 /* What a window reads along one axis: `count` positions from `from` on; padded: with padding. */
 typedef struct span {
@@ -74,14 +73,14 @@ static inline window window_at(const row *r, int64_t column)
             for (int64_t k_ = 0, at_ = (w)->at + i_ * (r)->step[0] + j_ * (r)->step[1];            \
                  k_ < (w)->count[2]; k_++, at_ += (r)->step[2])
 
-PRI_ON_LANES_INLINE __m512 gather(const row *r, const window *w, int64_t c, __mmask16 lanes,
-                                  float start, bool is_max, bool x_narrow)
+PRI_AVX512_INLINE __m512 gather(const row *r, const window *w, int64_t c, __mmask16 lanes,
+                                float start, bool is_max, bool x_narrow)
 {
     __m512 value = _mm512_set1_ps(start);
 
     FOR_WINDOW(r, w, at)
     {
-        const __m512 x = pri_lanes_load(r->x, x_narrow, at + c, lanes);
+        const __m512 x = pri_load_masked(r->x, x_narrow, at + c, lanes);
         /* the second operand where one is not a number, or both are zero */
         value = is_max ? _mm512_max_ps(x, value) : _mm512_add_ps(value, x);
     }
@@ -89,52 +88,53 @@ PRI_ON_LANES_INLINE __m512 gather(const row *r, const window *w, int64_t c, __mm
 }
 
 /* Nothing but numbers below bfloat16's range stays at the start, and is rounded to -infinity. */
-PRI_ON_LANES_INLINE void put_window(const row *r, const window *w, bool is_max, bool x_narrow,
-                                    bool y_narrow)
+PRI_AVX512_INLINE void put_window(const row *r, const window *w, bool is_max, bool x_narrow,
+                                  bool y_narrow)
 {
     const float start = !is_max ? 0 : y_narrow ? -INFINITY : -FLT_MAX;
     const int64_t channels = r->p->channels;
 
-    for (int64_t c = 0; c < channels; c += PRI_LANE_COUNT) {
-        const __mmask16 lanes = pri_lanes_left(channels, c);
+    for (int64_t c = 0; c < channels; c += PRI_LANES) {
+        const __mmask16 lanes = pri_lanes_of(channels, c);
         __m512 value = gather(r, w, c, lanes, start, is_max, x_narrow);
         if (!is_max)
             value = _mm512_div_ps(value, _mm512_set1_ps(w->divisor));
-        pri_lanes_store(r->y, y_narrow, w->to + c, lanes, value, is_max && x_narrow);
+        if (!is_max || !x_narrow) /* else it is one of those inputs */
+            value = pri_rounded(value, y_narrow);
+        pri_store_masked(r->y, y_narrow, w->to + c, lanes, value);
     }
 }
 
-PRI_ON_LANES_INLINE void give_window(const row *r, const window *w, bool is_max, bool x_narrow,
-                                     bool y_narrow, bool add)
+PRI_AVX512_INLINE void give_window(const row *r, const window *w, bool is_max, bool x_narrow,
+                                   bool y_narrow, bool add)
 {
     const int64_t channels = r->p->channels;
 
-    for (int64_t c = 0; c < channels; c += PRI_LANE_COUNT) {
-        const __mmask16 lanes = pri_lanes_left(channels, c);
-        __m512 share = pri_lanes_load(r->g, y_narrow, w->to + c, lanes), largest = share;
+    for (int64_t c = 0; c < channels; c += PRI_LANES) {
+        const __mmask16 lanes = pri_lanes_of(channels, c);
+        __m512 share = pri_load_masked(r->g, y_narrow, w->to + c, lanes), largest = share;
         __mmask16 waits = lanes;
         if (is_max)
             largest = gather(r, w, c, lanes, -INFINITY, true, x_narrow);
         else
             share = _mm512_div_ps(share, _mm512_set1_ps(w->divisor));
-        if (!add && x_narrow)
-            share = pri_lanes_round(share);
+        if (!add)
+            share = pri_rounded(share, x_narrow);
         FOR_WINDOW(r, w, at)
         {
             __mmask16 here = lanes;
             if (is_max) {
-                const __m512 x = pri_lanes_load(r->x, x_narrow, at + c, lanes);
+                const __m512 x = pri_load_masked(r->x, x_narrow, at + c, lanes);
                 here = _mm512_mask_cmp_ps_mask(waits, x, largest, _CMP_EQ_OQ);
                 waits &= (__mmask16)~here;
             }
             if (!add) {
-                pri_lanes_store(r->d, x_narrow, at + c, lanes, _mm512_maskz_mov_ps(here, share),
-                                true);
+                pri_store_masked(r->d, x_narrow, at + c, lanes, _mm512_maskz_mov_ps(here, share));
                 continue;
             }
-            const __m512 d = pri_lanes_load(r->d, x_narrow, at + c, lanes);
-            pri_lanes_store(r->d, x_narrow, at + c, lanes, _mm512_mask_add_ps(d, here, d, share),
-                            false);
+            const __m512 d = pri_load_masked(r->d, x_narrow, at + c, lanes);
+            pri_store_masked(r->d, x_narrow, at + c, lanes,
+                             pri_rounded(_mm512_mask_add_ps(d, here, d, share), x_narrow));
         }
     }
 }
@@ -150,7 +150,7 @@ PRI_ON_LANES_INLINE void give_window(const row *r, const window *w, bool is_max,
         }                                                                                          \
     } while (0)
 
-PRI_ON_LANES_INLINE void put_row(const row *r, bool is_max, bool x_narrow, bool y_narrow)
+PRI_AVX512_INLINE void put_row(const row *r, bool is_max, bool x_narrow, bool y_narrow)
 {
     for (int64_t q = 0; q < r->p->axis[2].out; q++) {
         window w = window_at(r, q);
@@ -158,7 +158,7 @@ PRI_ON_LANES_INLINE void put_row(const row *r, bool is_max, bool x_narrow, bool 
     }
 }
 
-PRI_ON_LANES_INLINE void give_row(const row *r, bool is_max, bool x_narrow, bool y_narrow, bool add)
+PRI_AVX512_INLINE void give_row(const row *r, bool is_max, bool x_narrow, bool y_narrow, bool add)
 {
     for (int64_t q = 0; q < r->p->axis[2].out; q++) {
         window w = window_at(r, q);
@@ -182,19 +182,19 @@ static int types_of(const pri_pool_problem *p)
     return (p->x_type == PRI_BF16 ? 2 : 0) + (p->y_type == PRI_BF16 ? 1 : 0);
 }
 
-PRI_ON_LANES static void put_max(const row *r)
+PRI_AVX512 static void put_max(const row *r)
 {
     BY_TYPES(types_of(r->p), put_row, r, true);
 }
 
-PRI_ON_LANES static void put_mean(const row *r)
+PRI_AVX512 static void put_mean(const row *r)
 {
     BY_TYPES(types_of(r->p), put_row, r, false);
 }
 
 #define GIVE(r, is_max, add, x, y) give_row(r, is_max, x, y, add)
 
-PRI_ON_LANES static void give_max(const row *r, bool add)
+PRI_AVX512 static void give_max(const row *r, bool add)
 {
     if (add)
         BY_TYPES(types_of(r->p), GIVE, r, true, true);
@@ -202,7 +202,7 @@ PRI_ON_LANES static void give_max(const row *r, bool add)
         BY_TYPES(types_of(r->p), GIVE, r, true, false);
 }
 
-PRI_ON_LANES static void give_mean(const row *r, bool add)
+PRI_AVX512 static void give_mean(const row *r, bool add)
 {
     if (add)
         BY_TYPES(types_of(r->p), GIVE, r, false, true);

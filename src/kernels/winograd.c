@@ -13,7 +13,7 @@
 
 #include "kernels/winograd_tile.h"
 
-#if defined(__x86_64__) && defined(__GNUC__)
+#ifdef PRI_BUILDS_AVX512
 #ifdef _OPENMP
 #include <omp.h>
 #else
@@ -40,7 +40,7 @@ struct pri_winograd {
 
 bool pri_winograd_suits(const pri_conv_problem *p)
 {
-    if (!pri_winograd_runs() || p->is_direct || p->spatial != 2 || p->groups != 1 ||
+    if (!pri_has_avx512() || p->is_direct || p->spatial != 2 || p->groups != 1 ||
         p->layout != PRI_CHANNELS_LAST ||
         (p->post != PRI_POST_NONE && p->post != PRI_POST_RELU && p->post != PRI_POST_CLIP))
         return false;

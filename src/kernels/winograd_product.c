@@ -7,7 +7,7 @@
  */
 #include "kernels/winograd_tile.h"
 
-#if defined(__x86_64__) && defined(__GNUC__)
+#ifdef PRI_BUILDS_AVX512
 #include "kernels/winograd_vector.h"
 
 /* v: rows `stride` apart; u: `in` rows of 16 * vectors. */

@@ -2,13 +2,8 @@
 /* winograd_tile.c - pixels in and out of tiles; see winograd_tile.h. */
 #include "kernels/winograd_tile.h"
 
-#if defined(__x86_64__) && defined(__GNUC__)
+#ifdef PRI_BUILDS_AVX512
 #include "kernels/winograd_vector.h"
-
-bool pri_winograd_runs(void)
-{
-    return pri_has_avx512();
-}
 
 /* Chooses the copy of `loop` for a type, and for 16 channels of pixels that are all in the image.
  */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * winograd_tile.h - what winograd.c does with one tile and with the weights. Shared by the
- * winograd*.c files alone.
+ * winograd_tile.h - what winograd.c does with one tile and with the weights, where there is
+ * AVX-512. Shared by the winograd*.c files alone.
  */
 #ifndef PRI_WINOGRAD_TILE_H
 #define PRI_WINOGRAD_TILE_H
@@ -13,11 +13,6 @@ enum { PRI_PLACES = 36, PRI_TILE = 4, PRI_PATCH = 6 };
 
 /* Widest block of output channels of packed weights: [place][block][in][width]. */
 enum { PRI_WIDTH = 32, PRI_ROWS = 12 };
-
-static inline int64_t pri_filled(int64_t channels)
-{
-    return (channels + PRI_LANES - 1) / PRI_LANES * PRI_LANES;
-}
 
 /* Floats from one place's weights of `in` rows to the next's: a line more than they take, so that
  * the places of one weight do not fall into one set of a cache. */
@@ -36,9 +31,6 @@ static inline int64_t pri_block_width(int64_t filled, int64_t out)
 {
     return filled - out / PRI_WIDTH * PRI_WIDTH < PRI_WIDTH ? PRI_LANES : PRI_WIDTH;
 }
-
-/* Whether the processor has what these functions are made of. */
-bool pri_winograd_runs(void);
 
 /* Images of one size, channels-last: [image][row][column][channel]. */
 typedef struct pri_patch {

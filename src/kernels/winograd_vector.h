@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * winograd_vector.h - vectors of 16 channels and the transforms of winograd.h on them, for
- * processors with AVX-512. Included by the winograd_*.c files; loads, stores and the like also by
- * those of depthwise.h and pointwise.h.
+ * winograd_vector.h - the transforms of winograd.h on vectors of 16 channels, for processors with
+ * AVX-512. Included by the winograd_*.c files.
  *
  * Names of the transforms: B' on 6 inputs, G on 3 weights, A' on 6 products, and A and G' which go
  * the other way. The points are 0, 1, -1, 2, -2 and infinity.

@@ -2,7 +2,7 @@
 /* winograd_weights.c - weights and their gradients; see winograd_tile.h. */
 #include "kernels/winograd_tile.h"
 
-#if defined(__x86_64__) && defined(__GNUC__)
+#ifdef PRI_BUILDS_AVX512
 #include "kernels/winograd_vector.h"
 
 /* The kernels of input channel i and `count` output channels from o on, side by side. */

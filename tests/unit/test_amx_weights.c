@@ -128,41 +128,24 @@ static void check(pare_context *ctx, const pri_conv_problem *p)
     drop(&g);
 }
 
-static const pri_conv_problem base = {.spatial = 2,
-                                      .batch = 2,
-                                      .groups = 1,
-                                      .in_channels = 16,
-                                      .out_channels = 16,
-                                      .kernel = {3, 3},
-                                      .stride = {1, 1},
-                                      .dilation = {1, 1},
-                                      .layout = PRI_CHANNELS_LAST,
-                                      .is_narrow = true,
-                                      .src_type = PRI_BF16,
-                                      .dst_type = PRI_BF16};
+static pri_conv_problem base(void)
+{
+    pri_conv_problem p = naive_conv_problem(2, 16, 16, 8, 8, 3);
+
+    p.is_narrow = true;
+    p.src_type = p.dst_type = PRI_BF16;
+    return p;
+}
 
 static int64_t pick(int64_t below, uint64_t *draws)
 {
     return pri_random_below(below, 5, PRI_STREAM_TEST, (*draws)++);
 }
 
-static bool resize(pri_conv_problem *p, int axis, int64_t in, int64_t begin, int64_t end)
-{
-    p->in[axis] = in;
-    p->pad_begin[axis] = begin;
-    p->pad_end[axis] = end;
-    p->out[axis] = in + begin + end < p->kernel[axis]
-                       ? 0
-                       : (in + begin + end - p->kernel[axis]) / p->stride[axis] + 1;
-    return p->out[axis] > 0;
-}
-
 static void skip_without(void)
 {
-    pri_conv_problem p = base;
+    const pri_conv_problem p = base();
 
-    (void)resize(&p, 0, 4, 1, 1);
-    (void)resize(&p, 1, 4, 1, 1);
     if (pri_amx_weights_suits(&p))
         return;
     printf("skipped: this processor has no AMX\n");
@@ -185,16 +168,16 @@ static void every_kernel_stride_and_padding_is_right(void **state)
     skip_without();
     for (int64_t kernel = 0; kernel < 7 * 7; kernel++) {
         for (int again = 0; again < 16;) {
-            pri_conv_problem p = base;
+            pri_conv_problem p = base();
             bool is_there = true;
             draw_channels(&p, &draws);
             for (int k = 0; k < 2; k++) {
                 p.kernel[k] = k == 0 ? kernel / 7 + 1 : kernel % 7 + 1;
                 p.stride[k] = 1 + pick(4, &draws);
                 const int64_t begin = pick(p.kernel[k] + 1, &draws);
-                is_there =
-                    resize(&p, k, 1 + pick(19, &draws), begin, pick(p.kernel[k] + 1, &draws)) &&
-                    is_there;
+                is_there = naive_conv_resize(&p, k, 1 + pick(19, &draws), begin,
+                                             pick(p.kernel[k] + 1, &draws)) &&
+                           is_there;
             }
             if (!is_there)
                 continue;
@@ -211,12 +194,13 @@ static void every_size_is_right(void **state)
 
     skip_without();
     for (size_t k = 0; k < 6 * PRI_COUNT(sizes); k++) {
-        pri_conv_problem p = base;
+        pri_conv_problem p = base();
         draw_channels(&p, &draws);
         const int64_t kernel = k % 3 == 0 ? 1 : 3, pad = k % 3 == 2 ? 0 : kernel / 2;
         p.kernel[0] = p.kernel[1] = kernel;
         p.stride[0] = p.stride[1] = 1 + (int64_t)k / 3 % 2;
-        if (resize(&p, 0, 2 + pick(14, &draws), pad, pad) && resize(&p, 1, sizes[k / 6], pad, pad))
+        if (naive_conv_resize(&p, 0, 2 + pick(14, &draws), pad, pad) &&
+            naive_conv_resize(&p, 1, sizes[k / 6], pad, pad))
             check(*state, &p);
     }
 }
@@ -230,14 +214,15 @@ static void what_takes_many_strips_is_right(void **state)
 
     skip_without();
     for (size_t k = 0; k < PRI_COUNT(cases); k++) {
-        pri_conv_problem p = base;
+        pri_conv_problem p = base();
         p.batch = cases[k][0];
         p.in_channels = cases[k][1];
         p.out_channels = cases[k][2];
         p.kernel[0] = p.kernel[1] = cases[k][4];
         p.stride[0] = p.stride[1] = cases[k][4] == 2 ? 2 : 1;
         for (int axis = 0; axis < 2; axis++)
-            assert_true(resize(&p, axis, cases[k][3], cases[k][4] == 3, cases[k][4] == 3));
+            assert_true(
+                naive_conv_resize(&p, axis, cases[k][3], cases[k][4] == 3, cases[k][4] == 3));
         check(*state, &p);
     }
 }
@@ -251,12 +236,12 @@ static void threads_do_not_change_the_bytes(void **state)
     skip_without();
     for (size_t k = 0; k < PRI_COUNT(cases); k++) {
         const int64_t *c = cases[k];
-        pri_conv_problem p = base;
+        pri_conv_problem p = base();
         p.batch = c[0];
         p.in_channels = c[1];
         p.out_channels = c[2];
-        (void)resize(&p, 0, 9, 1, 1);
-        (void)resize(&p, 1, c[3], 1, 1);
+        (void)naive_conv_resize(&p, 0, 9, 1, 1);
+        (void)naive_conv_resize(&p, 1, c[3], 1, 1);
         numbers x = numbers_of(c[0] * 9 * c[3] * c[1], 1),
                 g = numbers_of(c[0] * 9 * c[3] * c[2], 2);
         pare_context_set_threads(*state, 1);
@@ -277,13 +262,11 @@ static void threads_do_not_change_the_bytes(void **state)
 /* Either gradient may be left out. */
 static void gradients_may_be_left_out(void **state)
 {
-    pri_conv_problem p = base;
+    const pri_conv_problem p = base();
     pri_amx_weights *w = NULL;
     float bias[16] = {0}, weights[16 * 16 * 9] = {0};
 
     skip_without();
-    (void)resize(&p, 0, 8, 1, 1);
-    (void)resize(&p, 1, 8, 1, 1);
     numbers x = numbers_of(2 * 64 * 16, 1), g = numbers_of(2 * 64 * 16, 2);
     float *both = gradients_of(*state, &p, &x, &g, 0);
     test_ok(*state, pri_amx_weights_new(&w, *state, &p));
@@ -304,7 +287,7 @@ static void gradients_may_be_left_out(void **state)
  * outputs once for both ways back. */
 static void convolutions_use_it(void **state)
 {
-    pri_conv_problem p = base;
+    pri_conv_problem p = base();
     pri_conv *conv = NULL;
     float found[17 * 3 * 9 + 17] = {0}, weights[17 * 3 * 9] = {0}, gx[2 * 100 * 3];
 
@@ -313,8 +296,8 @@ static void convolutions_use_it(void **state)
         skip();
     p.in_channels = 3;
     p.out_channels = 17;
-    (void)resize(&p, 0, 10, 1, 1);
-    (void)resize(&p, 1, 10, 1, 1);
+    (void)naive_conv_resize(&p, 0, 10, 1, 1);
+    (void)naive_conv_resize(&p, 1, 10, 1, 1);
     numbers x = numbers_of(2 * 100 * 3, 1), g = numbers_of(2 * 100 * 17, 2);
     float *expected = gradients_of(*state, &p, &x, &g, 0);
     for (int after_data = 0; after_data < 2; after_data++) {
@@ -343,9 +326,9 @@ static void other_convolutions_do_not_suit(void **state)
 {
     (void)state;
     for (int k = 0; k < 6; k++) {
-        pri_conv_problem p = base;
-        (void)resize(&p, 0, 30, 1, 1);
-        (void)resize(&p, 1, 30, 1, 1);
+        pri_conv_problem p = base();
+        (void)naive_conv_resize(&p, 0, 30, 1, 1);
+        (void)naive_conv_resize(&p, 1, 30, 1, 1);
         p.is_narrow = k != 0;
         p.groups = k == 1 ? 2 : 1;
         p.spatial = k == 2 ? 3 : 2;
@@ -354,7 +337,7 @@ static void other_convolutions_do_not_suit(void **state)
         p.stride[0] = k == 5 ? 5 : 1;
         assert_false(pri_amx_weights_suits(&p));
     }
-    pri_conv_problem stem = base;
+    pri_conv_problem stem = base();
     assert_true(pri_amx_weights_gains(&stem));
     stem.in_channels = 3;
     stem.out_channels = 64;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* test_choose.c - which algorithm convolutions are computed by, and how that is remembered. */
+#include "naive_conv.h"
 #include "support.h"
 
 #include <stdio.h>
@@ -15,20 +16,13 @@
 enum { ALL = PRI_CONV_FORWARD | PRI_CONV_BACKWARD_DATA | PRI_CONV_BACKWARD_WEIGHTS };
 
 /* Some tenths of a millisecond and more: worth measuring. */
-static const pri_conv_problem base = {.spatial = 2,
-                                      .batch = 8,
-                                      .groups = 1,
-                                      .in_channels = 32,
-                                      .out_channels = 48,
-                                      .in = {28, 28},
-                                      .out = {28, 28},
-                                      .kernel = {3, 3},
-                                      .stride = {1, 1},
-                                      .dilation = {1, 1},
-                                      .pad_begin = {1, 1},
-                                      .pad_end = {1, 1},
-                                      .layout = PRI_CHANNELS_LAST,
-                                      .may_measure = true};
+static pri_conv_problem worth_measuring(void)
+{
+    pri_conv_problem p = naive_conv_problem(8, 32, 48, 28, 28, 3);
+
+    p.may_measure = true;
+    return p;
+}
 
 typedef struct cache {
     pare_context *ctx; /* one that measures */
@@ -39,6 +33,8 @@ typedef struct cache {
 /* A cache folder of its own, which is not there yet. Skips the test where there is no choice. */
 static void open_cache(cache *c)
 {
+    const pri_conv_problem base = worth_measuring();
+
     if (!pri_winograd_suits(&base)) {
         printf("skipped: this processor has no AVX-512\n");
         skip();
@@ -64,6 +60,8 @@ static void close_cache(cache *c)
 /* As a new process would: the table is read from the file again. */
 static void start_anew(const cache *c)
 {
+    const pri_conv_problem base = worth_measuring();
+
     setenv("XDG_CACHE_HOME", "/proc/none", 1);
     (void)pri_conv_choose(c->ctx, &base, PRI_CONV_FORWARD);
     setenv("XDG_CACHE_HOME", c->folder, 1);
@@ -92,6 +90,7 @@ static pri_conv_algorithm made_by(pare_context *ctx, const pri_conv_problem *pro
 
 static void files_lie_in_the_cache_folder(void **state)
 {
+    const pri_conv_problem base = worth_measuring();
     pare_context *ctx = test_context();
     const char *home = getenv("HOME");
     char kept[1024];
@@ -121,6 +120,7 @@ static void files_lie_in_the_cache_folder(void **state)
 
 static void keys_tell_problems_apart(void **state)
 {
+    const pri_conv_problem base = worth_measuring();
     pri_conv_problem problems[11];
     char keys[13][PRI_CONV_KEY];
 
@@ -151,6 +151,7 @@ static void keys_tell_problems_apart(void **state)
 
 static void the_rule_holds_unless_measuring_is_asked_for(void **state)
 {
+    const pri_conv_problem base = worth_measuring();
     cache c;
 
     (void)state;
@@ -178,6 +179,7 @@ static void the_rule_holds_unless_measuring_is_asked_for(void **state)
 
 static void measured_choices_are_written_and_kept(void **state)
 {
+    const pri_conv_problem base = worth_measuring();
     cache c;
     pri_bytes first, second;
     char key[PRI_CONV_KEY + 1];
@@ -201,6 +203,7 @@ static void measured_choices_are_written_and_kept(void **state)
 
 static void the_faster_has_to_be_clearly_faster(void **state)
 {
+    const pri_conv_problem base = worth_measuring();
     cache c;
     double seconds[2];
     pri_conv_problem large = base, small = base;
@@ -230,6 +233,7 @@ static void the_faster_has_to_be_clearly_faster(void **state)
 
 static void no_folder_no_measurement(void **state)
 {
+    const pri_conv_problem base = worth_measuring();
     cache c;
     char path[700];
 
@@ -250,6 +254,7 @@ static void no_folder_no_measurement(void **state)
 /* Whatever the rule and the times say; but only what can compute the problem. */
 static void remembered_choices_are_followed(void **state)
 {
+    const pri_conv_problem base = worth_measuring();
     cache c;
     char key[PRI_CONV_KEY], text[PRI_CONV_KEY + 32];
     pri_conv_problem narrow = base, few = base;
@@ -285,6 +290,7 @@ static void remembered_choices_are_followed(void **state)
 /* While this process has its table open. */
 static void what_others_write_meanwhile_counts(void **state)
 {
+    const pri_conv_problem base = worth_measuring();
     cache c;
     char key[PRI_CONV_KEY], text[PRI_CONV_KEY + 32];
     pri_conv_problem first = base, third = base;
@@ -314,6 +320,7 @@ static void what_others_write_meanwhile_counts(void **state)
 /* Several processes that begin without a file: they compute in the same way. */
 static void processes_agree(void **state)
 {
+    const pri_conv_problem base = worth_measuring();
     enum { PROCESSES = 3, SHAPES = 4 };
     cache c;
     unsigned char chosen[PROCESSES][SHAPES];

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* test_depthwise.c - depthwise convolutions beside their definition in double. */
+#include "naive_conv.h"
 #include "support.h"
 
 #include <math.h>
@@ -224,45 +225,35 @@ static void check(pare_context *ctx, const pri_conv_problem *p)
 
 /* --- Problems --- */
 
-static const pri_conv_problem base = {.spatial = 2,
-                                      .batch = 2,
-                                      .groups = 32,
-                                      .in_channels = 32,
-                                      .out_channels = 32,
-                                      .in = {9, 11},
-                                      .out = {9, 11},
-                                      .kernel = {3, 3},
-                                      .stride = {1, 1},
-                                      .dilation = {1, 1},
-                                      .pad_begin = {1, 1},
-                                      .pad_end = {1, 1},
-                                      .layout = PRI_CHANNELS_LAST,
-                                      .src_type = PRI_F32,
-                                      .dst_type = PRI_F32};
+static pri_conv_problem base(void)
+{
+    pri_conv_problem p = naive_conv_problem(2, 32, 32, 9, 11, 3);
+
+    p.groups = 32;
+    return p;
+}
 
 static void skip_without(void)
 {
-    if (pri_depthwise_suits(&base))
+    const pri_conv_problem p = base();
+
+    if (pri_depthwise_suits(&p))
         return;
     printf("skipped: this processor has no AVX-512\n");
     skip();
 }
 
-/* False when nothing comes out. */
-static bool resize(pri_conv_problem *p, int k, int64_t in)
+/* With the padding that is there. */
+static bool resize(pri_conv_problem *p, int axis, int64_t in)
 {
-    const int64_t window = (p->kernel[k] - 1) * p->dilation[k] + 1;
-
-    p->in[k] = in;
-    p->out[k] = (in + p->pad_begin[k] + p->pad_end[k] - window) / p->stride[k] + 1;
-    return in + p->pad_begin[k] + p->pad_end[k] >= window;
+    return naive_conv_resize(p, axis, in, p->pad_begin[axis], p->pad_end[axis]);
 }
 
 static pri_conv_problem drawn(uint64_t *draws)
 {
     static const int64_t channels[] = {8, 9, 16, 17, 31, 32, 33, 45, 64, 70};
     static const pri_post_kind posts[] = {PRI_POST_NONE, PRI_POST_RELU, PRI_POST_CLIP};
-    pri_conv_problem p = base;
+    pri_conv_problem p = base();
 
     p.batch = 1 + pick(4, draws);
     p.groups = channels[pick(PRI_COUNT(channels), draws)];
@@ -346,21 +337,21 @@ static void threads_do_not_change_results(void **state)
 
 static void what_is_not_depthwise_is_left(void **state)
 {
-    pri_conv_problem p = base;
+    pri_conv_problem p = base();
 
     (void)state;
     p.groups = 16;
     assert_false(pri_depthwise_suits(&p));
-    p = base;
+    p = base();
     p.out_channels = 64;
     assert_false(pri_depthwise_suits(&p));
-    p = base;
+    p = base();
     p.layout = PRI_PLAIN;
     assert_false(pri_depthwise_suits(&p));
-    p = base;
+    p = base();
     p.accumulates = true;
     assert_false(pri_depthwise_suits(&p));
-    p = base;
+    p = base();
     p.post = PRI_POST_SWISH;
     assert_false(pri_depthwise_suits(&p));
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* test_point_convolutions.c - strided 1 x 1 convolutions of few channels against sums in double. */
+#include "naive_conv.h"
 #include "support.h"
 
 #include <math.h>
@@ -59,21 +60,14 @@ static void gradients_of_weights_are_right(void **state)
     for (int narrow = 0; narrow < (pri_dnn_has_bf16() ? 2 : 1); narrow++) {
         for (size_t k = 0; k < PRI_COUNT(inputs); k++) {
             for (int64_t size = 12; size <= SIZE; size += 12) {
-                for (int64_t outputs = 8; outputs <= CHANNELS; outputs += 16)
-                    check(*state,
-                          &(pri_conv_problem){.spatial = 2,
-                                              .batch = BATCH,
-                                              .groups = 1,
-                                              .in_channels = inputs[k],
-                                              .out_channels = outputs,
-                                              .in = {size, size},
-                                              .out = {size / 2, size / 2},
-                                              .kernel = {1, 1},
-                                              .stride = {2, 2},
-                                              .dilation = {1, 1},
-                                              .layout = PRI_CHANNELS_LAST,
-                                              .is_narrow = narrow == 1},
-                          narrow == 1 ? 0.6 : 1e-3);
+                for (int64_t outputs = 8; outputs <= CHANNELS; outputs += 16) {
+                    pri_conv_problem p =
+                        naive_conv_problem(BATCH, inputs[k], outputs, size, size, 1);
+                    p.stride[0] = p.stride[1] = 2;
+                    p.out[0] = p.out[1] = size / 2;
+                    p.is_narrow = narrow == 1;
+                    check(*state, &p, narrow == 1 ? 0.6 : 1e-3);
+                }
             }
         }
     }

@@ -19,23 +19,16 @@
 /* Of sums of so many products; 1.5e-6 was measured. */
 static const double tolerance = 4e-6;
 
-static const pri_conv_problem base = {.spatial = 2,
-                                      .batch = 2,
-                                      .groups = 1,
-                                      .in_channels = 16,
-                                      .out_channels = 96,
-                                      .in = {9, 7},
-                                      .out = {9, 7},
-                                      .kernel = {1, 1},
-                                      .stride = {1, 1},
-                                      .dilation = {1, 1},
-                                      .layout = PRI_CHANNELS_LAST,
-                                      .src_type = PRI_F32,
-                                      .dst_type = PRI_F32};
+static pri_conv_problem base(void)
+{
+    return naive_conv_problem(2, 16, 96, 61, 37, 1);
+}
 
 static void skip_without(void)
 {
-    if (pri_pointwise_suits(&base))
+    const pri_conv_problem p = base();
+
+    if (pri_pointwise_suits(&p))
         return;
     printf("skipped: this processor has no AVX-512\n");
     skip();
@@ -115,12 +108,6 @@ static void check(pare_context *ctx, const pri_conv_problem *p)
     drop(&before);
 }
 
-static void resize(pri_conv_problem *p, int64_t height, int64_t width)
-{
-    p->in[0] = p->out[0] = height;
-    p->in[1] = p->out[1] = width;
-}
-
 static void all_channels_are_right(void **state)
 {
     static const int64_t channels[] = {8, 9, 15, 16, 17, 23, 24, 32, 33, 48, 50, 64, 96, 100, 144};
@@ -128,13 +115,10 @@ static void all_channels_are_right(void **state)
     skip_without();
     for (size_t i = 0; i < PRI_COUNT(channels); i++) {
         for (size_t o = 0; o < PRI_COUNT(channels); o++) {
-            pri_conv_problem p = base;
-            p.in_channels = channels[i];
-            p.out_channels = channels[o];
-            if (!pri_pointwise_suits(&p))
-                continue;
-            resize(&p, 1 + (int64_t)i, 1 + (int64_t)o);
-            check(*state, &p);
+            const pri_conv_problem p =
+                naive_conv_problem(2, channels[i], channels[o], 1 + (int64_t)i, 1 + (int64_t)o, 1);
+            if (pri_pointwise_suits(&p))
+                check(*state, &p);
         }
     }
 }
@@ -144,10 +128,7 @@ static void all_counts_of_positions_are_right(void **state)
     skip_without();
     for (int64_t height = 1; height < 120; height += 7) {
         for (int64_t width = 1; width < 60; width += 13) {
-            pri_conv_problem p = base;
-            p.in_channels = 21;
-            p.out_channels = 12;
-            resize(&p, height, width);
+            const pri_conv_problem p = naive_conv_problem(2, 21, 12, height, width, 1);
             check(*state, &p);
         }
     }
@@ -157,8 +138,7 @@ static void threads_do_not_change_results(void **state)
 {
     skip_without();
 #ifdef _OPENMP
-    pri_conv_problem p = base;
-    resize(&p, 61, 37);
+    const pri_conv_problem p = base();
     operands one = operands_of(&p), many = operands_of(&p);
     omp_set_num_threads(1);
     run(*state, &one, &p);
@@ -174,24 +154,24 @@ static void threads_do_not_change_results(void **state)
 
 static void other_convolutions_are_left(void **state)
 {
-    pri_conv_problem p = base;
+    pri_conv_problem p = base();
 
     (void)state;
     p.stride[0] = 2;
     assert_false(pri_pointwise_suits(&p));
-    p = base;
+    p = base();
     p.kernel[1] = 3;
     assert_false(pri_pointwise_suits(&p));
-    p = base;
+    p = base();
     p.groups = 2;
     assert_false(pri_pointwise_suits(&p));
-    p = base;
+    p = base();
     p.layout = PRI_PLAIN;
     assert_false(pri_pointwise_suits(&p));
-    p = base;
+    p = base();
     p.src_type = PRI_BF16;
     assert_false(pri_pointwise_suits(&p));
-    p = base;
+    p = base();
     p.in_channels = 1024;
     assert_false(pri_pointwise_suits(&p));
 }

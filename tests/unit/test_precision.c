@@ -48,23 +48,11 @@ static void fill(float *x, int64_t count, uint64_t seed, bool rounds)
 /* A convolution of 20 to 24 channels, all directions. */
 static void convolve(run *out, pare_context *ctx, bool is_narrow, bool rounds)
 {
-    const pri_conv_problem problem = {.spatial = 2,
-                                      .batch = 2,
-                                      .groups = 1,
-                                      .in_channels = 20,
-                                      .out_channels = 24,
-                                      .in = {8, 8},
-                                      .out = {8, 8},
-                                      .kernel = {3, 3},
-                                      .stride = {1, 1},
-                                      .dilation = {1, 1},
-                                      .pad_begin = {1, 1},
-                                      .pad_end = {1, 1},
-                                      .layout = PRI_CHANNELS_LAST,
-                                      .is_narrow = is_narrow};
+    pri_conv_problem problem = naive_conv_problem(2, 20, 24, 8, 8, 3);
     static float x[2 * 20 * 64], w[24 * 20 * 9], g[2 * 24 * 64];
     pri_conv *conv = NULL;
 
+    problem.is_narrow = is_narrow;
     fill(x, 2 * 20 * 64, 1, rounds);
     fill(w, 24 * 20 * 9, 2, rounds);
     fill(g, 2 * 24 * 64, 3, rounds);
@@ -131,21 +119,9 @@ static void odd_channels_go_back_right(void **state)
     fill(w, PRI_COUNT(w), 2, true);
     fill(g, MOST, 3, true);
     for (int i = 0; i < 6 * 6 * 2; i++) {
-        const int64_t kernel = i < 36 ? 1 : 3;
-        const pri_conv_problem problem = {.spatial = 2,
-                                          .batch = 2,
-                                          .groups = 1,
-                                          .in_channels = channels[i % 6],
-                                          .out_channels = channels[i / 6 % 6],
-                                          .in = {HEIGHT, WIDTH},
-                                          .out = {HEIGHT, WIDTH},
-                                          .kernel = {kernel, kernel},
-                                          .stride = {1, 1},
-                                          .dilation = {1, 1},
-                                          .pad_begin = {kernel / 2, kernel / 2},
-                                          .pad_end = {kernel / 2, kernel / 2},
-                                          .layout = PRI_CHANNELS_LAST,
-                                          .is_narrow = true};
+        pri_conv_problem problem = naive_conv_problem(2, channels[i % 6], channels[i / 6 % 6],
+                                                      HEIGHT, WIDTH, i < 36 ? 1 : 3);
+        problem.is_narrow = true;
         const size_t count = 2 * HEIGHT * WIDTH * (size_t)problem.in_channels;
         pri_conv *conv = NULL;
         test_ok(*state,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* test_profile.c - what profiles say about algorithms and about moving activations. */
 #include "build.h"
+#include "naive_conv.h"
 
 #include <string.h>
 
@@ -8,19 +9,10 @@
 
 #include "kernels/winograd.h"
 
-static const pri_conv_problem suitable = {.spatial = 2,
-                                          .batch = 2,
-                                          .groups = 1,
-                                          .in_channels = 32,
-                                          .out_channels = 24,
-                                          .in = {16, 16},
-                                          .out = {16, 16},
-                                          .kernel = {3, 3},
-                                          .stride = {1, 1},
-                                          .dilation = {1, 1},
-                                          .pad_begin = {1, 1},
-                                          .pad_end = {1, 1},
-                                          .layout = PRI_CHANNELS_LAST};
+static pri_conv_problem suitable(void)
+{
+    return naive_conv_problem(2, 32, 24, 16, 16, 3);
+}
 
 /* A convolution that Winograd's algorithm suits by the rule (not in bfloat16 where there is AMX),
  * and one of few channels. */
@@ -43,6 +35,7 @@ static void profile_says_what_is_chosen_and_moved(void **state)
     enum { WIDE_INPUT = 4 * 16 * 16 * 32 * 6, NARROW_INPUT = 4 * 16 * 16 * 40 * 6 };
     pare_context *ctx = test_context();
     pare_model *model = two_convolutions(ctx);
+    const pri_conv_problem winograd = suitable();
 
     (void)state;
     for (int bf16 = 0; bf16 <= pri_dnn_has_bf16(); bf16++) {
@@ -63,7 +56,7 @@ static void profile_says_what_is_chosen_and_moved(void **state)
         assert_string_equal(convolutions[1]->algorithm, bf16 ? "bf16" : "direct");
         const bool is_winograd = strcmp(convolutions[0]->algorithm, "winograd") == 0;
         const bool is_tiled = bf16 && pri_dnn_has_amx();
-        assert_int_equal(is_winograd, pri_winograd_suits(&suitable) && !is_tiled);
+        assert_int_equal(is_winograd, pri_winograd_suits(&winograd) && !is_tiled);
         assert_int_equal(convolutions[0]->staged, bf16 && !is_winograd ? WIDE_INPUT : 0);
         assert_int_equal(convolutions[1]->staged, bf16 ? NARROW_INPUT : 0);
         assert_int_equal(profile.n_staged, bf16 ? 1 + !is_winograd : 0);
@@ -80,7 +73,7 @@ static void directions_stage_what_they_read(void **state)
     enum { IN = 2 * 16 * 16 * 8 * 6, OUT = 2 * 16 * 16 * 24 * 6 };
     const unsigned back = PRI_CONV_BACKWARD_DATA | PRI_CONV_BACKWARD_WEIGHTS;
     pare_context *ctx = test_context();
-    pri_conv_problem problem = suitable;
+    pri_conv_problem problem = suitable();
     pri_conv *conv = NULL;
 
     (void)state;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* test_winograd.c - convolutions by Winograd's algorithm against direct ones. */
+#include "naive_conv.h"
 #include "support.h"
 
 #include <math.h>
@@ -69,27 +70,13 @@ static void assert_close(const float *a, const float *b, int count)
     assert_within(a, b, count, largest_of(b, count));
 }
 
-static const pri_conv_problem base = {.spatial = 2,
-                                      .batch = BATCH,
-                                      .groups = 1,
-                                      .in_channels = IN,
-                                      .out_channels = OUT,
-                                      .in = {HEIGHT, WIDTH},
-                                      .out = {HEIGHT, WIDTH},
-                                      .kernel = {3, 3},
-                                      .stride = {1, 1},
-                                      .dilation = {1, 1},
-                                      .pad_begin = {1, 1},
-                                      .pad_end = {1, 1},
-                                      .layout = PRI_CHANNELS_LAST};
-
 static void all_directions_agree(void **state)
 {
     static run fast, direct;
 
     (void)state;
     pare_context *ctx = test_context();
-    pri_conv_problem problem = base;
+    pri_conv_problem problem = naive_conv_problem(BATCH, IN, OUT, HEIGHT, WIDTH, 3);
     const unsigned all = PRI_CONV_FORWARD | PRI_CONV_BACKWARD_DATA | PRI_CONV_BACKWARD_WEIGHTS;
     convolve(&fast, ctx, problem, all);
     problem.is_direct = true;
@@ -113,7 +100,7 @@ static void whatever_is_fused_agrees(void **state)
     pare_context *ctx = test_context();
     float largest = 0; /* before an activation, none of which is steeper than 1.1 */
     for (size_t i = 0; i < 2 * PRI_COUNT(posts); i++) {
-        pri_conv_problem problem = base;
+        pri_conv_problem problem = naive_conv_problem(BATCH, IN, OUT, HEIGHT, WIDTH, 3);
         problem.post = posts[i / 2];
         problem.alpha = problem.post == PRI_POST_RELU ? 0.1f : 0;
         problem.beta = 6;

@@ -22,8 +22,8 @@ static void two_threads_give_the_bytes_of_one(void **state)
         pri_conv_problem p = winograd_drawn(&draws);
         p.batch = 5;
         p.in_channels = winograd_channels[7 - k];
-        (void)winograd_resize(&p, 0, 61, 1, 1);
-        (void)winograd_resize(&p, 1, 58, k % 3, 1);
+        (void)naive_conv_resize(&p, 0, 61, 1, 1);
+        (void)naive_conv_resize(&p, 1, 58, k % 3, 1);
         winograd_run one = winograd_run_new(&p), two = winograd_run_new(&p);
         omp_set_num_threads(1);
         winograd_convolve(*state, &one, WINOGRAD_ALL, WINOGRAD_ALL);
@@ -111,8 +111,8 @@ static void what_is_not_finite_stays_in_its_tiles(void **state)
     winograd_skip_without();
     for (int k = 0; k < 72; k++) {
         pri_conv_problem p = winograd_drawn(&draws);
-        (void)winograd_resize(&p, 0, 9, k % 3, 1);
-        (void)winograd_resize(&p, 1, 10, k / 3 % 3, 1);
+        (void)naive_conv_resize(&p, 0, 9, k % 3, 1);
+        (void)naive_conv_resize(&p, 1, 10, k / 3 % 3, 1);
         const float value = k < 48 ? NAN : k < 60 ? INFINITY : -INFINITY;
         if (k >= 48) /* an activation may make a number of an infinity, not of a NaN */
             p.post = PRI_POST_NONE;

@@ -114,8 +114,8 @@ static void every_size_is_right(void **state)
                 int64_t pads[4];
                 for (int k = 0; k < 4; k++)
                     pads[k] = winograd_pick(3, &draws);
-                if (!winograd_resize(&p, 0, height, pads[0], pads[1]) ||
-                    !winograd_resize(&p, 1, width, pads[2], pads[3]))
+                if (!naive_conv_resize(&p, 0, height, pads[0], pads[1]) ||
+                    !naive_conv_resize(&p, 1, width, pads[2], pads[3]))
                     continue;
                 check(*state, &p);
                 again++;
@@ -131,8 +131,8 @@ static void every_padding_is_right(void **state)
     winograd_skip_without();
     for (int k = 0; k < 3 * 3 * 4 * 4; k++) {
         pri_conv_problem p = winograd_drawn(&draws);
-        (void)winograd_resize(&p, 0, 3 + winograd_pick(7, &draws), k % 3, k / 9 % 4);
-        (void)winograd_resize(&p, 1, 3 + winograd_pick(7, &draws), k / 3 % 3, k / 36);
+        (void)naive_conv_resize(&p, 0, 3 + winograd_pick(7, &draws), k % 3, k / 9 % 4);
+        (void)naive_conv_resize(&p, 1, 3 + winograd_pick(7, &draws), k / 3 % 3, k / 36);
         check(*state, &p);
     }
 }
@@ -148,8 +148,8 @@ static void every_pair_of_channels_is_right(void **state)
         p.out_channels = winograd_channels[k / WINOGRAD_CHANNELS % WINOGRAD_CHANNELS];
         p.src_type = k / 64 % 2 == 0 ? PRI_F32 : PRI_BF16;
         p.dst_type = k / 128 == 0 ? PRI_F32 : PRI_BF16;
-        (void)winograd_resize(&p, 0, 6, 1, 1);
-        (void)winograd_resize(&p, 1, 5, 1, 1);
+        (void)naive_conv_resize(&p, 0, 6, 1, 1);
+        (void)naive_conv_resize(&p, 1, 5, 1, 1);
         check(*state, &p);
     }
 }
