@@ -384,6 +384,10 @@ pare_status pri_conv_make(pri_conv **out, pare_context *ctx, const pri_conv_prob
         conv->scratch_bytes = pri_pointwise_scratch(problem);
         direct &= ~(unsigned)PRI_CONV_BACKWARD_WEIGHTS;
     }
+    if (status == PARE_OK && training && pri_pointwise_product_suits(problem)) {
+        status = pri_pointwise_product_new(&conv->product, ctx, problem);
+        direct &= (unsigned)PRI_CONV_BACKWARD_WEIGHTS;
+    }
     if (status == PARE_OK && direct != 0)
         status = describe(conv);
     if (status == PARE_OK && (direct & PRI_CONV_BACKWARD_WEIGHTS) != 0 && gains_by_amx(problem)) {
@@ -413,6 +417,7 @@ void pri_conv_free(pri_conv *conv)
     pri_winograd_free(conv->winograd);
     pri_amx_weights_free(conv->amx_weights);
     pri_depthwise_free(conv->depthwise);
+    pri_pointwise_product_free(conv->product);
     clear(conv);
     pri_free(conv);
 }
