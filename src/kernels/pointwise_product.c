@@ -7,6 +7,7 @@
  */
 #include "kernels/pointwise_product.h"
 
+#include <stdint.h>
 #include <string.h>
 
 #include "kernels/pointwise.h"
@@ -18,6 +19,10 @@ enum { LANES = 16, BLOCK = 8 * PRI_POINTWISE_ROWS };
  * 0.89, but 64 to 64 at 32 x 32 as long. MOST_PRODUCTS: in out / (in + out), products to an
  * element read or written; MOST_WEIGHTS stay in the first cache. */
 enum { MOST_PRODUCTS = 28, MOST_WEIGHTS = 6144 };
+/* Elements of results that no cache will hold until they are read. Sapphire Rapids, 16 to 96
+ * channels, 32 x 64 x 64 pixels: 4.8 ms instead of 6.2, and the reader takes as long; of 24 to 144
+ * at 32 x 32 (19 MB) the 0.4 ms that are gained are lost by the reader. */
+enum { LEAST_STREAMED = 8 * 1024 * 1024 };
 
 struct pri_pointwise_product {
     pri_conv_problem p;
@@ -92,8 +97,10 @@ void pri_pointwise_product_pack(pri_pointwise_product *product, const float *wei
 }
 
 /* All of `all.count` positions. */
-static void run(const pri_pointwise_rows all)
+static void run(pri_pointwise_rows all)
 {
+    all.streams =
+        all.to % LANES == 0 && (uintptr_t)all.y % 64 == 0 && all.count * all.to >= LEAST_STREAMED;
 #pragma omp parallel for schedule(static)
     for (int64_t at = 0; at < all.count; at += BLOCK) {
         pri_pointwise_rows rows = all;

@@ -75,11 +75,28 @@ PRI_AVX512_INLINE void add_input(__m512 sum[TALL][VECTORS], const rows *r, const
     }
 }
 
+PRI_AVX512_INLINE void give(const rows *r, place p, __m512 sum[TALL][VECTORS], shape by)
+{
+    PRI_UNROLL
+    for (int t = 0; t < by.rows; t++) {
+        float *y = r->y + (p.at + t) * r->to + p.v;
+        PRI_UNROLL
+        for (int v = 0; v < by.vectors; v++) {
+            const __m512 result = finished(sum[t][v], r);
+            if (r->streams)
+                _mm512_stream_ps(y + v * PRI_LANES, result);
+            else
+                _mm512_mask_storeu_ps(y + v * PRI_LANES, v == by.vectors - 1 ? p.lanes : 0xffff,
+                                      result);
+        }
+    }
+}
+
 PRI_AVX512_INLINE void run_tile(const rows *r, place p, shape by)
 {
     const float *x = r->x + p.at * r->from, *w = r->weights + p.v;
     const int64_t bytes = by.rows * by.vectors * LINE;
-    const uintptr_t step = (uintptr_t)(bytes * STEP / r->from);
+    const uintptr_t step = r->streams ? 0 : (uintptr_t)(bytes * STEP / r->from);
     uintptr_t claimed = (uintptr_t)(r->y + p.at * r->to + p.v * by.rows) + WRITE_AHEAD;
     uintptr_t until = claimed;
     __m512 sum[TALL][VECTORS];
@@ -101,13 +118,7 @@ PRI_AVX512_INLINE void run_tile(const rows *r, place p, shape by)
     }
     for (; k < r->from; k++)
         add_input(sum, r, x + k, w + k * r->filled, by);
-    PRI_UNROLL
-    for (int t = 0; t < by.rows; t++) {
-        PRI_UNROLL
-        for (int v = 0; v < by.vectors; v++)
-            _mm512_mask_storeu_ps(r->y + (p.at + t) * r->to + p.v + v * PRI_LANES,
-                                  v == by.vectors - 1 ? p.lanes : 0xffff, finished(sum[t][v], r));
-    }
+    give(r, p, sum, by);
 }
 
 #define TILE(name, vectors, height)                                                                \
@@ -138,7 +149,7 @@ static void run_outputs(const rows *r, int64_t at,
     }
 }
 
-void pri_pointwise_multiply(const pri_pointwise_rows *r)
+PRI_AVX512 void pri_pointwise_multiply(const pri_pointwise_rows *r)
 {
     static void (*const eight[VECTORS])(const rows *, place) = {run_8_by_1, run_8_by_2, run_8_by_3};
     static void (*const single[VECTORS])(const rows *, place) = {run_1_by_1, run_1_by_2,
@@ -151,6 +162,8 @@ void pri_pointwise_multiply(const pri_pointwise_rows *r)
         run_outputs(r, at, eight);
     for (; at < r->count; at++)
         run_outputs(r, at, single);
+    if (r->streams)
+        _mm_sfence();
 }
 #else
 void pri_pointwise_multiply(const pri_pointwise_rows *rows)

@@ -17,6 +17,7 @@ typedef struct pri_pointwise_rows {
     int64_t from, to, filled, count;
     pri_post_kind post; /* none, Relu or Clip */
     float alpha, beta;
+    bool streams; /* y is aligned to 64, as is every row of it, and is written past the caches */
 } pri_pointwise_rows;
 
 void pri_pointwise_multiply(const pri_pointwise_rows *rows);

@@ -321,6 +321,38 @@ static void what_follows_a_product_is_right(void **state)
     }
 }
 
+/* Past the caches, where the outputs are aligned, with pixels beyond the last whole tile. */
+static void large_products_are_as_small_ones(void **state)
+{
+    skip_without();
+    pri_conv_problem p = base, row = base;
+    p.batch = 1;
+    resize(&p, 251, 379);
+    row.batch = 1;
+    resize(&row, 1, 379);
+    pri_pointwise_product *large, *small;
+    const int64_t positions = p.in[0] * p.in[1], bytes = positions * p.out_channels * 4;
+    float *x = drawn(positions * p.in_channels, 1), *w = drawn(p.in_channels * p.out_channels, 2);
+    float *y = pri_alloc_aligned(*state, (size_t)bytes), *part = drawn(379 * p.out_channels, 3);
+    assert_non_null(y);
+    assert_int_equal(pri_pointwise_product_new(&large, *state, &p), PARE_OK);
+    assert_int_equal(pri_pointwise_product_new(&small, *state, &row), PARE_OK);
+    pri_pointwise_product_pack(large, w, NULL, NULL);
+    pri_pointwise_product_pack(small, w, NULL, NULL);
+    pri_pointwise_product_forward(large, x, y);
+    for (int64_t k = 0; k < p.in[0]; k++) {
+        pri_pointwise_product_forward(small, x + k * 379 * p.in_channels, part);
+        assert_memory_equal(part, y + k * 379 * p.out_channels,
+                            (size_t)(379 * p.out_channels) * sizeof(float));
+    }
+    pri_pointwise_product_free(large);
+    pri_pointwise_product_free(small);
+    pri_free(y);
+    free(part);
+    free(x);
+    free(w);
+}
+
 static void threads_do_not_change_products(void **state)
 {
     skip_without();
@@ -367,6 +399,7 @@ int main(void)
         cmocka_unit_test(products_of_all_channels_are_right),
         cmocka_unit_test(products_of_all_counts_of_positions_are_right),
         cmocka_unit_test(what_follows_a_product_is_right),
+        cmocka_unit_test(large_products_are_as_small_ones),
         cmocka_unit_test(threads_do_not_change_products),
         cmocka_unit_test(other_products_are_left),
     };
