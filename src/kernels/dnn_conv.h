@@ -8,6 +8,7 @@
 #include "kernels/dnn.h"
 #include "kernels/dnn_api.h"
 #include "kernels/pointwise.h"
+#include "kernels/pointwise_product.h"
 #include "kernels/winograd.h"
 
 /* One direction: its primitive and the memories it works on. */
@@ -42,9 +43,10 @@ struct pri_conv {
     pri_dnn_direction forward, data, weights;
     pri_winograd *winograd; /* runs the directions of winograd_directions; or NULL */
     unsigned winograd_directions;
-    pri_amx_weights *amx_weights; /* runs the gradients of weights; or NULL */
-    pri_depthwise *depthwise;     /* runs all directions; or NULL */
-    bool is_pointwise;            /* gradients of weights by pointwise.h */
+    pri_amx_weights *amx_weights;   /* runs the gradients of weights; or NULL */
+    pri_depthwise *depthwise;       /* runs all directions; or NULL */
+    pri_pointwise_product *product; /* runs the ways forwards and to the inputs; or NULL */
+    bool is_pointwise;              /* gradients of weights by pointwise.h */
     size_t scratch_bytes;
 };
 

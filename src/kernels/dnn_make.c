@@ -45,7 +45,7 @@ static pare_status make_amx_weights(pri_conv *conv)
     return PARE_OK;
 }
 
-/* Directions that are left: gradients of weights by the kernel that suits, the others by oneDNN. */
+/* Directions that are left: by the kernels that suit, the others by oneDNN. */
 static pare_status make_direct(pri_conv *conv, unsigned directions)
 {
     const pri_conv_problem *p = &conv->problem;
@@ -55,6 +55,10 @@ static pare_status make_direct(pri_conv *conv, unsigned directions)
         conv->is_pointwise = true;
         pri_conv_need(conv, pri_pointwise_scratch(p));
         directions &= ~(unsigned)PRI_CONV_BACKWARD_WEIGHTS;
+    }
+    if (training && pri_pointwise_product_suits(p)) {
+        PRI_TRY(pri_pointwise_product_new(&conv->product, conv->ctx, p));
+        directions &= (unsigned)PRI_CONV_BACKWARD_WEIGHTS;
     }
     if (directions == 0)
         return PARE_OK;
@@ -109,6 +113,7 @@ void pri_conv_free(pri_conv *conv)
     pri_winograd_free(conv->winograd);
     pri_amx_weights_free(conv->amx_weights);
     pri_depthwise_free(conv->depthwise);
+    pri_pointwise_product_free(conv->product);
     pri_dnn_clear(conv);
     pri_free(conv);
 }

@@ -91,6 +91,8 @@ pare_status pri_conv_pack(pri_conv *conv, const float *weights, const float *sca
         pri_winograd_pack(conv->winograd, weights, scale, bias);
     if (conv->depthwise != NULL)
         pri_depthwise_pack(conv->depthwise, weights, scale, bias);
+    if (conv->product != NULL)
+        pri_pointwise_product_pack(conv->product, weights, scale, bias);
     if (conv->plain_memory == NULL) /* nothing is left to oneDNN */
         return PARE_OK;
     if (scale != NULL) {
@@ -129,6 +131,10 @@ pare_status pri_conv_forward(pri_conv *conv, const void *src, void *dst, void *s
         pri_depthwise_forward(conv->depthwise, src, dst);
         return PARE_OK;
     }
+    if (conv->product != NULL) {
+        pri_pointwise_product_forward(conv->product, src, dst);
+        return PARE_OK;
+    }
     if (by_winograd(conv, PRI_CONV_FORWARD)) {
         pri_winograd_forward(conv->winograd, src, dst, scratch);
         return PARE_OK;
@@ -151,6 +157,10 @@ pare_status pri_conv_backward_data(pri_conv *conv, const void *diff_dst, void *d
 
     if (conv->depthwise != NULL) {
         pri_depthwise_backward_data(conv->depthwise, diff_dst, diff_src);
+        return PARE_OK;
+    }
+    if (conv->product != NULL) {
+        pri_pointwise_product_backward_data(conv->product, diff_dst, diff_src);
         return PARE_OK;
     }
     if (by_winograd(conv, PRI_CONV_BACKWARD_DATA)) {

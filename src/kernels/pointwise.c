@@ -20,7 +20,7 @@ enum { BLOCK_BYTES = 24 * 1024 };
  */
 enum { LEAST_CHANNELS = 8, MOST_WEIGHTS = 4096 };
 
-bool pri_pointwise_suits(const pri_conv_problem *p)
+bool pri_pointwise_reads(const pri_conv_problem *p)
 {
     if (!pri_has_avx512() || p->is_narrow || p->src_type == PRI_BF16 || p->dst_type == PRI_BF16 ||
         p->groups != 1 || p->layout != PRI_CHANNELS_LAST || p->in_channels < LEAST_CHANNELS ||
@@ -30,10 +30,15 @@ bool pri_pointwise_suits(const pri_conv_problem *p)
         if (p->kernel[k] != 1 || p->stride[k] != 1 || p->pad_begin[k] != 0 || p->pad_end[k] != 0)
             return false;
     }
-    return p->in_channels * p->out_channels <= MOST_WEIGHTS;
+    return true;
 }
 
-static int64_t positions_of(const pri_conv_problem *p)
+bool pri_pointwise_suits(const pri_conv_problem *p)
+{
+    return pri_pointwise_reads(p) && p->in_channels * p->out_channels <= MOST_WEIGHTS;
+}
+
+int64_t pri_pointwise_positions(const pri_conv_problem *p)
 {
     int64_t positions = p->batch;
 
@@ -44,7 +49,7 @@ static int64_t positions_of(const pri_conv_problem *p)
 
 static int64_t parts_of(const pri_conv_problem *p)
 {
-    return pri_max_i64(1, pri_min_i64(MOST_PARTS, positions_of(p) / LEAST_POSITIONS));
+    return pri_max_i64(1, pri_min_i64(MOST_PARTS, pri_pointwise_positions(p) / LEAST_POSITIONS));
 }
 
 static int64_t filled_of(const pri_conv_problem *p)
@@ -84,14 +89,14 @@ static void sum_part(float *sums, const pri_conv_problem *p, const float *src,
     for (int64_t at = range[0]; at < range[1]; at += most) {
         const float *x = src + at * in, *g = diff_dst + at * out;
         const int64_t count = pri_min_i64(most, range[1] - at);
-        const pri_pointwise_block block = {.wide = is_out_wide ? g : x,
-                                           .slim = is_out_wide ? x : g,
-                                           .wide_channels = pri_max_i64(in, out),
-                                           .slim_channels = pri_min_i64(in, out),
-                                           .filled = filled_of(p),
-                                           .count = count,
-                                           .ahead =
-                                               pri_min_i64(count, positions_of(p) - at - count)};
+        const pri_pointwise_block block = {
+            .wide = is_out_wide ? g : x,
+            .slim = is_out_wide ? x : g,
+            .wide_channels = pri_max_i64(in, out),
+            .slim_channels = pri_min_i64(in, out),
+            .filled = filled_of(p),
+            .count = count,
+            .ahead = pri_min_i64(count, pri_pointwise_positions(p) - at - count)};
         pri_pointwise_sum(sums, &block);
         if (has_bias)
             sum_bias(bias, g, count, out);
@@ -111,7 +116,7 @@ void pri_pointwise_weights(const pri_conv_problem *p, const float *src, const fl
                            float *diff_weights, float *diff_bias, void *scratch)
 {
     const int64_t in = p->in_channels, out = p->out_channels, filled = filled_of(p);
-    const int64_t parts = parts_of(p), positions = positions_of(p);
+    const int64_t parts = parts_of(p), positions = pri_pointwise_positions(p);
     const float *bias = (const float *)scratch + pri_min_i64(in, out) * filled;
     float *sums = scratch;
 

@@ -11,6 +11,11 @@
 
 #include "kernels/dnn.h"
 
+/* Whether it is a 1 x 1 convolution, its outputs its inputs' pixels one by one, of one group and of
+ * channels-last floats with 8 channels or more on both sides, on a processor with AVX-512. */
+bool pri_pointwise_reads(const pri_conv_problem *problem);
+/* Pixels of all images. */
+int64_t pri_pointwise_positions(const pri_conv_problem *problem);
 /* Whether the processor and the convolution allow it, and it is faster than oneDNN. */
 bool pri_pointwise_suits(const pri_conv_problem *problem);
 /* Scratch of the call below, aligned to 64. */
