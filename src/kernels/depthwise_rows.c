@@ -18,15 +18,10 @@ typedef pri_depthwise_line line;
 
 PRI_AVX512_INLINE __m512 finished(__m512 y, const line *l)
 {
-    const __m512 zero = _mm512_setzero_ps(), alpha = _mm512_set1_ps(l->alpha);
-
-    if (l->post == PRI_POST_RELU) {
-        const __mmask16 below = _mm512_cmp_ps_mask(y, zero, _CMP_LT_OQ);
-        return l->alpha == 0 ? _mm512_mask_mov_ps(y, below, zero)
-                             : _mm512_mask_mul_ps(y, below, y, alpha);
-    }
-    if (l->post == PRI_POST_CLIP) /* a NaN stays one: the second operand is given back */
-        return _mm512_min_ps(_mm512_set1_ps(l->beta), _mm512_max_ps(alpha, y));
+    if (l->post == PRI_POST_RELU)
+        return pri_leaky(y, l->alpha);
+    if (l->post == PRI_POST_CLIP)
+        return pri_clipped(y, _mm512_set1_ps(l->alpha), _mm512_set1_ps(l->beta));
     return y;
 }
 

@@ -53,12 +53,16 @@ PRI_AVX512_INLINE frame frame_of(const pri_norm_params *p, bool is_narrow)
     return (frame){_mm512_set1_ps(low), _mm512_set1_ps(high)};
 }
 
-/* h where `at` is between the bounds, else 0. */
-PRI_AVX512_INLINE __m512 uncut(__m512 h, __m512 at, frame f)
+/* Gradients at i where outputs, as they were stored or made without a residual, are not cut off. */
+PRI_AVX512_INLINE __m512 uncut(const pri_norm_range *r, __m512 made, frame f, bool is_narrow,
+                               int64_t i, __mmask16 lanes)
 {
-    const __mmask16 is_above = _mm512_cmp_ps_mask(at, f.low, _CMP_GT_OQ);
+    const void *stored = r->p->y;
+    const __m512 y = stored != NULL ? pri_load(stored, is_narrow, i, lanes) : made;
+    const __mmask16 is_above = _mm512_cmp_ps_mask(y, f.low, _CMP_GT_OQ);
+    const __mmask16 is_inside = _mm512_mask_cmp_ps_mask(is_above, y, f.high, _CMP_LT_OQ);
 
-    return _mm512_maskz_mov_ps(_mm512_mask_cmp_ps_mask(is_above, at, f.high, _CMP_LT_OQ), h);
+    return _mm512_maskz_mov_ps(is_inside, pri_load(r->g, is_narrow, i, lanes));
 }
 
 PRI_AVX512_INLINE void fetch(const void *data, bool is_narrow, int64_t at)
@@ -122,9 +126,8 @@ PRI_AVX512_INLINE void gradients(const strip *s, int vectors, __mmask16 lanes, b
         for (int v = 0; v < vectors; v++) {
             const int64_t i = at + v * PRI_LANES;
             const __m512 x = pri_load(r->x, is_narrow, i, lanes);
-            const __m512 y = p->y != NULL ? pri_load(p->y, is_narrow, i, lanes)
-                                          : _mm512_fmadd_ps(x, scale[v], shift[v]);
-            const __m512 h = uncut(pri_load(r->g, is_narrow, i, lanes), y, f);
+            const __m512 h =
+                uncut(r, _mm512_fmadd_ps(x, scale[v], shift[v]), f, is_narrow, i, lanes);
             product[v] = _mm512_fmadd_ps(h, _mm512_sub_ps(x, mean[v]), product[v]);
             sum[v] = _mm512_add_ps(sum[v], h);
             if (p->in_place)
@@ -159,7 +162,7 @@ PRI_AVX512_INLINE void apply(const strip *s, int vectors, __mmask16 lanes, bool 
             __m512 y = _mm512_fmadd_ps(pri_load(r->x, is_narrow, i, lanes), scale[v], shift[v]);
             if (residual != NULL)
                 y = _mm512_add_ps(y, pri_load(residual, is_narrow, i, lanes));
-            y = _mm512_min_ps(f.high, _mm512_max_ps(f.low, y)); /* NaNs stay */
+            y = pri_clipped(y, f.low, f.high);
             if (s->streams)
                 pri_stream(s->out, is_narrow, i, y);
             else
@@ -192,9 +195,8 @@ PRI_AVX512_INLINE void back(const strip *s, int vectors, __mmask16 lanes, bool i
         for (int v = 0; v < vectors; v++) {
             const int64_t i = at + v * PRI_LANES;
             const __m512 x = pri_load(r->x, is_narrow, i, lanes);
-            const __m512 y = p->y != NULL ? pri_load(p->y, is_narrow, i, lanes)
-                                          : _mm512_fmadd_ps(x, scale[v], shift[v]);
-            const __m512 h = uncut(pri_load(r->g, is_narrow, i, lanes), y, f);
+            const __m512 h =
+                uncut(r, _mm512_fmadd_ps(x, scale[v], shift[v]), f, is_narrow, i, lanes);
             if (residual != NULL) {
                 const __m512 before =
                     p->residual_add ? pri_load(residual, is_narrow, i, lanes) : _mm512_setzero_ps();

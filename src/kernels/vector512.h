@@ -113,6 +113,22 @@ PRI_AVX512_INLINE void pri_store(void *data, bool is_narrow, int64_t at, __mmask
         _mm512_storeu_ps((float *)data + at, value);
 }
 
+/* What is below 0 times `slope`: Relu, LeakyRelu. NaNs stay, here and below. */
+PRI_AVX512_INLINE __m512 pri_leaky(__m512 x, float slope)
+{
+    const __m512 zero = _mm512_setzero_ps();
+    const __mmask16 below = _mm512_cmp_ps_mask(x, zero, _CMP_LT_OQ);
+
+    return slope == 0 ? _mm512_mask_mov_ps(x, below, zero)
+                      : _mm512_mask_mul_ps(x, below, x, _mm512_set1_ps(slope));
+}
+
+/* min and max give their second operand where one is a NaN. */
+PRI_AVX512_INLINE __m512 pri_clipped(__m512 x, __m512 low, __m512 high)
+{
+    return _mm512_min_ps(high, _mm512_max_ps(low, x));
+}
+
 /* All lanes past the caches, to an aligned place; then _mm_sfence. */
 PRI_AVX512_INLINE void pri_stream(void *data, bool is_narrow, int64_t at, __m512 x)
 {

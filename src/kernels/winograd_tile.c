@@ -165,15 +165,10 @@ PRI_AVX512 void pri_winograd_spread(float *z, int64_t stride, const pri_patch *f
 
 PRI_AVX512_INLINE __m512 finished(__m512 y, const pri_winograd_finish *f)
 {
-    const __m512 zero = _mm512_setzero_ps();
-
-    if (f->post == PRI_POST_RELU) {
-        const __mmask16 below = _mm512_cmp_ps_mask(y, zero, _CMP_LT_OQ);
-        return f->alpha == 0 ? _mm512_mask_mov_ps(y, below, zero)
-                             : _mm512_mask_mul_ps(y, below, y, _mm512_set1_ps(f->alpha));
-    }
-    if (f->post == PRI_POST_CLIP) /* a NaN stays one: the second operand is given back */
-        return _mm512_min_ps(_mm512_set1_ps(f->beta), _mm512_max_ps(_mm512_set1_ps(f->alpha), y));
+    if (f->post == PRI_POST_RELU)
+        return pri_leaky(y, f->alpha);
+    if (f->post == PRI_POST_CLIP)
+        return pri_clipped(y, _mm512_set1_ps(f->alpha), _mm512_set1_ps(f->beta));
     return y;
 }
 
