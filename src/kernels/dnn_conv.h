@@ -7,8 +7,8 @@
 #include "kernels/depthwise.h"
 #include "kernels/dnn.h"
 #include "kernels/dnn_api.h"
-#include "kernels/pointwise.h"
 #include "kernels/pointwise_product.h"
+#include "kernels/pointwise_weights.h"
 #include "kernels/winograd.h"
 
 /* One direction: its primitive and the memories it works on. */
@@ -46,7 +46,7 @@ struct pri_conv {
     pri_amx_weights *amx_weights;   /* runs the gradients of weights; or NULL */
     pri_depthwise *depthwise;       /* runs all directions; or NULL */
     pri_pointwise_product *product; /* runs the ways forwards and to the inputs; or NULL */
-    bool is_pointwise;              /* gradients of weights by pointwise.h */
+    bool has_pointwise_weights;     /* gradients of weights by pointwise_weights.h */
     size_t scratch_bytes;
 };
 

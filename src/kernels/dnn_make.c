@@ -51,9 +51,9 @@ static pare_status make_direct(pri_conv *conv, unsigned directions)
     const pri_conv_problem *p = &conv->problem;
     const bool training = (directions & ~(unsigned)PRI_CONV_FORWARD) != 0;
 
-    if ((directions & PRI_CONV_BACKWARD_WEIGHTS) != 0 && pri_pointwise_suits(p)) {
-        conv->is_pointwise = true;
-        pri_conv_need(conv, pri_pointwise_scratch(p));
+    if ((directions & PRI_CONV_BACKWARD_WEIGHTS) != 0 && pri_pointwise_weights_suits(p)) {
+        conv->has_pointwise_weights = true;
+        pri_conv_need(conv, pri_pointwise_weights_scratch(p));
         directions &= ~(unsigned)PRI_CONV_BACKWARD_WEIGHTS;
     }
     if (training && pri_pointwise_product_suits(p)) {

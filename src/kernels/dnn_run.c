@@ -191,8 +191,8 @@ pare_status pri_conv_backward_weights(pri_conv *conv, const void *src, const voi
                                        scratch);
         return PARE_OK;
     }
-    if (conv->is_pointwise) {
-        pri_pointwise_weights(&conv->problem, src, diff_dst, diff_weights, diff_bias, scratch);
+    if (conv->has_pointwise_weights) {
+        pri_pointwise_weights_run(&conv->problem, src, diff_dst, diff_weights, diff_bias, scratch);
         return PARE_OK;
     }
     if (by_winograd(conv, PRI_CONV_BACKWARD_WEIGHTS)) {

@@ -76,6 +76,25 @@ PRI_AVX512_INLINE void claim(void *data, bool is_narrow, int64_t at)
     __builtin_prefetch(pri_element_of(data, is_narrow ? PRI_BF16 : PRI_F32, at), 1, 3);
 }
 
+/* Numbers of each channel on the way back. */
+typedef struct factors {
+    __m512 mean[4], scale[4], shift[4];
+} factors;
+
+PRI_AVX512_INLINE factors factors_of(const strip *s, int vectors, __mmask16 lanes)
+{
+    const pri_norm_params *p = s->r->p;
+    factors f;
+
+    PRI_UNROLL
+    for (int v = 0; v < vectors; v++) {
+        f.mean[v] = pri_load(p->mean, false, s->c + v * PRI_LANES, lanes);
+        f.scale[v] = pri_load(p->scale, false, s->c + v * PRI_LANES, lanes);
+        f.shift[v] = pri_load(p->shift, false, s->c + v * PRI_LANES, lanes);
+    }
+    return f;
+}
+
 /* --- Loops: `vectors` and `is_narrow` are constants --- */
 
 PRI_AVX512_INLINE void squares(const strip *s, int vectors, __mmask16 lanes, bool is_narrow)
@@ -111,13 +130,11 @@ PRI_AVX512_INLINE void gradients(const strip *s, int vectors, __mmask16 lanes, b
     const pri_norm_range *r = s->r;
     const pri_norm_params *p = r->p;
     const frame f = frame_of(p, is_narrow);
-    __m512 mean[4], scale[4], shift[4], product[4], sum[4];
+    const factors n = factors_of(s, vectors, lanes);
+    __m512 product[4], sum[4];
 
     PRI_UNROLL
     for (int v = 0; v < vectors; v++) {
-        mean[v] = pri_load(p->mean, false, s->c + v * PRI_LANES, lanes);
-        scale[v] = pri_load(p->scale, false, s->c + v * PRI_LANES, lanes);
-        shift[v] = pri_load(p->shift, false, s->c + v * PRI_LANES, lanes);
         product[v] = pri_load(s->first, false, s->c + v * PRI_LANES, lanes);
         sum[v] = pri_load(s->second, false, s->c + v * PRI_LANES, lanes);
     }
@@ -127,8 +144,8 @@ PRI_AVX512_INLINE void gradients(const strip *s, int vectors, __mmask16 lanes, b
             const int64_t i = at + v * PRI_LANES;
             const __m512 x = pri_load(r->x, is_narrow, i, lanes);
             const __m512 h =
-                uncut(r, _mm512_fmadd_ps(x, scale[v], shift[v]), f, is_narrow, i, lanes);
-            product[v] = _mm512_fmadd_ps(h, _mm512_sub_ps(x, mean[v]), product[v]);
+                uncut(r, _mm512_fmadd_ps(x, n.scale[v], n.shift[v]), f, is_narrow, i, lanes);
+            product[v] = _mm512_fmadd_ps(h, _mm512_sub_ps(x, n.mean[v]), product[v]);
             sum[v] = _mm512_add_ps(sum[v], h);
             if (p->in_place)
                 pri_store(p->residual.data, is_narrow, i, lanes, h);
@@ -180,13 +197,11 @@ PRI_AVX512_INLINE void back(const strip *s, int vectors, __mmask16 lanes, bool i
     const pri_norm_params *p = r->p;
     const frame f = frame_of(p, is_narrow);
     void *residual = p->y != NULL ? p->residual.data : NULL;
-    __m512 mean[4], scale[4], shift[4], slope[4], tilt[4];
+    const factors n = factors_of(s, vectors, lanes);
+    __m512 slope[4], tilt[4];
 
     PRI_UNROLL
     for (int v = 0; v < vectors; v++) {
-        mean[v] = pri_load(p->mean, false, s->c + v * PRI_LANES, lanes);
-        scale[v] = pri_load(p->scale, false, s->c + v * PRI_LANES, lanes);
-        shift[v] = pri_load(p->shift, false, s->c + v * PRI_LANES, lanes);
         slope[v] = pri_load(p->slope, false, s->c + v * PRI_LANES, lanes);
         tilt[v] = pri_load(p->tilt, false, s->c + v * PRI_LANES, lanes);
     }
@@ -196,7 +211,7 @@ PRI_AVX512_INLINE void back(const strip *s, int vectors, __mmask16 lanes, bool i
             const int64_t i = at + v * PRI_LANES;
             const __m512 x = pri_load(r->x, is_narrow, i, lanes);
             const __m512 h =
-                uncut(r, _mm512_fmadd_ps(x, scale[v], shift[v]), f, is_narrow, i, lanes);
+                uncut(r, _mm512_fmadd_ps(x, n.scale[v], n.shift[v]), f, is_narrow, i, lanes);
             if (residual != NULL) {
                 const __m512 before =
                     p->residual_add ? pri_load(residual, is_narrow, i, lanes) : _mm512_setzero_ps();
@@ -205,9 +220,9 @@ PRI_AVX512_INLINE void back(const strip *s, int vectors, __mmask16 lanes, bool i
             if (s->out != NULL) {
                 const __m512 before =
                     p->add ? pri_load(s->out, is_narrow, i, lanes) : _mm512_setzero_ps();
-                const __m512 rest = _mm512_fnmadd_ps(_mm512_sub_ps(x, mean[v]), slope[v],
+                const __m512 rest = _mm512_fnmadd_ps(_mm512_sub_ps(x, n.mean[v]), slope[v],
                                                      _mm512_sub_ps(h, tilt[v]));
-                pri_store(s->out, is_narrow, i, lanes, _mm512_fmadd_ps(scale[v], rest, before));
+                pri_store(s->out, is_narrow, i, lanes, _mm512_fmadd_ps(n.scale[v], rest, before));
             }
             fetch(r->x, is_narrow, i + s->ahead);
             fetch(r->g, is_narrow, i + s->ahead);

@@ -35,7 +35,7 @@ bool pri_pointwise_product_suits(const pri_conv_problem *p)
 {
     const int64_t in = p->in_channels, out = p->out_channels;
 
-    return pri_pointwise_reads(p) && !p->accumulates &&
+    return pri_is_pointwise(p) && !p->accumulates &&
            (p->post == PRI_POST_NONE || p->post == PRI_POST_RELU || p->post == PRI_POST_CLIP) &&
            in <= MOST_WEIGHTS / out && in * out <= MOST_PRODUCTS * (in + out);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* pointwise_sums.h - sums of products of channels, for pointwise.c alone, where there is AVX-512.
+/* pointwise_sums.h - sums of products of channels, for pointwise_weights.c alone, where there is
+ * AVX-512.
  */
 #ifndef PRI_POINTWISE_SUMS_H
 #define PRI_POINTWISE_SUMS_H

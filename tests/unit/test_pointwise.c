@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "base/random.h"
-#include "kernels/pointwise.h"
+#include "kernels/pointwise_weights.h"
 #include "kernels/pointwise_product.h"
 
 #ifdef _OPENMP
@@ -29,7 +29,7 @@ static void skip_without(void)
 {
     const pri_conv_problem p = base();
 
-    if (pri_pointwise_suits(&p))
+    if (pri_pointwise_weights_suits(&p))
         return;
     printf("skipped: this processor has no AVX-512\n");
     skip();
@@ -73,11 +73,11 @@ static void drop(operands *o)
 
 static void run(pare_context *ctx, operands *o, const pri_conv_problem *p)
 {
-    void *scratch = pri_alloc_aligned(ctx, pri_pointwise_scratch(p));
+    void *scratch = pri_alloc_aligned(ctx, pri_pointwise_weights_scratch(p));
 
     assert_non_null(scratch);
-    memset(scratch, 0xff, pri_pointwise_scratch(p));
-    pri_pointwise_weights(p, o->x, o->g, o->gw, o->gb, scratch);
+    memset(scratch, 0xff, pri_pointwise_weights_scratch(p));
+    pri_pointwise_weights_run(p, o->x, o->g, o->gw, o->gb, scratch);
     pri_free(scratch);
 }
 
@@ -98,7 +98,7 @@ static void check(pare_context *ctx, const pri_conv_problem *p)
     double *gw = malloc((size_t)o.weights * sizeof *gw);
     double *gb = malloc((size_t)p->out_channels * sizeof *gb);
 
-    assert_true(gw != NULL && gb != NULL && pri_pointwise_suits(p));
+    assert_true(gw != NULL && gb != NULL && pri_pointwise_weights_suits(p));
     run(ctx, &o, p);
     naive_conv_weights(gw, gb, p, o.x, o.g);
     assert_near(o.gw, gw, before.gw, o.weights, &o);
@@ -118,7 +118,7 @@ static void all_channels_are_right(void **state)
         for (size_t o = 0; o < PRI_COUNT(channels); o++) {
             const pri_conv_problem p =
                 naive_conv_problem(2, channels[i], channels[o], 1 + (int64_t)i, 1 + (int64_t)o, 1);
-            if (pri_pointwise_suits(&p))
+            if (pri_pointwise_weights_suits(&p))
                 check(*state, &p);
         }
     }
@@ -159,22 +159,22 @@ static void other_convolutions_are_left(void **state)
 
     (void)state;
     p.stride[0] = 2;
-    assert_false(pri_pointwise_suits(&p));
+    assert_false(pri_pointwise_weights_suits(&p));
     p = base();
     p.kernel[1] = 3;
-    assert_false(pri_pointwise_suits(&p));
+    assert_false(pri_pointwise_weights_suits(&p));
     p = base();
     p.groups = 2;
-    assert_false(pri_pointwise_suits(&p));
+    assert_false(pri_pointwise_weights_suits(&p));
     p = base();
     p.layout = PRI_PLAIN;
-    assert_false(pri_pointwise_suits(&p));
+    assert_false(pri_pointwise_weights_suits(&p));
     p = base();
     p.src_type = PRI_BF16;
-    assert_false(pri_pointwise_suits(&p));
+    assert_false(pri_pointwise_weights_suits(&p));
     p = base();
     p.in_channels = 1024;
-    assert_false(pri_pointwise_suits(&p));
+    assert_false(pri_pointwise_weights_suits(&p));
 }
 
 /* --- Outputs and gradients of inputs --- */

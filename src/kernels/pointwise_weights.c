@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * pointwise.c - see pointwise.h.
+ * pointwise_weights.c - see pointwise_weights.h.
  *
  * Positions are cut into parts, whose number depends on the shape alone, and these into blocks.
  * Sums of parts are added up in double and in order, so that threads do not change them.
  */
-#include "kernels/pointwise.h"
+#include "kernels/pointwise_weights.h"
 
 #include <string.h>
 
+#include "kernels/pointwise.h"
 #include "kernels/pointwise_sums.h"
-#include "kernels/vector512.h"
 
 enum { MOST_PARTS = 16, LEAST_POSITIONS = 512 };
 /* Bytes of a block of both tensors, in the first cache. */
@@ -18,33 +18,11 @@ enum { BLOCK_BYTES = 24 * 1024 };
 /* Sapphire Rapids, batch 32, gradients of weights: 16 to 96 channels at 64 x 64 pixels take half of
  * oneDNN's time, 24 to 144 at 32 x 32 two thirds, 32 to 144 at 16 x 16 as long, more are slower.
  */
-enum { LEAST_CHANNELS = 8, MOST_WEIGHTS = 4096 };
+enum { MOST_WEIGHTS = 4096 };
 
-bool pri_pointwise_reads(const pri_conv_problem *p)
+bool pri_pointwise_weights_suits(const pri_conv_problem *p)
 {
-    if (!pri_has_avx512() || p->is_narrow || p->src_type == PRI_BF16 || p->dst_type == PRI_BF16 ||
-        p->groups != 1 || p->layout != PRI_CHANNELS_LAST || p->in_channels < LEAST_CHANNELS ||
-        p->out_channels < LEAST_CHANNELS)
-        return false;
-    for (int k = 0; k < p->spatial; k++) {
-        if (p->kernel[k] != 1 || p->stride[k] != 1 || p->pad_begin[k] != 0 || p->pad_end[k] != 0)
-            return false;
-    }
-    return true;
-}
-
-bool pri_pointwise_suits(const pri_conv_problem *p)
-{
-    return pri_pointwise_reads(p) && p->in_channels * p->out_channels <= MOST_WEIGHTS;
-}
-
-int64_t pri_pointwise_positions(const pri_conv_problem *p)
-{
-    int64_t positions = p->batch;
-
-    for (int k = 0; k < p->spatial; k++)
-        positions *= p->out[k];
-    return positions;
+    return pri_is_pointwise(p) && p->in_channels * p->out_channels <= MOST_WEIGHTS;
 }
 
 static int64_t parts_of(const pri_conv_problem *p)
@@ -64,7 +42,7 @@ static int64_t part_floats(const pri_conv_problem *p)
            pri_filled(p->out_channels);
 }
 
-size_t pri_pointwise_scratch(const pri_conv_problem *p)
+size_t pri_pointwise_weights_scratch(const pri_conv_problem *p)
 {
     return (size_t)(parts_of(p) * part_floats(p)) * sizeof(float);
 }
@@ -112,8 +90,8 @@ static float sum_at(const pri_conv_problem *p, const float *sums, int64_t at)
     return (float)sum;
 }
 
-void pri_pointwise_weights(const pri_conv_problem *p, const float *src, const float *diff_dst,
-                           float *diff_weights, float *diff_bias, void *scratch)
+void pri_pointwise_weights_run(const pri_conv_problem *p, const float *src, const float *diff_dst,
+                               float *diff_weights, float *diff_bias, void *scratch)
 {
     const int64_t in = p->in_channels, out = p->out_channels, filled = filled_of(p);
     const int64_t parts = parts_of(p), positions = pri_pointwise_positions(p);
