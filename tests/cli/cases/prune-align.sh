@@ -1,8 +1,8 @@
 # Speed decides where MACs are the target or rounds delete; elsewhere every count is as good. The step is
-# the machine's, and what is at multiples of it with it.
+# the machine's, and what is cut depends on it.
 try() {
     pare prune model.onnx -o a.onnx --force --strategy magnitude --no-refit --quiet "$@" |
-        grep '^channel counts' | sed -E 's/steps of (16|8|4) on/steps of STEP on/; s/ cut [0-9].*/ cut .../'
+        grep '^channel counts' | sed -E 's/steps of (16|8|4) on/steps of STEP on/; s/, of [0-9].*/, .../'
 }
 try --target macs=50%
 try --target params=50%
