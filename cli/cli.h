@@ -43,6 +43,7 @@ typedef struct cli_settings {
     int64_t threads; /* 0: all processors */
     bool json, quiet, verbose;
     const char *algorithms; /* "measure" or "rule"; NULL: the command has no such option, rule */
+    char **program;         /* the words it was started with */
 } cli_settings;
 extern cli_settings cli_common;
 
@@ -56,8 +57,12 @@ extern cli_settings cli_common;
     }
 
 /* Fills options; the other words go to words[]. Returns their number, or -1 when the command is
- * over: *code is then its exit code (0 after --help, EXIT_USAGE after a message). */
+ * over: *code is then its exit code (0 after --help, EXIT_USAGE after a message). To be called
+ * before anything has been done: it may start the program once more (waiting.c). */
 int cli_parse(int *code, int argc, char **argv, const cli_command *command, const char **words);
+/* Starts the program once more, with threads that soon sleep when they wait for others, unless the
+ * environment says how they wait. */
+void cli_shorten_waits(void);
 /* Says what is wrong with the command line and points at --help; returns EXIT_USAGE. */
 int cli_usage(const cli_command *command, const char *format, ...) PARE_PRINTF(2, 3);
 /* Prints the context's message; the exit code of a status. */

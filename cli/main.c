@@ -187,5 +187,6 @@ static int run(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
+    cli_common.program = argv;
     return close_output(run(argc, argv));
 }

@@ -218,5 +218,7 @@ int cli_parse(int *code, int argc, char **argv, const cli_command *command, cons
         return cli_usage(command, "--algorithms is measure or rule, not '%s'",
                          cli_common.algorithms),
                -1;
+    if (cli_common.threads != 1)
+        cli_shorten_waits();
     return n_words;
 }

@@ -49,7 +49,9 @@ PARE_API void pare_context_set_log(pare_context *ctx, pare_log_fn log, void *use
 PARE_API void pare_context_set_progress(pare_context *ctx, pare_progress_fn fn, void *user);
 
 /* Threads for all that follows on the calling thread; 0 = as many as OpenMP gives
- * (OMP_NUM_THREADS). */
+ * (OMP_NUM_THREADS). How long they spin when they wait for one another is libgomp's GOMP_SPINCOUNT,
+ * read from the environment when it is loaded; its default suits only a machine that does nothing
+ * else, the pare command runs with 3000. */
 PARE_API void pare_context_set_threads(pare_context *ctx, int threads);
 PARE_API int pare_context_threads(const pare_context *ctx);
 
