@@ -11,7 +11,8 @@
 typedef struct kind {
     const char *op_type;
     int count;
-    double forward, backward;
+    int64_t macs, bytes;
+    double forward, backward, limit;
 } kind;
 
 static int by_time(const void *a, const void *b)
@@ -37,6 +38,9 @@ static kind *sum_kinds(int *n, const pare_profile *p)
         kinds[k].count++;
         kinds[k].forward += p->steps[s].forward;
         kinds[k].backward += p->steps[s].backward;
+        kinds[k].macs += p->steps[s].macs;
+        kinds[k].bytes += p->steps[s].bytes;
+        kinds[k].limit += p->steps[s].limit;
     }
     if (kinds != NULL)
         qsort(kinds, (size_t)*n, sizeof *kinds, by_time);
@@ -69,6 +73,29 @@ static void print_steps(const pare_profile *p, int64_t count, double whole)
     free(list);
 }
 
+static void print_limit(const char *name, int64_t macs, int64_t bytes, double seconds, double limit)
+{
+    const double rate = seconds > 0 ? 1e-9 / seconds : 0;
+
+    printf("%-37.37s %9.3f %9.1f %9.1f %9.1f %10.1f %8.0f%%\n", name, 1e-9 * (double)macs,
+           rate * (double)macs, 1e-6 * (double)bytes, rate * (double)bytes, 1e6 * limit,
+           seconds > 0 ? 100 * limit / seconds : 0);
+}
+
+/* What the operators have to do beside what the machine can. */
+static void print_limits(const pare_profile *p, const kind *kinds, int n)
+{
+    printf(
+        "\nthis machine at best: %.1f GMAC/s in dense convolutions, %.1f GB/s from and to memory\n",
+        1e-9 * p->macs_per_second, 1e-9 * p->bytes_per_second);
+    printf("%-37s %9s %9s %9s %9s %10s %9s\n", "operator", "GMAC", "GMAC/s", "MB", "GB/s",
+           "limit us", "reached");
+    for (int k = 0; k < n; k++)
+        print_limit(kinds[k].op_type, kinds[k].macs, kinds[k].bytes,
+                    kinds[k].forward + kinds[k].backward, kinds[k].limit);
+    print_limit("all", p->macs, p->bytes, p->forward + p->backward, p->limit);
+}
+
 static void print_text(const pare_profile *p, const kind *kinds, int n, int64_t steps)
 {
     double whole = 0;
@@ -92,11 +119,31 @@ static void print_text(const pare_profile *p, const kind *kinds, int n, int64_t 
         printf("%-37.37s %6d %12.1f %12.1f %7.1f%%\n", kinds[k].op_type, kinds[k].count,
                1e6 * kinds[k].forward, 1e6 * kinds[k].backward,
                100 * (kinds[k].forward + kinds[k].backward) / whole);
+    if (p->macs_per_second > 0)
+        print_limits(p, kinds, n);
     if (steps > 0)
         print_steps(p, steps, whole);
 }
 
-static json_t *step_json(const pare_profile_step *s)
+/* What there is to do, and the least it could take where that is known. */
+static void add_work(json_t *row, const pare_profile *p, int64_t macs, int64_t bytes, double limit)
+{
+    json_object_set_new(row, "macs", json_integer((json_int_t)macs));
+    json_object_set_new(row, "bytes", json_integer((json_int_t)bytes));
+    if (p->macs_per_second > 0)
+        json_object_set_new(row, "limit", json_real(limit));
+}
+
+static json_t *kind_json(const pare_profile *p, const kind *k)
+{
+    json_t *row = json_pack("{s:s, s:i, s:f, s:f}", "operator", k->op_type, "steps", k->count,
+                            "forward", k->forward, "backward", k->backward);
+
+    add_work(row, p, k->macs, k->bytes, k->limit);
+    return row;
+}
+
+static json_t *step_json(const pare_profile *p, const pare_profile_step *s)
 {
     json_t *row = json_pack("{s:s, s:s, s:f, s:f}", "name", s->name, "operator", s->op_type,
                             "forward", s->forward, "backward", s->backward);
@@ -105,6 +152,7 @@ static json_t *step_json(const pare_profile_step *s)
         json_object_set_new(row, "algorithm", json_string(s->algorithm));
         json_object_set_new(row, "staged_bytes", json_integer((json_int_t)s->staged));
     }
+    add_work(row, p, s->macs, s->bytes, s->limit);
     return row;
 }
 
@@ -113,21 +161,24 @@ static int print_json(const pare_profile *p, const kind *kinds, int n)
     json_t *operators = json_array(), *steps = json_array();
 
     for (int k = 0; k < n; k++)
-        json_array_append_new(operators,
-                              json_pack("{s:s, s:i, s:f, s:f}", "operator", kinds[k].op_type,
-                                        "steps", kinds[k].count, "forward", kinds[k].forward,
-                                        "backward", kinds[k].backward));
+        json_array_append_new(operators, kind_json(p, &kinds[k]));
     for (int s = 0; s < p->n_steps; s++)
-        json_array_append_new(steps, step_json(&p->steps[s]));
+        json_array_append_new(steps, step_json(p, &p->steps[s]));
     json_t *reorders =
         json_pack("{s:i, s:i, s:I}", "layout_steps", p->n_layouts, "staged_convolutions",
                   p->n_staged, "staged_bytes", (json_int_t)p->staged);
-    return cli_print_json(json_pack(
+    json_t *root = json_pack(
         "{s:s, s:I, s:i, s:I, s:f, s:[f, f], s:f, s:[f, f], s:o, s:o, s:o}", "schema",
         "pare.bench/1", "batch", (json_int_t)p->batch, "rounds", p->rounds, "activation_bytes",
         (json_int_t)p->activation_bytes, "forward", p->forward, "forward_quartiles", p->forward_low,
         p->forward_high, "backward", p->backward, "backward_quartiles", p->backward_low,
-        p->backward_high, "reorders", reorders, "operators", operators, "steps", steps));
+        p->backward_high, "reorders", reorders, "operators", operators, "steps", steps);
+    add_work(root, p, p->macs, p->bytes, p->limit);
+    if (p->macs_per_second > 0)
+        json_object_set_new(root, "machine",
+                            json_pack("{s:f, s:f}", "macs_per_second", p->macs_per_second,
+                                      "bytes_per_second", p->bytes_per_second));
+    return cli_print_json(root);
 }
 
 static int run(const char *path, const char *input, const pare_profile_options *options,
@@ -167,11 +218,14 @@ int cmd_bench(int argc, char **argv)
 {
     int64_t batch = 0, rounds = 20, n_steps = 10;
     const char *input = NULL, *precision = "f32";
-    bool train = false, recompute = false;
+    bool train = false, recompute = false, profile = false;
     cli_common.algorithms = "measure";
     const cli_option options[] = {
         {"--train", 'b', &train, NULL, "a training step: forward and backward for all weights"},
         {"--recompute", 'b', &recompute, NULL, "with --train: activations are computed again"},
+        {"--profile", 'b', &profile, NULL,
+         "what each operator multiplies and moves, beside what this machine\ncan do at best, "
+         "measured for half a second"},
         {"--batch", 'i', &batch, "N", "images a run (default: as declared, otherwise 1)"},
         {"--rounds", 'i', &rounds, "N", "runs; medians count"},
         {"--steps", 'i', &n_steps, "N", "slowest steps to list"},
@@ -181,6 +235,7 @@ int cmd_bench(int argc, char **argv)
         {NULL, 0, NULL, NULL, NULL}};
     const char *const examples[] = {
         "pare bench model.onnx --rounds 5",
+        "pare bench model.onnx --profile --rounds 5 --threads 1",
         "pare bench model.onnx --train --batch 8 --rounds 3 --recompute", NULL};
     const cli_command command = {
         "bench",
@@ -189,7 +244,9 @@ int cmd_bench(int argc, char **argv)
         "and adds them up by operator.\n"
         "Names joined by + are operators that run as one. With --threads 1 processor time counts.\n"
         "Reorders are changes of layout, and convolutions that round activations to bfloat16 for\n"
-        "themselves, with the bytes they read and write for that.",
+        "themselves, with the bytes they read and write for that. With --profile, GMAC and MB are\n"
+        "what cannot be avoided: convolutions as they are defined (Winograd's algorithm multiplies a\n"
+        "quarter), each array moved once; limit is the time that takes at the machine's best.",
         options,
         1,
         1,
@@ -206,6 +263,7 @@ int cmd_bench(int argc, char **argv)
                                        .rounds = (int)rounds,
                                        .training = train,
                                        .recompute = recompute,
-                                       .precision = precision},
+                                       .precision = precision,
+                                       .limits = profile},
                n_steps);
 }

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* cmd_train.c - `pare train`. */
-#include <jansson.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,6 +7,7 @@
 #include <unistd.h>
 
 #include "train_log.h"
+#include "train_view.h"
 
 typedef struct arguments {
     const char *out, *teacher, *augment, *schedule, *log;
@@ -20,40 +20,6 @@ typedef struct arguments {
     double beta2, average;
     bool resume, keep_last, force, freeze_norm, insert_norm, recompute;
 } arguments;
-
-static json_t *number(double value)
-{
-    return isfinite(value) ? json_real(value) : json_null();
-}
-
-static int print(const pare_train_result *r, const arguments *a, const pare_costs *costs)
-{
-    if (!cli_common.json) {
-        printf("epochs         %d\nbest epoch     %d\n", r->epochs, r->best_epoch);
-        if (isfinite(r->best_val_loss) && r->best_val_loss != r->best_val_nll)
-            printf("validation loss %.4f\n", r->best_val_loss);
-        if (isfinite(r->best_val_nll))
-            printf("validation NLL %.4f\n", r->best_val_nll);
-        if (isfinite(r->best_val_accuracy))
-            printf("accuracy       %.2f %%\n", 100 * r->best_val_accuracy);
-        if (isfinite(r->best_val_miou))
-            printf("mIoU           %.2f %%\n", 100 * r->best_val_miou);
-        if (a->trim != NULL)
-            printf("left out       %lld images\n", (long long)r->left_out);
-        printf("images/s       %.0f\ntime           %.1f s\nwritten        %s\n",
-               r->images_per_second, r->seconds, a->out);
-        return 0;
-    }
-    json_t *root = json_pack(
-        "{s:s, s:s, s:i, s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:o}", "schema",
-        "pare.train/1", "output", a->out, "epochs", r->epochs, "best_epoch", r->best_epoch,
-        "best_val_loss", number(r->best_val_loss), "best_val_nll", number(r->best_val_nll),
-        "best_val_accuracy", number(r->best_val_accuracy), "best_val_miou",
-        number(r->best_val_miou), "images_per_second", number(r->images_per_second), "seconds",
-        number(r->seconds), "data_wait", number(r->data_wait), "left_out", (json_int_t)r->left_out,
-        "seed", (json_int_t)a->images.seed, "costs", cli_costs_json(costs));
-    return cli_print_json(root);
-}
 
 /* Training images and, unless the fraction is 0 and the data has none of its own (or all is trained
  * on), validation ones. */
@@ -141,7 +107,7 @@ static int train(pare_context *ctx, parts *p, const cli_shapes *shapes, const ar
     code = train_log_close(&log);
     if (status == PARE_OK) {
         unlink(options->checkpoint);
-        const int printed = print(&result, a, &costs);
+        const int printed = train_print(&result, a->out, a->trim != NULL, a->images.seed, &costs);
         return printed != 0 ? printed : code;
     }
     code = cli_fail(ctx, status);

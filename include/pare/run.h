@@ -103,6 +103,12 @@ typedef struct pare_profile_step {
                               Static */
     int64_t staged;        /* bytes a pass (training: both passes) reads and writes to bring
                               activations into the form its algorithm works on */
+    int64_t macs;  /* multiply-accumulates of a pass (both), of convolutions and products, as
+                      they are defined: Winograd's algorithm needs a quarter */
+    int64_t bytes; /* of activations, weights and gradients that a pass (both) cannot but read
+                      or write, each once */
+    double limit;  /* seconds below which this machine cannot do that: the greater of macs and
+                      bytes over its rates; 0 without `limits` */
 } pare_profile_step;
 
 typedef struct pare_profile {
@@ -113,11 +119,13 @@ typedef struct pare_profile {
     double backward_low, backward_high;
     int64_t activation_bytes; /* of activations and gradients */
     int n_steps;
-    int n_layouts;            /* of these: changes of layout */
-    int n_staged;             /* convolutions with staged > 0 */
-    int64_t staged;           /* sum over the steps */
-    pare_profile_step *steps; /* in running order, owned */
-    char *text;               /* names of the steps, owned */
+    int n_layouts;               /* of these: changes of layout */
+    int n_staged;                /* convolutions with staged > 0 */
+    int64_t staged, macs, bytes; /* sums over the steps */
+    double limit;
+    double macs_per_second, bytes_per_second; /* this machine's at best; 0 without `limits` */
+    pare_profile_step *steps;                 /* in running order, owned */
+    char *text;                               /* names of the steps, owned */
 } pare_profile;
 
 typedef struct pare_profile_options {
@@ -127,6 +135,9 @@ typedef struct pare_profile_options {
                        weights; without loss and optimiser */
     bool recompute; /* with training: as in pare_train_options */
     const char *precision; /* what convolutions multiply in, as in pare_train_options; NULL: f32 */
+    bool limits; /* measures the machine too, half a second: its rate of multiplications by
+                    dense convolutions in this precision, that of memory by sums of arrays
+                    (the roofline model, Williams, Waterman, Patterson 2009) */
 } pare_profile_options;
 
 /* Times every step on random inputs: with one thread its processor time, otherwise by the clock. */

@@ -110,13 +110,23 @@ typedef enum pare_train_list {
 /* Entry `index`, 0, 1, ...; false past the last. The first is the default. */
 PARE_API bool pare_train_entry_at(pare_entry *out, pare_train_list list, int index);
 
+/* Seconds of the parts of a training, by the clock. */
+typedef struct pare_train_times {
+    double data;    /* waiting for images and handing them over; they are prepared meanwhile */
+    double teacher; /* its forward passes */
+    double forward, loss, backward;
+    double update; /* norm of the gradient, optimiser, average of the weights */
+    double validation;
+} pare_train_times;
+
 typedef struct pare_train_result {
     int epochs, best_epoch;
     /* NAN where there is none */
     double best_val_loss, best_val_nll, best_val_accuracy, best_val_miou;
     int64_t left_out; /* images, by `trim` */
     double images_per_second, seconds;
-    double data_wait; /* as in pare_epoch, of this call */
+    double data_wait;       /* as in pare_epoch, of this call */
+    pare_train_times times; /* of this call */
 } pare_train_result;
 
 /* Trains `model` in place. The weights kept are those of the epoch with the lowest validation loss

@@ -288,6 +288,15 @@ double pri_clock_s(void)
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
+double pri_work_clock_s(const pare_context *ctx)
+{
+    struct timespec now;
+
+    if (ctx->threads != 1 || clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now) != 0)
+        return pri_clock_s();
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
 uint64_t pri_hash(uint64_t hash, const void *bytes, size_t size)
 {
     const unsigned char *at = bytes;

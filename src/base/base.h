@@ -72,6 +72,9 @@ size_t pri_largest_allocation(const pare_context *ctx);
 bool pri_mul_i64(int64_t *product, int64_t a, int64_t b);
 
 double pri_clock_s(void); /* monotonic seconds */
+/* For timing what the context's threads compute: with one thread its processor time, so that what
+ * others do on the machine does not count. */
+double pri_work_clock_s(const pare_context *ctx);
 
 /* Compiles a function for several instruction sets and takes the best at run time. Only for loops
  * without OpenMP regions: these would be compiled once. */

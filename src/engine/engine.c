@@ -366,16 +366,6 @@ const pri_node *pri_engine_step_fused(const pri_engine *engine, int step, int k)
     return k >= 0 && k < PRI_MAX_FUSED ? engine->steps[step].fused[k] : NULL;
 }
 
-pri_work pri_engine_step_work(const pri_engine *engine, int step)
-{
-    const pri_node *node = engine->steps[step].node;
-    pri_work work = {0};
-
-    if (node != NULL && node->op->work != NULL)
-        node->op->work(&engine->steps[step].call, &work);
-    return work;
-}
-
 pare_status pri_engine_operand(const pri_engine *engine, int step, int slot, pri_operand *out)
 {
     const pri_step *s = &engine->steps[step];

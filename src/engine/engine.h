@@ -103,8 +103,18 @@ int pri_engine_steps(const pri_engine *engine);
 const pri_node *pri_engine_step_node(const pri_engine *engine, int step);
 /* The k-th node folded into a step, in running order; NULL past the last. */
 const pri_node *pri_engine_step_fused(const pri_engine *engine, int step, int k);
-/* By which algorithm a step computes, and what it moves for that; of the engine's own: nothing. */
-pri_work pri_engine_step_work(const pri_engine *engine, int step);
+/* What a step does forwards and, where it goes backwards, on the way back (a second forward
+ * included). */
+typedef struct pri_pass_work {
+    int64_t macs;   /* of convolutions and matrix products, as defined, whatever the algorithm */
+    int64_t bytes;  /* of activations, weights and gradients that cannot but be read or written */
+    int64_t staged; /* bytes moved besides (pri_work) */
+} pri_pass_work;
+typedef struct pri_step_work {
+    const char *algorithm; /* static; NULL: there is one only */
+    pri_pass_work forward, back;
+} pri_step_work;
+pri_step_work pri_engine_step_work(const pri_engine *engine, int step);
 /* Runs steps from .. to-1; the inputs must be filled before step 0. */
 pare_status pri_engine_run(pri_engine *engine, int from, int to);
 /* Runs steps to-1 .. from backwards; forward comes before, and the gradients of the outputs. */

@@ -2,7 +2,6 @@
 /* choose_time.c - times two algorithms of a convolution; see choose.h. */
 #include <math.h>
 #include <string.h>
-#include <time.h>
 
 #include "kernels/choose.h"
 #include "kernels/dnn_conv.h"
@@ -35,16 +34,6 @@ typedef struct bench {
     void *weights, *gradient_weights, *gradient_bias;
     void *scratch;
 } bench;
-
-/* With one thread its processor time, so that what others do on the machine does not count. */
-static double now_s(const bench *b)
-{
-    struct timespec t;
-
-    if (pare_context_threads(b->ctx) != 1 || clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t) != 0)
-        return pri_clock_s();
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 static double macs_of(const pri_conv_problem *p, unsigned directions)
 {
@@ -142,11 +131,11 @@ static pare_status run(const bench *b, trial *t)
 {
     const bool has_data = (b->directions & PRI_CONV_BACKWARD_DATA) != 0;
     const bool has_weights = (b->directions & PRI_CONV_BACKWARD_WEIGHTS) != 0;
-    const double begin = now_s(b);
+    const double begin = pri_work_clock_s(b->ctx);
 
     if (has_weights || t->best == 0)
         PRI_TRY(pri_conv_pack(t->conv, b->weights, NULL, NULL, b->scratch));
-    const double packed = now_s(b);
+    const double packed = pri_work_clock_s(b->ctx);
     if ((b->directions & PRI_CONV_FORWARD) != 0)
         PRI_TRY(pri_conv_forward(t->conv, b->x, b->y, b->scratch));
     if (has_data)
@@ -154,7 +143,8 @@ static pare_status run(const bench *b, trial *t)
     if (has_weights)
         PRI_TRY(pri_conv_backward_weights(t->conv, b->x, b->gradient_y, b->gradient_weights,
                                           b->gradient_bias, b->scratch, has_data));
-    const double seconds = (has_weights ? packed - begin : 0) + b->scale * (now_s(b) - packed);
+    const double seconds =
+        (has_weights ? packed - begin : 0) + b->scale * (pri_work_clock_s(b->ctx) - packed);
     t->best = t->best == 0 ? seconds : fmin(t->best, seconds);
     return PARE_OK;
 }

@@ -7,12 +7,13 @@
  */
 #include <pare/run.h>
 
+#include <math.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/quantile.h"
 #include "base/random.h"
 #include "base/text.h"
+#include "kernels/limits.h"
 #include "metrics/run.h"
 
 enum { DEFAULT_ROUNDS = 20, MAX_ROUNDS = 100000, WARM_UP = 2 };
@@ -27,26 +28,16 @@ typedef struct job {
     double *forward, *backward;
 } job;
 
-/* With one thread its processor time, so that what others do on the machine does not count. */
-static double now_s(const job *j)
-{
-    struct timespec t;
-
-    if (pare_context_threads(j->ctx) != 1 || clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t) != 0)
-        return pri_clock_s();
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 /* --- Passes --- */
 
 static pare_status pass_forward(job *j, int round)
 {
-    const double begin = now_s(j);
+    const double begin = pri_work_clock_s(j->ctx);
     double last = begin;
 
     for (int s = 0; s < j->n_steps; s++) {
         PRI_TRY(pri_engine_run(j->engine, s, s + 1));
-        const double now = now_s(j);
+        const double now = pri_work_clock_s(j->ctx);
         if (round >= 0)
             j->forward[(s + 1) * j->rounds + round] = now - last;
         last = now;
@@ -70,7 +61,7 @@ static pare_status pass_backward(job *j, int round)
 {
     fill_gradients(j);
     pri_engine_zero_gradients(j->engine);
-    const double begin = now_s(j);
+    const double begin = pri_work_clock_s(j->ctx);
     double last = begin;
 
     for (int s = 0; s < j->n_steps && round >= 0; s++)
@@ -79,7 +70,7 @@ static pare_status pass_backward(job *j, int round)
         PRI_TRY(pri_engine_run_again(j->engine, s, &ran));
         if (ran < 0)
             PRI_TRY(pri_engine_run_back(j->engine, s, s + 1));
-        const double now = now_s(j);
+        const double now = pri_work_clock_s(j->ctx);
         if (round >= 0)
             j->backward[((ran < 0 ? s : ran) + 1) * j->rounds + round] += now - last;
         last = now;
@@ -137,14 +128,22 @@ static void add_names(pri_text *text, const job *j, int step)
     pri_text_addf(text, "%c", '\0');
 }
 
-/* What a step moves besides what it computes; both passes in training. */
+/* What a step has to do; both passes in training. */
 static void add_work(pare_profile *out, pare_profile_step *step, const job *j)
 {
-    const pri_work work = pri_engine_step_work(j->engine, out->n_steps);
+    const pri_step_work work = pri_engine_step_work(j->engine, out->n_steps);
 
     step->algorithm = work.algorithm != NULL ? work.algorithm : "";
-    step->staged = work.staged + (j->training ? work.staged_back : 0);
+    step->staged = work.forward.staged + work.back.staged;
+    step->macs = work.forward.macs + work.back.macs;
+    step->bytes = work.forward.bytes + work.back.bytes;
+    if (out->macs_per_second > 0)
+        step->limit = fmax((double)step->macs / out->macs_per_second,
+                           (double)step->bytes / out->bytes_per_second);
     out->staged += step->staged;
+    out->macs += step->macs;
+    out->bytes += step->bytes;
+    out->limit += step->limit;
     out->n_staged += step->staged > 0;
     out->n_layouts += pri_engine_step_node(j->engine, out->n_steps) == NULL;
 }
@@ -205,6 +204,12 @@ static pare_status run(pare_profile *out, job *j, const pare_model *model,
                                                   .bf16_activations = options->training}));
     j->n_steps = pri_engine_steps(j->engine);
     PRI_TRY(measure(j));
+    if (options->limits) {
+        pri_limits limits;
+        PRI_TRY(pri_measure_limits(&limits, j->ctx, bf16));
+        out->macs_per_second = limits.macs;
+        out->bytes_per_second = limits.bytes;
+    }
     return fill(out, j);
 }
 

@@ -10,6 +10,15 @@
 #include "train/loss.h"
 #include "train/insert_norm.h"
 
+/* What passed since the last call goes to `part`. */
+static void lap(pri_trainer *t, double *part)
+{
+    const double now = pri_clock_s();
+
+    *part += now - t->lap_s;
+    t->lap_s = now;
+}
+
 /* --- One step --- */
 
 static double learning_rate(const pri_trainer *t)
@@ -100,14 +109,19 @@ static pare_status run_step(pri_trainer *t, double *out)
     const pare_train_options *o = &t->options;
     const int64_t size = t->train->height * t->train->width * t->train->channels;
 
+    t->lap_s = pri_clock_s();
     PRI_TRY(pri_prefetch_next(t->prefetch, &t->truth, &t->order));
     const float *images = t->truth->images;
     memcpy(pri_engine_input(t->engine, 0), images, (size_t)(t->batch * size) * sizeof *images);
+    lap(t, &t->times.data);
     pri_engine_set_step(t->engine, o->seed, (uint64_t)(at->epoch * t->steps + at->step));
-    if (o->teacher != NULL)
+    if (o->teacher != NULL) {
         PRI_TRY(pri_watcher_run(&t->teacher, t->train, t->order, t->batch, &o->augment,
                                 t->epoch_seed, t->shares_images ? images : NULL));
+        lap(t, &t->times.teacher);
+    }
     PRI_TRY(pri_engine_forward(t->engine));
+    lap(t, &t->times.forward);
     double loss = compute_loss(t);
     if (t->twin.n_pairs > 0) {
         PRI_TRY(pri_twin_compare(&loss, &t->twin, t->engine, t->teacher.engine, o->distill_inner,
@@ -116,10 +130,13 @@ static pare_status run_step(pri_trainer *t, double *out)
     if (!isfinite(loss))
         return pri_trainer_not_finite(t, "loss");
     PRI_TRY(pri_trainer_watch(t, loss));
+    lap(t, &t->times.loss);
     pri_engine_zero_gradients(t->engine);
     PRI_TRY(pri_engine_backward(t->engine));
+    lap(t, &t->times.backward);
     if (!update(t))
         return pri_trainer_not_finite(t, "gradient");
+    lap(t, &t->times.update);
     t->position.loss_sum += loss;
     t->position.step++;
     *out = loss;
@@ -187,7 +204,9 @@ static pare_status run_epoch(pri_trainer *t, const pri_identity *identity)
     const double start = pri_clock_s();
 
     PRI_TRY(run_steps(t, &report));
+    t->lap_s = pri_clock_s();
     PRI_TRY(pri_trainer_judge(t, &report));
+    lap(t, &t->times.validation);
     report.loss = at->loss_sum / (double)t->steps;
     report.seconds = pri_clock_s() - start;
     at->epoch++;
@@ -265,6 +284,7 @@ pare_status pare_train(pare_model *model, const pare_data *train, const pare_dat
             .data_wait = t.passed_s > 0 ? t.waited_s / t.passed_s : 0,
             .images_per_second = at->seconds > 0 ? (double)at->images / at->seconds : 0,
             .seconds = at->seconds,
+            .times = t.times,
             .left_out = t.noise.dropped};
     }
     pri_trainer_close(&t);

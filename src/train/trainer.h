@@ -64,6 +64,8 @@ typedef struct pri_trainer {
     const int64_t *order;   /* ... and its images; the loader's */
     bool shares_images;     /* the teacher sees the same numbers */
     double waited_s, passed_s;
+    double lap_s; /* when the last part of `times` ended */
+    pare_train_times times;
     double *partial;
     pri_position position;
 } pri_trainer;

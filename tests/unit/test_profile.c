@@ -3,6 +3,7 @@
 #include "build.h"
 #include "naive_conv.h"
 
+#include <math.h>
 #include <string.h>
 
 #include <pare/pare.h>
@@ -67,6 +68,54 @@ static void profile_says_what_is_chosen_and_moved(void **state)
     pare_context_free(ctx);
 }
 
+/* 4 images of 32 channels of 16 x 16, to 40 channels, to 8. The first convolution gives no gradient
+ * of its inputs, and so does not read its weights on the way back. */
+static void profile_counts_what_there_is_to_do(void **state)
+{
+    enum { PIXELS = 4 * 16 * 16, MACS0 = PIXELS * 40 * 32 * 9, MACS1 = PIXELS * 8 * 40 * 9 };
+    enum { X = 4 * PIXELS * 32, Y = 4 * PIXELS * 40, Z = 4 * PIXELS * 8 };
+    enum { W0 = 4 * 40 * 32 * 9, W1 = 4 * 8 * 40 * 9 };
+    static const int64_t macs[2][2] = {{MACS0, MACS1}, {2 * MACS0, 3 * MACS1}};
+    static const int64_t bytes[2][2] = {
+        {X + W0 + Y, Y + W1 + Z},
+        {X + W0 + Y + (Y + X + W0), Y + W1 + Z + (Z + Y + W1) + (Y + W1)}};
+    pare_context *ctx = test_context();
+    pare_model *model = two_convolutions(ctx);
+
+    (void)state;
+    for (int training = 0; training <= 1; training++) {
+        pare_profile profile;
+        int64_t n = 0, all_bytes = 0;
+        double limit = 0;
+        test_ok(ctx, pare_profile_model(&profile, model,
+                                        &(pare_profile_options){
+                                            .rounds = 1, .training = training, .limits = true}));
+        assert_true(profile.macs_per_second > 1e6 && profile.bytes_per_second > 1e6);
+        for (int s = 0; s < profile.n_steps; s++) {
+            const pare_profile_step *step = &profile.steps[s];
+            const double by_macs = (double)step->macs / profile.macs_per_second;
+            const double by_bytes = (double)step->bytes / profile.bytes_per_second;
+            assert_true(fabs(step->limit - (by_macs > by_bytes ? by_macs : by_bytes)) < 1e-12);
+            limit += step->limit;
+            all_bytes += step->bytes;
+            if (strcmp(step->op_type, "Conv") != 0)
+                continue;
+            assert_int_equal(step->macs, macs[training][n]);
+            assert_int_equal(step->bytes, bytes[training][n++]);
+        }
+        assert_int_equal(n, 2);
+        assert_int_equal(profile.macs, macs[training][0] + macs[training][1]);
+        /* the images become channels-last, the result plain, its gradient channels-last */
+        assert_int_equal(all_bytes,
+                         bytes[training][0] + bytes[training][1] + 2 * X + (training ? 4 : 2) * Z);
+        assert_int_equal(profile.bytes, all_bytes);
+        assert_true(fabs(profile.limit - limit) < 1e-12);
+        pare_profile_clear(&profile);
+    }
+    pare_model_free(model);
+    pare_context_free(ctx);
+}
+
 /* Backwards the gradient of the output is staged once for both, the input once more. */
 static void directions_stage_what_they_read(void **state)
 {
@@ -97,6 +146,7 @@ static void directions_stage_what_they_read(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(profile_says_what_is_chosen_and_moved),
+                                       cmocka_unit_test(profile_counts_what_there_is_to_do),
                                        cmocka_unit_test(directions_stage_what_they_read)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -107,6 +107,10 @@ static void a_small_network_learns_a_small_set(void **state)
     assert_true(scores.accuracy > 0.95);
     assert_true(fabs(scores.nll - result.best_val_nll) < 1e-4);
     assert_true(result.best_val_accuracy == scores.accuracy && result.epochs == 20);
+    const pare_train_times *t = &result.times;
+    const double sum = t->data + t->forward + t->loss + t->backward + t->update;
+    assert_true(t->data >= 0 && t->forward > 0 && t->loss > 0 && t->backward > 0 && t->update > 0);
+    assert_true(t->validation > 0 && t->teacher == 0 && sum <= result.seconds);
     assert_same_weights(before, untouched, true); /* a clone keeps what the original had */
     assert_same_weights(before, model, false);
     pare_scores_clear(&scores);
