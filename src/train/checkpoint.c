@@ -17,12 +17,13 @@
 #include "train/trainer.h"
 
 #define MAGIC "PARETRN"
-enum { VERSION = 2, BYTE_ORDER_MARK = 0x01020304 };
+enum { VERSION = 3, BYTE_ORDER_MARK = 0x01020304 };
 
 typedef struct header {
     char magic[8];
     uint32_t version, order;
     pri_identity identity;
+    int32_t threads, algorithms; /* pare_algorithms */
     pri_position position;
     int64_t trained, total, rows, samples; /* rows: floats of all */
 } header;
@@ -148,6 +149,8 @@ pare_status pri_checkpoint_write(const pri_trainer *trainer, const pri_identity 
                          .version = VERSION,
                          .order = BYTE_ORDER_MARK,
                          .identity = *identity,
+                         .threads = pare_context_threads(trainer->ctx),
+                         .algorithms = (int32_t)pare_context_algorithms(trainer->ctx),
                          .position = trainer->position,
                          .trained = state->trained,
                          .total = state->total,
@@ -249,6 +252,22 @@ static void restore(pri_trainer *trainer, const float *row, int64_t samples)
         trainer->noise.dropped += trainer->noise.samples[i].is_dropped != 0;
 }
 
+/* What the user may change between parts of a run, but not without a trace. */
+static void tell_differences(pare_context *ctx, const header *head)
+{
+    const int threads = pare_context_threads(ctx);
+
+    if (head->threads != threads)
+        pri_log(ctx, PARE_LOG_WARNING,
+                "the run began on %d threads and goes on with %d: its result differs by rounding "
+                "from that of an undisturbed one",
+                (int)head->threads, threads);
+    if (head->algorithms != (int32_t)pare_context_algorithms(ctx))
+        pri_log(ctx, PARE_LOG_WARNING,
+                "the run began with other algorithms of convolutions (--algorithms): its result "
+                "differs by rounding from that of an undisturbed one");
+}
+
 pare_status pri_checkpoint_read(pri_trainer *trainer, const pri_identity *identity)
 {
     const pri_state *state = &trainer->state;
@@ -260,6 +279,7 @@ pare_status pri_checkpoint_read(pri_trainer *trainer, const pri_identity *identi
         header head;
         const float *row = (const float *)(const void *)(file.data + sizeof head);
         memcpy(&head, file.data, sizeof head);
+        tell_differences(trainer->ctx, &head);
         trainer->position = head.position;
         pri_state_write(state, row);
         restore(trainer, row + state->total, head.samples);

@@ -127,12 +127,50 @@ static void checkpoints_of_other_runs_and_damaged_ones_are_refused(void **state)
     test_remove_folder(folder);
 }
 
+static void count_warnings(void *user, pare_log_level level, const char *text)
+{
+    int *counts = user;
+
+    counts[0] += level == PARE_LOG_WARNING && strstr(text, "threads") != NULL;
+    counts[1] += level == PARE_LOG_WARNING && strstr(text, "--algorithms") != NULL;
+}
+
+/* Threads and algorithms round differently: changing them is allowed, and told. */
+static void what_rounds_otherwise_is_told(void **state)
+{
+    char path[600];
+    const char *folder = test_folder();
+    pare_train_options options = train_basic;
+    pare_context *ctx = test_context();
+    int counts[2] = {0};
+
+    (void)state;
+    snprintf(path, sizeof path, "%s/run", folder);
+    options.checkpoint = path;
+    pare_context_set_threads(ctx, 1);
+    pare_model_free(train_small_run(ctx, &options, NULL));
+    options.resume = true;
+    pare_context_set_log(ctx, count_warnings, counts);
+    pare_model_free(train_small_run(ctx, &options, NULL));
+    assert_true(counts[0] == 0 && counts[1] == 0);
+    pare_context_set_threads(ctx, 2);
+    pare_model_free(train_small_run(ctx, &options, NULL));
+    assert_true(counts[0] == 1 && counts[1] == 0);
+    pare_context_set_threads(ctx, 1);
+    pare_context_set_algorithms(ctx, PARE_ALGORITHMS_MEASURED);
+    pare_model_free(train_small_run(ctx, &options, NULL));
+    assert_true(counts[0] == 1 && counts[1] == 1);
+    pare_context_free(ctx);
+    test_remove_folder(folder);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_interrupted_run_ends_like_an_undisturbed_one),
         cmocka_unit_test(an_interrupted_run_with_blends_and_a_teacher_does_too),
         cmocka_unit_test(checkpoints_of_other_runs_and_damaged_ones_are_refused),
+        cmocka_unit_test(what_rounds_otherwise_is_told),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
