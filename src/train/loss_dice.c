@@ -14,7 +14,7 @@
 /* A block of positions of one image. */
 typedef struct block {
     int64_t first, count;
-    int64_t label[PRI_LOSS_BLOCK]; /* -1: not counted */
+    int32_t label[PRI_LOSS_BLOCK]; /* -1: not counted */
     float max[PRI_LOSS_BLOCK], log_sum[PRI_LOSS_BLOCK];
 } block;
 
@@ -42,7 +42,7 @@ static void look(block *b, const pri_loss *loss, int64_t n, int64_t from, int64_
     b->first = n * loss->classes * loss->positions + from;
     b->count = pri_min_i64(PRI_LOSS_BLOCK, loss->positions - from);
     for (int64_t i = 0; i < b->count; i++)
-        b->label[i] = main_label(loss, n, from + i, limit);
+        b->label[i] = (int32_t)main_label(loss, n, from + i, limit);
     if (loss->classes > 1)
         pri_loss_log_sums(loss->logits + b->first, loss->classes, loss->positions, b->count, 1,
                           b->max, b->log_sum);
@@ -61,7 +61,25 @@ static void take_probabilities(float *to, const pri_loss *loss, const block *b, 
         to[i] = pri_sigmoid(k == 1 ? z[i] : -z[i]);
 }
 
-/* sums[3k ..]: sum of p t, of p and of t of class k over one image. */
+/* Adds the sums of p t, of p and of t at the positions of a block. */
+PRI_CLONES static void add_sums(double sums[3], const float *p, const int32_t *label, int32_t class,
+                                int64_t count)
+{
+    float overlap = 0, own = 0, true_ones = 0;
+
+#pragma omp simd reduction(+ : overlap, own, true_ones)
+    for (int64_t i = 0; i < count; i++) {
+        const float counted = label[i] < 0 ? 0 : p[i], is_true = label[i] == class ? 1.0f : 0.0f;
+        overlap += is_true * counted;
+        own += counted;
+        true_ones += is_true;
+    }
+    sums[0] += (double)overlap;
+    sums[1] += (double)own;
+    sums[2] += (double)true_ones;
+}
+
+/* sums[3k ..]: these of class k over one image. */
 static void sum_image(double *sums, const pri_loss *loss, int64_t n, int64_t limit, int64_t classes)
 {
     float p[PRI_LOSS_BLOCK];
@@ -72,13 +90,38 @@ static void sum_image(double *sums, const pri_loss *loss, int64_t n, int64_t lim
         look(&b, loss, n, from, limit);
         for (int64_t k = 0; k < classes; k++) {
             take_probabilities(p, loss, &b, k);
-            for (int64_t i = 0; i < b.count; i++) {
-                const double own = b.label[i] < 0 ? 0 : (double)p[i];
-                sums[3 * k] += b.label[i] == k ? own : 0;
-                sums[3 * k + 1] += own;
-                sums[3 * k + 2] += b.label[i] == k;
-            }
+            add_sums(sums + 3 * k, p, b.label, (int32_t)k, b.count);
         }
+    }
+}
+
+/* Slopes of a class: where it is not that of the position, and where it is. */
+typedef struct slope {
+    float other, own;
+} slope;
+
+static slope slope_of(const double *slopes, int64_t k)
+{
+    return (slope){(float)slopes[3 * k], (float)slopes[3 * k + 1]};
+}
+
+PRI_CLONES static void add_mean(float *restrict mean, const float *restrict p,
+                                const int32_t *restrict label, int32_t class, slope s,
+                                int64_t count)
+{
+    PRI_SIMD
+    for (int64_t i = 0; i < count; i++)
+        mean[i] += (label[i] == class ? s.own : s.other) * p[i];
+}
+
+PRI_CLONES static void give(float *restrict g, const float *restrict p, const float *restrict mean,
+                            const int32_t *restrict label, int32_t class, slope s, float factor,
+                            int64_t count)
+{
+    PRI_SIMD
+    for (int64_t i = 0; i < count; i++) {
+        const float change = factor * p[i] * ((label[i] == class ? s.own : s.other) - mean[i]);
+        g[i] += label[i] < 0 ? 0 : change;
     }
 }
 
@@ -93,21 +136,16 @@ static void write_image(const pri_loss *loss, int64_t n, int64_t limit, const do
     block b;
 
     for (int64_t from = 0; from < loss->positions; from += PRI_LOSS_BLOCK) {
-        double mean[PRI_LOSS_BLOCK] = {0};
+        float mean[PRI_LOSS_BLOCK] = {0};
         look(&b, loss, n, from, limit);
         for (int64_t k = 0; k < classes; k++) {
             take_probabilities(p, loss, &b, k);
-            for (int64_t i = 0; i < b.count; i++)
-                mean[i] += slopes[3 * k + (b.label[i] == k)] * (double)p[i];
+            add_mean(mean, p, b.label, (int32_t)k, slope_of(slopes, k), b.count);
         }
         for (int64_t k = classes - loss->classes; k < classes; k++) {
             float *g = loss->gradient + b.first + (loss->classes > 1 ? k * loss->positions : 0);
             take_probabilities(p, loss, &b, k);
-            for (int64_t i = 0; i < b.count; i++) {
-                const double slope = slopes[3 * k + (b.label[i] == k)] - mean[i];
-                if (b.label[i] >= 0)
-                    g[i] += (float)(factor * (double)p[i] * slope);
-            }
+            give(g, p, mean, b.label, (int32_t)k, slope_of(slopes, k), (float)factor, b.count);
         }
     }
 }

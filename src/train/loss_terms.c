@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/vector_math.h"
 #include "train/loss_terms.h"
 
 static const pri_loss_kind kinds[] = {
@@ -91,44 +92,117 @@ bool pri_loss_parse(pri_loss_mix *out, const char *text)
 
 /* --- Terms --- */
 
-/* With q = 1 - p_y: d(loss)/d(z_k) = (p_k - [k = y]) (q^g - g p_y q^(g-1) log p_y). */
+/* Labels and weights of a block; positions that have none stand for class 0 and weigh nothing. */
+typedef struct labelled {
+    int32_t label[PRI_LOSS_BLOCK];
+    float weight[PRI_LOSS_BLOCK];
+} labelled;
+
+static void read_labels(labelled *out, const pri_loss *loss, const pri_loss_block *block)
+{
+    for (int64_t i = 0; i < block->count; i++) {
+        double weight = 0;
+        const int64_t label = pri_loss_label(loss, block, block->from + i, &weight);
+        out->label[i] = (int32_t)pri_max_i64(label, 0);
+        out->weight[i] = label < 0 ? 0 : (float)weight;
+    }
+}
+
+static double sum_of(const float *terms, int64_t count)
+{
+    double sum = 0;
+
+    for (int64_t i = 0; i < count; i++)
+        sum += (double)terms[i];
+    return sum;
+}
+
+/* With p of the label and q = 1 - p: term = -w q^g log p, slope = w (q^g - g p q^(g-1) log p). */
+PRI_CLONES static void focal_terms(float *restrict term, float *restrict slope,
+                                   const float *restrict log_p, const float *restrict weight,
+                                   float gamma, int64_t count)
+{
+    PRI_SIMD
+    for (int64_t i = 0; i < count; i++) {
+        const float p = pri_exp(log_p[i]), wrong = 1 - p, q = wrong < 1e-7f ? 1e-7f : wrong;
+        const float power = pri_exp(gamma * pri_logarithm(q));
+        term[i] = -weight[i] * power * log_p[i];
+        slope[i] = weight[i] * (power - gamma * p * power / q * log_p[i]);
+    }
+}
+
+/* g += factor * slope * p, of one class. */
+PRI_CLONES static void add_scaled(float *restrict g, const float *restrict p,
+                                  const float *restrict slope, float factor, int64_t count)
+{
+    PRI_SIMD
+    for (int64_t i = 0; i < count; i++)
+        g[i] += factor * slope[i] * p[i];
+}
+
+/* d(loss)/d(z_k) = slope (p_k - [k = y]). */
 double pri_loss_add_focal(const pri_loss *loss, const pri_loss_block *block)
 {
-    const int64_t stride = loss->positions;
+    const int64_t stride = loss->positions, count = block->count;
     const float *z = loss->logits + block->first;
-    const double gamma = block->parameter;
-    float max[PRI_LOSS_BLOCK], log_sum[PRI_LOSS_BLOCK];
-    double total = 0;
+    const float factor = (float)block->factor;
+    float max[PRI_LOSS_BLOCK], log_sum[PRI_LOSS_BLOCK], row[PRI_LOSS_BLOCK];
+    float term[PRI_LOSS_BLOCK], slope[PRI_LOSS_BLOCK];
+    labelled l;
 
-    pri_loss_log_sums(z, loss->classes, stride, block->count, 1, max, log_sum);
-    for (int64_t i = 0; i < block->count; i++) {
-        double weight;
-        const int64_t label = pri_loss_label(loss, block, block->from + i, &weight);
-        if (label < 0)
-            continue;
-        const double log_p = z[label * stride + i] - max[i] - log_sum[i];
-        const double p = exp(log_p), q = fmax(1 - p, 1e-12), power = pow(q, gamma);
-        total -= weight * power * log_p;
-        if (loss->gradient == NULL)
-            continue;
-        const double slope = block->factor * weight * (power - gamma * p * power / q * log_p);
-        float *g = loss->gradient + block->first + i;
-        for (int64_t k = 0; k < loss->classes; k++)
-            g[k * stride] += (float)(slope * expf(z[k * stride + i] - max[i] - log_sum[i]));
-        g[label * stride] -= (float)slope;
+    read_labels(&l, loss, block);
+    pri_loss_log_sums(z, loss->classes, stride, count, 1, max, log_sum);
+    for (int64_t i = 0; i < count; i++)
+        row[i] = z[l.label[i] * stride + i] - max[i] - log_sum[i];
+    focal_terms(term, slope, row, l.weight, (float)block->parameter, count);
+    for (int64_t k = 0; k < loss->classes && loss->gradient != NULL; k++) {
+        pri_loss_probabilities(row, z + k * stride, max, log_sum, count);
+        add_scaled(loss->gradient + block->first + k * stride, row, slope, factor, count);
     }
-    return total;
+    for (int64_t i = 0; i < count && loss->gradient != NULL; i++)
+        loss->gradient[block->first + l.label[i] * stride + i] -= factor * slope[i];
+    return sum_of(term, count);
 }
 
-static double target(const pri_loss *loss, int64_t label, int64_t k)
+/* What an output should say: whether it is the label's, or, where it is alone, the label. */
+static void take_targets(float *to, const pri_loss *loss, const labelled *l, int64_t k,
+                         int64_t count)
 {
-    return loss->classes == 1 ? (double)label : label == k;
+    for (int64_t i = 0; i < count; i++)
+        to[i] = loss->classes == 1 ? (float)l->label[i] : (float)(l->label[i] == k);
 }
 
-/* Mean over outputs of a term of logit and target; `term` also gives its derivative by the logit.
- */
-static double add_each(const pri_loss *loss, const pri_loss_block *block,
-                       double (*term)(double *slope, double z, double t))
+/* term += w (log(1 + e^z) - t z), g += factor w (sigmoid(z) - t), of one class. */
+PRI_CLONES static void add_bce_row(float *restrict term, float *restrict g, const float *restrict z,
+                                   const float *restrict target, const float *restrict weight,
+                                   float factor, int64_t count)
+{
+    PRI_SIMD
+    for (int64_t i = 0; i < count; i++) {
+        const float size = fabsf(z[i]), above = 0.5f * (z[i] + size);
+        const float log_sum = above + pri_logarithm(1 + pri_exp(-size));
+        term[i] += weight[i] * (log_sum - target[i] * z[i]);
+        g[i] += factor * weight[i] * (pri_sigmoid(z[i]) - target[i]);
+    }
+}
+
+double pri_loss_add_bce(const pri_loss *loss, const pri_loss_block *block)
+{
+    const double share = 1 / (double)loss->classes;
+    float term[PRI_LOSS_BLOCK] = {0}, unused[PRI_LOSS_BLOCK] = {0}, target[PRI_LOSS_BLOCK];
+    labelled l;
+
+    read_labels(&l, loss, block);
+    for (int64_t k = 0; k < loss->classes; k++) {
+        const int64_t at = block->first + k * loss->positions;
+        take_targets(target, loss, &l, k, block->count);
+        add_bce_row(term, loss->gradient != NULL ? loss->gradient + at : unused, loss->logits + at,
+                    target, l.weight, (float)(block->factor * share), block->count);
+    }
+    return share * sum_of(term, block->count);
+}
+
+double pri_loss_add_mse(const pri_loss *loss, const pri_loss_block *block)
 {
     const double share = 1 / (double)loss->classes;
     double total = 0;
@@ -136,40 +210,14 @@ static double add_each(const pri_loss *loss, const pri_loss_block *block,
     for (int64_t i = 0; i < block->count; i++) {
         double weight;
         const int64_t label = pri_loss_label(loss, block, block->from + i, &weight);
-        if (label < 0)
-            continue;
-        weight *= share;
-        for (int64_t k = 0; k < loss->classes; k++) {
+        for (int64_t k = 0; k < loss->classes && label >= 0; k++) {
             const int64_t at = block->first + k * loss->positions + i;
-            double slope;
-            total += weight * term(&slope, loss->logits[at], target(loss, label, k));
+            const double target = loss->classes == 1 ? (double)label : label == k;
+            const double off = loss->logits[at] - target;
+            total += share * weight * off * off;
             if (loss->gradient != NULL)
-                loss->gradient[at] += (float)(block->factor * weight * slope);
+                loss->gradient[at] += (float)(block->factor * share * weight * 2 * off);
         }
     }
     return total;
-}
-
-static double bce(double *slope, double z, double t)
-{
-    const double small = exp(-fabs(z));
-
-    *slope = (z >= 0 ? 1 : small) / (1 + small) - t;
-    return fmax(z, 0) + log1p(small) - t * z;
-}
-
-static double squared(double *slope, double z, double t)
-{
-    *slope = 2 * (z - t);
-    return (z - t) * (z - t);
-}
-
-double pri_loss_add_bce(const pri_loss *loss, const pri_loss_block *block)
-{
-    return add_each(loss, block, bce);
-}
-
-double pri_loss_add_mse(const pri_loss *loss, const pri_loss_block *block)
-{
-    return add_each(loss, block, squared);
 }
