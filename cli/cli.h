@@ -72,6 +72,20 @@ pare_context *cli_context(void);
 /* Ends a progress line that stands on the terminal, before something is printed. */
 void cli_end_progress(void);
 
+/* A file that a command reads or is going to write. */
+typedef struct cli_file {
+    const char *option, *path; /* as messages name it; NULL: none */
+    bool is_written;
+    bool may_exist; /* is replaced, or gone on with, without --force */
+    bool resumes;   /* --resume would go on with it */
+    bool in_place;  /* may be the same file as another one of which this is said */
+} cli_file;
+/* Whether all can be written, and none is two of them at once, before work is spent on what goes
+ * there. 0, or an exit code after a message. */
+int cli_check_files(const cli_file *files, int n, bool force);
+/* A file of less than 64 KiB as text (free); NULL after a message. */
+char *cli_read_text(const char *path, const char *what);
+
 /* The input shapes of a file, so that what a command fixes for running does not get into the file.
  */
 typedef struct cli_shapes {

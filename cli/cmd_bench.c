@@ -258,6 +258,8 @@ int cmd_bench(int argc, char **argv)
         return code;
     if (batch < 0 || batch > 65536 || rounds < 1 || rounds > 100000 || n_steps < 0)
         return cli_usage(&command, "--batch wants at most 65536, --rounds 1 to 100000");
+    if (recompute && !train)
+        return cli_usage(&command, "--recompute is for --train");
     return run(words[0], input,
                &(pare_profile_options){.batch = batch,
                                        .rounds = (int)rounds,

@@ -14,7 +14,7 @@ typedef struct words_of {
     const char *precision, *recover;
     cli_list required;
     int64_t rounds, epochs, final_epochs, batch, draws, steps, reconstruct, latency_batch;
-    double distill, rate, factor;
+    double distill, rate, factor, mask_weight;
     bool no_latency;
 } words_of;
 
@@ -109,7 +109,7 @@ static int read_words(prune_arguments *a, const cli_command *command, const word
     if (w->rounds < 1 || w->rounds > 1000 || w->epochs < 0 || w->epochs > 100000 ||
         w->final_epochs < 0 || w->final_epochs > 100000 || w->draws < 0 || w->draws > 1000 ||
         w->steps < 0 || w->steps > 100 || w->batch < 0 || w->distill < 0 || w->distill > 1 ||
-        r->prune.calibration < 0)
+        !(w->mask_weight >= 0) || r->prune.calibration < 0)
         return cli_usage(command, "a number is out of its range");
     const int unusable = check_training(a, command, w);
     if (unusable != 0)
@@ -134,6 +134,7 @@ static int read_words(prune_arguments *a, const cli_command *command, const word
     r->distill = w->distill > 0;
     r->hints = recover == 0 && !r->distill;
     r->train.distill = w->distill;
+    r->train.mask_weight = w->mask_weight > 0 ? w->mask_weight : -1;
     r->train.learning_rate = w->rate > 0 || r->hints ? w->rate : 0.02;
     r->train.batch = w->batch;
     r->train.schedule = w->schedule;
@@ -230,7 +231,7 @@ static void list_options(cli_option out[MAX_OPTIONS], prune_arguments *a, words_
         CLI_ALGORITHMS_OPTION,
         {"--lr", 'f', &w->rate, "X", "peak learning rate; default: 0.001, by labels 0.02"},
         {"--train-batch", 'i', &w->batch, "N", "images a training step (64)"},
-        {"--mask-weight", 'f', &a->recipe.train.mask_weight, "X", "of the mask head's loss (1)"},
+        {"--mask-weight", 'f', &w->mask_weight, "X", "of the mask head's loss"},
         {"--schedule", 's', &w->schedule, "NAME", "cosine, step or constant"},
         {"--augment", 's', &w->augment, "LIST", CLI_AUGMENT_HELP},
         {"--calibration", 'i', &p->calibration, "N",
@@ -266,7 +267,8 @@ int cmd_prune(int argc, char **argv)
                   .fisher = "gauss-newton",
                   .action = "delete",
                   .rounds = 1,
-                  .factor = 0.5};
+                  .factor = 0.5,
+                  .mask_weight = 1};
     cli_option options[MAX_OPTIONS];
     cli_common.algorithms = "measure";
     list_options(options, &a, &w);

@@ -9,38 +9,47 @@
 #include "train_log.h"
 #include "train_view.h"
 
+#define DISTILL 0.7
+#define TEMPERATURE 4.0
+
 typedef struct arguments {
     const char *out, *teacher, *augment, *schedule, *log;
     const char *optimizer, *precision, *decay, *loss, *mask_loss, *class_weights, *tensorboard,
         *noise_report, *trim;
-    const char *checkpoint;
+    const char *checkpoint, *rate;
     cli_images images; /* split: the one trained on */
     int64_t epochs, batch, early_stop, trim_after;
-    double rate, momentum, warmup, smoothing, mask_weight, clip, distill, temperature, inner;
+    double momentum, warmup, smoothing, mask_weight, clip, distill, temperature, inner;
     double beta2, average;
     bool resume, keep_last, force, freeze_norm, insert_norm, recompute;
 } arguments;
 
-/* Training images and, unless the fraction is 0 and the data has none of its own (or all is trained
- * on), validation ones. */
+static pare_status without_validation(const char *why)
+{
+    cli_end_progress();
+    if (!cli_common.quiet)
+        fprintf(stderr, "note: there is no validation: %s\n", why);
+    return PARE_OK;
+}
+
+/* Training images and validation ones, unless all is trained on, or the fraction is 0 and the data
+ * has none of its own. */
 static pare_status open_data(pare_data **train, pare_data **val, pare_context *ctx,
                              pare_model *model, const arguments *a)
 {
     cli_images images = a->images;
     pare_status status = cli_open_images(train, ctx, &images, &model, 1);
-    const bool may_lack = a->images.val_fraction <= 0;
 
-    if (status != PARE_OK || (may_lack && strcmp(images.split, "all") == 0))
+    if (status != PARE_OK)
         return status;
+    if (strcmp(images.split, "all") == 0)
+        return without_validation("--split all trains on those images too");
     images.split = "val";
     images.limit = 0;
     status = cli_open_images(val, ctx, &images, &model, 1);
-    if (status != PARE_ERROR_DATA || !may_lack)
-        return status;
-    cli_end_progress();
-    if (!cli_common.quiet)
-        fprintf(stderr, "note: there is no validation: %s\n", pare_context_message(ctx));
-    return PARE_OK;
+    return status == PARE_ERROR_DATA && a->images.val_fraction <= 0
+               ? without_validation(pare_context_message(ctx))
+               : status;
 }
 
 typedef struct parts {
@@ -147,16 +156,21 @@ static const char *const examples[] = {
     "--insert-norm",
     NULL};
 
+/* A stated 0, which the library would take for its default. */
+static double or_none(double value)
+{
+    return value == 0 ? -1 : value;
+}
+
 static void copy_options(pare_train_options *to, const arguments *a)
 {
     to->epochs = (int)a->epochs;
     to->batch = a->batch;
-    to->learning_rate = a->rate;
-    to->momentum = a->momentum == 0 ? -1 : a->momentum;
+    to->momentum = or_none(a->momentum);
     to->optimizer = a->optimizer;
     to->precision = a->precision;
     to->recompute = a->recompute;
-    to->beta2 = a->beta2;
+    to->beta2 = or_none(a->beta2);
     to->average = a->average;
     to->early_stop = (int)a->early_stop;
     to->loss = a->loss;
@@ -169,9 +183,9 @@ static void copy_options(pare_train_options *to, const arguments *a)
     to->schedule = a->schedule;
     to->warmup = a->warmup;
     to->label_smoothing = a->smoothing;
-    to->mask_weight = a->mask_weight;
+    to->mask_weight = or_none(a->mask_weight);
     to->clip_norm = a->clip;
-    to->distill = a->distill;
+    to->distill = or_none(a->distill);
     to->temperature = a->temperature;
     to->distill_inner = a->inner;
     to->freeze_norm = a->freeze_norm;
@@ -192,6 +206,14 @@ static bool read_decay(double *out, const char *text)
     return end != text && *end == '\0' && decay >= 0;
 }
 
+static bool read_number(double *out, const char *text)
+{
+    char *end;
+
+    *out = strtod(text, &end);
+    return end != text && *end == '\0' && *out > 0 && isfinite(*out);
+}
+
 /* "2%" or "0.02"; NULL leaves 0. */
 static bool read_share(double *out, const char *text)
 {
@@ -207,23 +229,20 @@ static bool read_share(double *out, const char *text)
     return end != text && *end == '\0' && *out > 0 && *out <= 0.5;
 }
 
-/* A short file as text (free); NULL after a message. */
-static char *read_text(const char *path)
+static int check_files(const char *in, const arguments *a, const char *checkpoint)
 {
-    enum { ROOM = 1 << 16 };
-    char *text = calloc(1, ROOM);
-    FILE *file = text != NULL ? fopen(path, "r") : NULL;
-    const size_t length = file != NULL ? fread(text, 1, ROOM - 1, file) : 0;
+    const bool has_weights = a->class_weights != NULL && strcmp(a->class_weights, "auto") != 0;
+    const cli_file files[] = {
+        {"MODEL", in, .in_place = true},
+        {"--teacher", a->teacher, .in_place = true},
+        {.option = "--class-weights", .path = has_weights ? a->class_weights : NULL},
+        {"-o", a->out, .is_written = true, .in_place = true},
+        {"--checkpoint", checkpoint, .is_written = true, .may_exist = true},
+        {"--log", a->log, .is_written = true, .may_exist = a->resume, .resumes = true},
+        {"--noise-report", a->noise_report, .is_written = true, .may_exist = a->resume,
+         .resumes = true}};
 
-    if (file != NULL && !ferror(file) && length < ROOM - 1) {
-        fclose(file);
-        return text;
-    }
-    fprintf(stderr, "pare: cannot read class weights from '%s'\n", path);
-    if (file != NULL)
-        fclose(file);
-    free(text);
-    return NULL;
+    return cli_check_files(files, (int)(sizeof files / sizeof *files), a->force);
 }
 
 static int start(const cli_command *command, const char *in, const arguments *a)
@@ -236,46 +255,49 @@ static int start(const cli_command *command, const char *in, const arguments *a)
     const int unusable = cli_check_images(command, &a->images);
     if (unusable != 0)
         return unusable;
-    if (a->epochs < 1 || a->epochs > 1000000 || a->batch < 1 || !(a->rate >= 0))
-        return cli_usage(command, "--epochs, --batch and --lr must be above 0");
+    if (a->epochs < 1 || a->epochs > 1000000 || a->batch < 1 || !(a->temperature > 0))
+        return cli_usage(command, "--epochs, --batch and --temperature must be above 0");
+    if (a->momentum < 0 || a->beta2 < 0 || a->mask_weight < 0 || a->distill < 0)
+        return cli_usage(command,
+                         "--momentum, --beta2, --mask-weight and --distill must not be negative");
+    if (a->rate != NULL && !read_number(&options.learning_rate, a->rate))
+        return cli_usage(command, "--lr wants a number above 0, not '%s'", a->rate);
     if (a->early_stop < 0 || a->early_stop > 1000000 || a->trim_after < 0 ||
         a->trim_after > 1000000)
         return cli_usage(command, "--early-stop and --trim-after want numbers of epochs");
+    if (a->teacher == NULL &&
+        (a->distill != DISTILL || a->temperature != TEMPERATURE || a->inner > 0))
+        return cli_usage(command, "--distill, --temperature and --distill-inner want a --teacher");
+    if (a->trim_after > 0 && a->trim == NULL && a->noise_report == NULL)
+        return cli_usage(command, "--trim-after wants --trim or --noise-report");
     if (!read_decay(&options.weight_decay, a->decay))
         return cli_usage(command, "'%s' is no number for --decay", a->decay);
     if (!read_share(&options.trim, a->trim))
         return cli_usage(command, "--trim wants a share such as 2%% or 0.02");
     if (cli_parse_augment(command, &options.augment, a->augment) != 0)
         return EXIT_USAGE;
-    if (access(a->out, F_OK) == 0 && !a->force) {
-        fprintf(stderr, "pare: '%s' exists; use --force to replace it\n", a->out);
-        return EXIT_FAILED;
-    }
-    if (a->log != NULL && access(a->log, F_OK) == 0 && !a->force && !a->resume) {
-        fprintf(stderr, "pare: '%s' exists; use --force to replace it, --resume to go on with it\n",
-                a->log);
-        return EXIT_FAILED;
-    }
+    const bool is_named = a->checkpoint != NULL;
+    if (snprintf(checkpoint, sizeof checkpoint, "%s%s", is_named ? a->checkpoint : a->out,
+                 is_named ? "" : ".checkpoint") >= (int)sizeof checkpoint)
+        return cli_usage(command, "the path %s is too long",
+                         is_named ? "of --checkpoint" : "after -o");
+    const int code = check_files(in, a, checkpoint);
+    if (code != 0)
+        return code;
     arguments filled = *a;
     char *weights = NULL;
     if (a->class_weights != NULL && strcmp(a->class_weights, "auto") != 0) {
-        weights = read_text(a->class_weights);
+        weights = cli_read_text(a->class_weights, "class weights");
         if (weights == NULL)
             return EXIT_FAILED;
         filled.class_weights = weights;
     }
     copy_options(&options, &filled);
-    options.checkpoint = a->checkpoint;
-    if (a->checkpoint == NULL) {
-        if (snprintf(checkpoint, sizeof checkpoint, "%s.checkpoint", a->out) >=
-            (int)sizeof checkpoint)
-            return cli_usage(command, "the path after -o is too long");
-        options.checkpoint = checkpoint;
-    }
+    options.checkpoint = checkpoint;
     pare_context *ctx = cli_context();
-    const int code = ctx != NULL ? run(ctx, in, a, &options) : EXIT_FAILED;
+    const int ended = ctx != NULL ? run(ctx, in, a, &options) : EXIT_FAILED;
     free(weights);
-    return code;
+    return ended;
 }
 
 int cmd_train(int argc, char **argv)
@@ -288,8 +310,8 @@ int cmd_train(int argc, char **argv)
                    .beta2 = 0.999,
                    .schedule = "cosine",
                    .mask_weight = 1,
-                   .distill = 0.7,
-                   .temperature = 4,
+                   .distill = DISTILL,
+                   .temperature = TEMPERATURE,
                    .images = {.split = "train", .val_fraction = CLI_VAL_FRACTION}};
     cli_common.algorithms = "measure";
     const cli_option list[] = {
@@ -302,7 +324,7 @@ int cmd_train(int argc, char **argv)
         {"--recompute", 'b', &a.recompute, NULL,
          "less memory, more time: activations are computed again\non the way back; the result is the same"},
         CLI_ALGORITHMS_OPTION,
-        {"--lr", 'f', &a.rate, "X", "peak learning rate; default: 0.05, with adamw 0.001"},
+        {"--lr", 's', &a.rate, "X", "peak learning rate; default: 0.05, with adamw 0.001"},
         {"--momentum", 'f', &a.momentum, "X", "Nesterov momentum; with adamw beta1"},
         {"--beta2", 'f', &a.beta2, "X", "of adamw"},
         {"--decay", 's', &a.decay, "X", "weight decay; default: 5e-4, with adamw 0.01"},

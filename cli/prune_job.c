@@ -150,17 +150,15 @@ static pare_status check_outputs(const prune_job *j)
     return status;
 }
 
-static int refuse_existing(const prune_arguments *a)
+static int check_files(const prune_arguments *a)
 {
-    const char *const files[] = {a->dry_run ? NULL : a->out, a->report, a->plot};
+    const cli_file files[] = {
+        {"MODEL", a->in, .in_place = true},
+        {"-o", a->dry_run ? NULL : a->out, .is_written = true, .in_place = true},
+        {"--report", a->report, .is_written = true},
+        {"--plot", a->plot, .is_written = true}};
 
-    for (size_t i = 0; i < sizeof files / sizeof *files && !a->force; i++) {
-        if (files[i] != NULL && access(files[i], F_OK) == 0) {
-            fprintf(stderr, "pare: '%s' exists; use --force to replace it\n", files[i]);
-            return EXIT_FAILED;
-        }
-    }
-    return 0;
+    return cli_check_files(files, (int)(sizeof files / sizeof *files), a->force);
 }
 
 /* Channel counts that engines like cost little of the exact target, so they are the default where
@@ -179,7 +177,7 @@ int prune_run(const prune_arguments *arguments, const char *target)
 {
     prune_arguments a = *arguments;
     prune_job j = {.a = &a};
-    int code = refuse_existing(&a);
+    int code = check_files(&a);
 
     if (code != 0)
         return code;

@@ -49,7 +49,7 @@ typedef struct pare_train_options {
     const char *optimizer; /* "sgd" (default: Nesterov momentum) or "adamw" (decoupled decay) */
     double learning_rate;  /* peak; 0: 0.05, with adamw 0.001 */
     double momentum;       /* of adamw its beta1; 0: 0.9; negative: none */
-    double beta2;          /* of adamw; 0: 0.999 */
+    double beta2;          /* of adamw; 0: 0.999; negative: none */
     double weight_decay;   /* 0: 5e-4, with adamw 0.01; negative: none */
     const char *schedule;  /* "cosine" (default), "step" (tenth at 1/2 and 3/4), "constant",
                               "one-cycle" (rises over 3/10 of the run, then falls) */
@@ -71,11 +71,12 @@ typedef struct pare_train_options {
                        validated and kept in place of the weights; 0: none */
     int early_stop; /* ends after so many epochs without a better validation; 0: never */
     double label_smoothing; /* 0 .. 1 */
-    double mask_weight;     /* of the mask head's loss; 0: 1 */
+    double mask_weight;     /* of the mask head's loss; 0: 1; negative: none */
     double clip_norm;       /* gradients are scaled down to this global norm; 0: never */
     pare_augment augment;
     const pare_model *teacher; /* for distillation, or NULL */
-    double distill;            /* share of the distillation loss, 0 .. 1; 0: 0.7 with a teacher */
+    double distill;            /* share of the distillation loss, 0 .. 1; 0: 0.7 with a teacher;
+                                  negative: none */
     double temperature;        /* 0: 4 with a teacher */
     /* factor of a further loss: squared differences from the teacher, relative to its mean square,
      * of the logits, and of residual sums that both have under one name and in one shape, averaged
@@ -83,7 +84,8 @@ typedef struct pare_train_options {
     double distill_inner;
     bool freeze_norm; /* normalisations use their running statistics, which stay as they are, and
                          dropout drops nothing: for small batches and short fine-tuning */
-    const char *checkpoint; /* file written after every epoch and on cancel; NULL: none */
+    const char *checkpoint; /* file written after every epoch and on cancel, never over one of
+                               another kind; NULL: none */
     bool resume;            /* go on from `checkpoint` when it is there and belongs to this run */
     bool keep_last;         /* keep the last epoch's weights instead of the best validation's */
     uint64_t seed;

@@ -271,8 +271,9 @@ static pare_status run(check *c, int near)
 
     out->images = c->own;
     out->compared = c->count - c->own;
-    if (c->own == 0)
-        return pri_fail(c->ctx, PARE_ERROR_DATA, "the set has no images");
+    if (c->own == 0) /* why they were left out is among the findings already */
+        return out->n_findings > 0 ? PARE_OK
+                                   : pri_fail(c->ctx, PARE_ERROR_DATA, "the set has no images");
     PRI_TRY(look_at_all(c));
     const pri_rules rules = {c->ctx, out, &c->listings[0], c->looks, c->own};
     PRI_TRY(pri_check_each(&rules));

@@ -162,6 +162,8 @@ uint64_t pri_data_hash(uint64_t hash, const pare_data *data)
     hash = pri_hash(hash ^ PRI_HASH_START, shape, sizeof shape);
     if (data->pixels != NULL)
         hash = pri_hash(hash, data->pixels, (size_t)(data->count * size));
+    if (data->store != NULL)
+        hash = pri_hash(hash, &data->store->frame.crop, sizeof data->store->frame.crop);
     for (int64_t i = 0; i < data->count && data->store != NULL; i++) {
         const int64_t k = data->where != NULL ? data->where[i] : i;
         const int64_t bytes = pri_file_size(data->store->paths[k]);

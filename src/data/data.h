@@ -48,7 +48,8 @@ pare_status pri_class_offset(int64_t *out, const pare_model *model, int64_t clas
  * NULL); what was copied before a failure is *out's. */
 pare_status pri_names_copy(char ***out, int64_t classes, pare_context *ctx, char *const *names,
                            int64_t count);
-/* A hash of all images, labels and masks; images that are not held count with path and size. */
+/* A hash of all images, labels and masks; images that are not held count with path, size and crop.
+ */
 uint64_t pri_data_hash(uint64_t hash, const pare_data *data);
 
 /* Writes images order[0 .. count-1] as plain floats (NCHW, or NHWC) and, unless NULL, their labels

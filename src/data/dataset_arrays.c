@@ -272,7 +272,7 @@ static pare_status check_labels(const bundle *b, const entry *e, int64_t images)
     return PARE_OK;
 }
 
-/* Masks as bytes; values are 0 to 255. */
+/* Masks as bytes; values are 0 to 255, and -1 for PARE_IGNORE. */
 static pare_status make_masks(const uint8_t **out, const bundle *b, const entry *e, int64_t images)
 {
     const pri_array *a = &e->array;
@@ -295,7 +295,12 @@ static pare_status make_masks(const uint8_t **out, const bundle *b, const entry 
     PRI_TRY(pri_listing_keep(b->out, masks));
     for (int64_t i = 0; i < a->count; i++) {
         const double value = pri_array_at(a, i);
-        masks[i] = (uint8_t)(value >= 0 && value <= 255 ? value : PARE_IGNORE);
+        if (!(value >= -1 && value <= 255))
+            return pri_fail(b->out->ctx, PARE_ERROR_DATA,
+                            "mask %lld of array '%s' of '%s' holds %.0f; classes are 0 to 254, "
+                            "255 or -1 is not counted",
+                            (long long)(i / area), e->name, b->path, value);
+        masks[i] = (uint8_t)(value >= 0 ? value : PARE_IGNORE);
     }
     *out = masks;
     return PARE_OK;

@@ -283,20 +283,45 @@ static pare_status collect_names(const manifest *m)
     return status;
 }
 
-static bool has_only_numbers(const manifest *m)
+static bool is_numeric(const char *text)
 {
+    char *end;
+
+    strtod(text, &end);
+    return end != text && *end == '\0';
+}
+
+/* Whether labels are class numbers, not names. A number that is none among class numbers is a
+ * mistake: taken for a name it would give every class another number. */
+static pare_status are_class_numbers(bool *out, const manifest *m)
+{
+    const row *odd = NULL;
+    bool has_name = false, has_number = false;
+
     for (int64_t i = 0; i < m->count; i++) {
-        if (m->rows[i].label != NULL && number_of(m->rows[i].label) < 0)
-            return false;
+        const row *r = &m->rows[i];
+        if (r->label == NULL)
+            continue;
+        const bool is_number = number_of(r->label) >= 0;
+        odd = !is_number && odd == NULL ? r : odd;
+        has_number = has_number || is_number;
+        has_name = has_name || !is_numeric(r->label);
     }
-    return true;
+    *out = odd == NULL;
+    if (odd == NULL || !has_number || has_name)
+        return PARE_OK;
+    return pri_fail(m->out->ctx, PARE_ERROR_DATA,
+                    "the label of '%s' in '%s' is '%s'; classes are whole numbers from 0 to %d, or "
+                    "names; leave it empty where there is none",
+                    odd->image, m->folder, odd->label, PRI_MAX_LABEL);
 }
 
 static pare_status add_items(manifest *m, int wants)
 {
-    const bool are_numbers = has_only_numbers(m);
     pri_names *classes = &m->out->classes;
+    bool are_numbers;
 
+    PRI_TRY(are_class_numbers(&are_numbers, m));
     if (!are_numbers)
         PRI_TRY(collect_names(m));
     for (int64_t i = 0; i < m->count; i++) {

@@ -93,6 +93,21 @@ static uint64_t hash_model(const pare_model *model)
     return hash;
 }
 
+/* The network as a view of it sees images and labels. */
+static uint64_t hash_view(const pri_view *view)
+{
+    const pri_preprocess *p = &view->preprocess;
+    uint64_t hash = hash_model(view->model);
+
+    hash = hash_bytes(hash, &p->scale, sizeof p->scale);
+    hash = hash_bytes(hash, p->mean, sizeof p->mean);
+    hash = hash_bytes(hash, p->std, sizeof p->std);
+    hash = hash_bytes(hash, &p->is_bgr, sizeof p->is_bgr);
+    for (int k = 0; k < view->n_heads; k++)
+        hash = hash_bytes(hash, &view->heads[k].offset, sizeof view->heads[k].offset);
+    return hash;
+}
+
 void pri_trainer_identify(pri_identity *out, const pri_trainer *trainer)
 {
     const pare_train_options *o = &trainer->options;
@@ -106,7 +121,7 @@ void pri_trainer_identify(pri_identity *out, const pri_trainer *trainer)
 
     const char *texts[] = {o->loss, o->mask_loss, o->class_weights};
 
-    out->model = hash_model(trainer->view.model);
+    out->model = hash_view(&trainer->view);
     out->options = pri_augment_hash(hash_bytes(o->seed, numbers, sizeof numbers), &o->augment);
     out->options = hash_text(out->options, trainer->optimizer->name);
     out->options = hash_text(out->options, trainer->schedule->name);
@@ -115,7 +130,7 @@ void pri_trainer_identify(pri_identity *out, const pri_trainer *trainer)
     out->images = pri_data_hash(1, trainer->train);
     if (trainer->val != NULL)
         out->images = pri_data_hash(out->images, trainer->val);
-    out->teacher = o->teacher != NULL ? hash_model(o->teacher) : 0;
+    out->teacher = o->teacher != NULL ? hash_view(&trainer->teacher_view) : 0;
 }
 
 static int64_t count_floats(const pri_trainer *trainer)
@@ -209,13 +224,13 @@ static pare_status check(const pri_trainer *trainer, const pri_identity *identit
         return pri_fail(trainer->ctx, PARE_ERROR_FORMAT,
                         "checkpoint '%s' was written by another version or kind of machine", path);
     if (head.identity.model != identity->model)
-        return refuse(trainer, "another model");
+        return refuse(trainer, "another model, preprocessing or class offset");
     if (head.identity.options != identity->options)
         return refuse(trainer, "other options");
     if (head.identity.images != identity->images)
         return refuse(trainer, "other images");
     if (head.identity.teacher != identity->teacher)
-        return refuse(trainer, "another teacher");
+        return refuse(trainer, "another teacher or preprocessing of it");
     memcpy(&sum, file->data + file->size_bytes - sizeof sum, sizeof sum);
     if (file->size_bytes != file_size(trainer) || head.total != trainer->state.total ||
         head.trained != trainer->state.trained || head.rows != count_floats(trainer) ||
@@ -250,6 +265,28 @@ static void restore(pri_trainer *trainer, const float *row, int64_t samples)
     trainer->noise.dropped = 0;
     for (int64_t i = 0; i < samples; i++)
         trainer->noise.dropped += trainer->noise.samples[i].is_dropped != 0;
+}
+
+pare_status pri_checkpoint_prepare(const pri_trainer *trainer)
+{
+    const char *path = trainer->options.checkpoint;
+    char magic[sizeof MAGIC];
+
+    pri_file_remove_rests(trainer->ctx, path);
+    if (!pri_file_exists(path))
+        return PARE_OK;
+    if (pri_file_size(path) < (int64_t)sizeof magic)
+        magic[0] = '\0';
+    else
+        PRI_TRY(pri_file_read_part(magic, trainer->ctx, path, 0, sizeof magic));
+    if (memcmp(magic, MAGIC, sizeof magic) == 0)
+        return PARE_OK;
+    return trainer->options.resume
+               ? pri_fail(trainer->ctx, PARE_ERROR_FORMAT, "'%s' is not a checkpoint of pare", path)
+               : pri_fail(trainer->ctx, PARE_ERROR_EXISTS,
+                          "'%s' is to be the checkpoint, but is a file of another kind; move it "
+                          "away or state another name",
+                          path);
 }
 
 /* What the user may change between parts of a run, but not without a trace. */

@@ -22,8 +22,9 @@ static pare_status read_mix(pri_loss_mix *out, pare_context *ctx, const char *te
     }
     return pri_fail(
         ctx, PARE_ERROR_ARGUMENT,
-        "cannot read the loss '%s'; it is a sum such as 'ce+0.5*dice' or 'focal=2' of %s", text,
-        names);
+        "cannot read the loss '%s'; it is a sum of at most %d terms such as 'ce+0.5*dice' or "
+        "'focal=2' of %s",
+        text, PRI_LOSS_TERMS, names);
 }
 
 pare_status pri_objective_open(pri_objective *out, pri_view *view,
@@ -145,6 +146,8 @@ pare_status pri_objective_weigh(pri_objective *objective, const pri_view *view,
     }
     return weights == NULL || is_used
                ? PARE_OK
-               : pri_fail(ctx, PARE_ERROR_ARGUMENT,
-                          "class weights are 'auto', or as many numbers as a head has classes");
+               : pri_fail(
+                     ctx, PARE_ERROR_ARGUMENT,
+                     "class weights are 'auto', or as many numbers (none negative) as a head has "
+                     "classes, and are for losses of classes");
 }

@@ -46,8 +46,7 @@ static pare_status check_shares(const pri_trainer *t)
 {
     const pare_train_options *o = &t->options;
 
-    if (o->beta2 < 0 || o->beta2 >= 1 || o->average < 0 || o->average >= 1 || o->trim < 0 ||
-        o->trim > 0.5)
+    if (o->beta2 >= 1 || o->average < 0 || o->average >= 1 || o->trim < 0 || o->trim > 0.5)
         return pri_fail(t->ctx, PARE_ERROR_ARGUMENT,
                         "beta2 and the decay of the average lie from 0 to below 1, the share to "
                         "leave out from 0 to a half");
@@ -78,13 +77,11 @@ pare_status pri_trainer_fill_options(pri_trainer *t, const pare_train_options *g
     }
     PRI_TRY(pri_augment_check(t->ctx, &o->augment));
     if (o->epochs < 0 || o->batch < 0 || o->learning_rate < 0 || o->warmup < 0 ||
-        o->clip_norm < 0 || o->mask_weight < 0 || o->temperature < 0 || o->distill_inner < 0)
-        return pri_fail(
-            t->ctx, PARE_ERROR_ARGUMENT,
-            "epochs, batch, learning rate, warm-up, mask weight, clip norm, temperature "
-            "and the weight of inner values must not be negative");
-    if (!(o->label_smoothing >= 0 && o->label_smoothing < 1) || o->distill < 0 || o->distill > 1 ||
-        o->momentum >= 1)
+        o->clip_norm < 0 || o->temperature < 0 || o->distill_inner < 0)
+        return pri_fail(t->ctx, PARE_ERROR_ARGUMENT,
+                        "epochs, batch, learning rate, warm-up, clip norm, temperature "
+                        "and the weight of inner values must not be negative");
+    if (!(o->label_smoothing >= 0 && o->label_smoothing < 1) || o->distill > 1 || o->momentum >= 1)
         return pri_fail(t->ctx, PARE_ERROR_ARGUMENT,
                         "label smoothing, distillation share and momentum lie between 0 and 1");
     PRI_TRY(check_shares(t));

@@ -233,7 +233,7 @@ static pare_status run_epochs(pri_trainer *t)
 
     if (t->options.checkpoint != NULL) {
         pri_trainer_identify(&identity, t);
-        pri_file_remove_rests(t->ctx, t->options.checkpoint);
+        PRI_TRY(pri_checkpoint_prepare(t));
     }
     if (t->options.resume && pri_file_exists(t->options.checkpoint)) {
         PRI_TRY(pri_checkpoint_read(t, &identity));

@@ -101,6 +101,9 @@ pare_status pri_trainer_tell_epoch(pri_trainer *trainer, const pare_epoch *epoch
  * left of it be prepared in the background (trainer->prefetch). */
 pare_status pri_trainer_feed(pri_trainer *trainer);
 void pri_trainer_identify(pri_identity *out, const pri_trainer *trainer);
+/* Clears what killed runs left beside the checkpoint; PARE_ERROR_EXISTS (with resume
+ * PARE_ERROR_FORMAT) where a file of another kind has its name. */
+pare_status pri_checkpoint_prepare(const pri_trainer *trainer);
 pare_status pri_checkpoint_write(const pri_trainer *trainer, const pri_identity *identity);
 /* Restores weights, moments, best weights, what is known of labels, and position. PARE_ERROR_FORMAT
  * when the file is damaged, PARE_ERROR_ARGUMENT when it belongs to another run; the trainer is then

@@ -217,9 +217,38 @@ static void arrays_that_do_not_fit_are_refused(void **state)
     test_files_clear(&files);
 }
 
+/* 255 and -1 are pixels that do not count; what is neither a class nor that is no slip to pass
+ * over. */
+static void values_of_masks_are_classes(void **state)
+{
+    static const struct {
+        int16_t value;
+        const char *word;
+    } cases[] = {{254, NULL}, {255, NULL}, {-1, NULL}, {256, "holds 256"}, {-2, "holds -2"}};
+    uint8_t pixels[2 * 2 * 2 * 3] = {0};
+    test_files files;
+
+    (void)state;
+    test_files_init(&files);
+    write_npy(&files, "m/train_images.npy", "|u1", "False", "(2, 2, 2, 3)", pixels, sizeof pixels);
+    for (size_t i = 0; i < PRI_COUNT(cases); i++) {
+        const int16_t masks[8] = {0, 1, 2, 3, 0, cases[i].value, 0, 0};
+        write_npy(&files, "m/train_masks.npy", "<i2", "False", "(2, 2, 2)", masks, sizeof masks);
+        if (cases[i].word != NULL) {
+            test_refuse_set(&files, "m", cases[i].word);
+            continue;
+        }
+        pare_data *data = test_open_split(&files, "m", "train");
+        assert_int_equal(data->masks[5], cases[i].value == 254 ? 254 : PARE_IGNORE);
+        pare_data_free(data);
+    }
+    test_files_clear(&files);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(values_of_masks_are_classes),
         cmocka_unit_test(reads_folders_of_arrays),
         cmocka_unit_test(headers_may_end_anywhere),
         cmocka_unit_test(floats_become_bytes_and_nan_is_left_out),

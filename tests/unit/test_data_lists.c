@@ -63,11 +63,16 @@ static void bad_manifests_are_refused(void **state)
 {
     static const struct {
         const char *text, *word;
-    } cases[] = {
-        {"image,label\n\"i0.png,1\n", "quote"},      {"image,label\n\"i0.png\"x,1\n", "quote"},
-        {"picture,label\nfoo,1\n", "header"},        {"image,label\n../i0.png,1\n", "outside"},
-        {"image,label\n/etc/i0.png,1\n", "outside"}, {"image,label\n,1\n", "names no image"},
-        {"image,label\nnone.png,1\n", "left out"},   {"", "no train images"}};
+    } cases[] = {{"image,label\n\"i0.png,1\n", "quote"},
+                 {"image,label\n\"i0.png\"x,1\n", "quote"},
+                 {"picture,label\nfoo,1\n", "header"},
+                 {"image,label\n../i0.png,1\n", "outside"},
+                 {"image,label\n/etc/i0.png,1\n", "outside"},
+                 {"image,label\n,1\n", "names no image"},
+                 {"image,label\nnone.png,1\n", "left out"},
+                 {"", "no train images"},
+                 {"image,label\ni0.png,-1\ni0.png,2\n", "'-1'"},
+                 {"image,label\ni0.png,3\ni0.png,1.5\n", "'1.5'"}};
     test_files files;
 
     (void)state;
@@ -83,6 +88,28 @@ static void bad_manifests_are_refused(void **state)
 }
 
 /* A test image must never be trained on because its split is spelt another way. */
+/* Names may look like numbers where all labels are names. */
+static void labels_are_numbers_or_names(void **state)
+{
+    static const char *const texts[] = {"image,label\ni0.png,1.5\ni1.png,0.5\n",
+                                        "image,label\ni0.png,10\ni1.png,\n",
+                                        "image,label\ni0.png,7\ni1.png,-\n"};
+    static const int labels[][2] = {{1, 0}, {10, -1}, {1, 0}};
+    test_files files;
+
+    (void)state;
+    test_files_init(&files);
+    test_write_numbered(&files, 2);
+    for (size_t i = 0; i < PRI_COUNT(texts); i++) {
+        test_write_text(&files, "m/train.csv", texts[i]);
+        pare_data *data = test_open_split(&files, "m", "train");
+        assert_int_equal(pare_data_label(data, 0), labels[i][0]);
+        assert_int_equal(pare_data_label(data, 1), labels[i][1]);
+        pare_data_free(data);
+    }
+    test_files_clear(&files);
+}
+
 static void splits_are_words_in_any_case(void **state)
 {
     static const struct {
@@ -236,6 +263,7 @@ int main(void)
         cmocka_unit_test(manifests_find_columns_by_name),
         cmocka_unit_test(manifests_without_header_are_guessed),
         cmocka_unit_test(bad_manifests_are_refused),
+        cmocka_unit_test(labels_are_numbers_or_names),
         cmocka_unit_test(splits_are_words_in_any_case),
         cmocka_unit_test(lists_name_masks_or_classes),
         cmocka_unit_test(reads_the_folders_of_pascal_voc),

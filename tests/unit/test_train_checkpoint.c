@@ -127,6 +127,65 @@ static void checkpoints_of_other_runs_and_damaged_ones_are_refused(void **state)
     test_remove_folder(folder);
 }
 
+/* The checkpoint of a network that is shown its images otherwise, or is taught by one that is. */
+static void what_images_become_belongs_to_a_run(void **state)
+{
+    char path[600];
+    const char *folder = test_folder();
+    pare_train_options options = train_basic;
+    pare_context *ctx = test_context();
+    pare_data *images = train_images(ctx, IMAGES, 1, false);
+    pare_model *teacher = train_network(ctx, 6, false, false);
+
+    (void)state;
+    snprintf(path, sizeof path, "%s/run", folder);
+    options.checkpoint = path;
+    options.teacher = teacher;
+    options.epochs = 1;
+    pare_model *model = train_network(ctx, 6, false, false);
+    test_ok(ctx, pare_train(model, images, NULL, &options, NULL));
+    pare_model_free(model);
+    options.resume = true;
+    model = train_network(ctx, 6, false, false);
+    test_ok(ctx, pare_model_set_preprocess(model, "cifar10"));
+    assert_int_equal(pare_train(model, images, NULL, &options, NULL), PARE_ERROR_ARGUMENT);
+    assert_non_null(strstr(pare_context_message(ctx), "another model, preprocessing"));
+    pare_model_free(model);
+    model = train_network(ctx, 6, false, false);
+    test_ok(ctx, pare_model_set_preprocess(teacher, "cifar10"));
+    assert_int_equal(pare_train(model, images, NULL, &options, NULL), PARE_ERROR_ARGUMENT);
+    assert_non_null(strstr(pare_context_message(ctx), "another teacher"));
+    pare_model_free(model);
+    pare_model_free(teacher);
+    pare_data_free(images);
+    pare_context_free(ctx);
+    test_remove_folder(folder);
+}
+
+static void files_of_another_kind_are_not_replaced(void **state)
+{
+    static const char text[] = "something dear";
+    char path[600];
+    const char *folder = test_folder();
+    pare_train_options options = train_basic;
+    pare_context *ctx = test_context();
+    pri_bytes bytes = {0};
+
+    (void)state;
+    snprintf(path, sizeof path, "%s/run", folder);
+    options.checkpoint = path;
+    for (size_t size = 3; size < sizeof text; size += sizeof text - 4) { /* a short one too */
+        test_ok(ctx, pri_file_write(ctx, path, text, size, true));
+        train_assert_refused(ctx, &options, PARE_ERROR_EXISTS, "of another kind");
+        test_ok(ctx, pri_file_read(&bytes, ctx, path));
+        assert_int_equal(bytes.size_bytes, size);
+        assert_memory_equal(bytes.data, text, size);
+        pri_bytes_clear(&bytes);
+    }
+    pare_context_free(ctx);
+    test_remove_folder(folder);
+}
+
 static void count_warnings(void *user, pare_log_level level, const char *text)
 {
     int *counts = user;
@@ -170,6 +229,8 @@ int main(void)
         cmocka_unit_test(an_interrupted_run_ends_like_an_undisturbed_one),
         cmocka_unit_test(an_interrupted_run_with_blends_and_a_teacher_does_too),
         cmocka_unit_test(checkpoints_of_other_runs_and_damaged_ones_are_refused),
+        cmocka_unit_test(what_images_become_belongs_to_a_run),
+        cmocka_unit_test(files_of_another_kind_are_not_replaced),
         cmocka_unit_test(what_rounds_otherwise_is_told),
     };
 
