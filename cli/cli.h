@@ -63,6 +63,8 @@ int cli_parse(int *code, int argc, char **argv, const cli_command *command, cons
 /* Starts the program once more, with threads that soon sleep when they wait for others, unless the
  * environment says how they wait. */
 void cli_shorten_waits(void);
+/* The whole text as a finite number, of options whose absence means something. */
+bool cli_read_number(double *out, const char *text);
 /* Says what is wrong with the command line and points at --help; returns EXIT_USAGE. */
 int cli_usage(const cli_command *command, const char *format, ...) PARE_PRINTF(2, 3);
 /* Prints the context's message; the exit code of a status. */

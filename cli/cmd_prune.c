@@ -14,7 +14,8 @@ typedef struct words_of {
     const char *precision, *recover;
     cli_list required;
     int64_t rounds, epochs, final_epochs, batch, draws, steps, reconstruct, latency_batch;
-    double distill, rate, factor, mask_weight;
+    const char *distill, *inner, *rate; /* NULL: nothing was said */
+    double factor, mask_weight;
     bool no_latency;
 } words_of;
 
@@ -45,6 +46,8 @@ static int read_strategies(prune_arguments *a, const cli_command *command, const
             at += length + (at[length] == ',');
         }
     }
+    if (w->strategy[0] == '\0')
+        return cli_usage(command, "--strategy wants a name; see 'pare list strategies'");
     if (strchr(w->strategy, ',') != NULL)
         return cli_usage(command, "--strategy takes one name; others go to --against");
     return 0;
@@ -85,10 +88,35 @@ static int check_training(const prune_arguments *a, const cli_command *command, 
     if (!is_named(PARE_TRAIN_SCHEDULES, w->schedule))
         return cli_usage(command, "there is no schedule '%s'; see 'pare list schedules'",
                          w->schedule);
-    if (!(w->rate >= 0))
-        return cli_usage(command, "--lr must be above 0");
+    if (w->latency_batch < 0 || w->latency_batch > 65536)
+        return cli_usage(command, "--latency-batch wants at most 65536");
     if (w->reconstruct < -1 || w->reconstruct > 100000)
         return cli_usage(command, "--reconstruct wants a number of passes, or -1 for none");
+    return 0;
+}
+
+/* How training recovers, from what was stated of it. */
+static int read_recovery(pare_recipe *r, const cli_command *command, const words_of *w)
+{
+    static const char *const recoveries[] = {"hints", "labels", NULL};
+    const int stated = w->recover != NULL ? choice(w->recover, recoveries) : -1;
+    double share = 0, inner = 0, rate = 0;
+
+    if (w->recover != NULL && stated < 0)
+        return cli_usage(command, "--recover is hints or labels, not '%s'", w->recover);
+    if (w->distill != NULL && (!cli_read_number(&share, w->distill) || share < 0 || share > 1))
+        return cli_usage(command, "--distill wants a share from 0 to 1, not '%s'", w->distill);
+    if (w->inner != NULL && (!cli_read_number(&inner, w->inner) || inner < 0))
+        return cli_usage(command, "--distill-inner wants 0 or more, not '%s'", w->inner);
+    if (w->rate != NULL && (!cli_read_number(&rate, w->rate) || !(rate > 0)))
+        return cli_usage(command, "--lr wants a number above 0, not '%s'", w->rate);
+    if (stated == 0 && w->distill != NULL)
+        return cli_usage(command, "--distill is a way by labels; leave out --recover hints");
+    r->hints = stated != 1 && w->distill == NULL;
+    r->distill = !r->hints && (share > 0 || inner > 0);
+    r->train.distill = r->hints ? 0 : share > 0 ? share : -1;
+    r->train.distill_inner = w->inner == NULL ? 0 : inner > 0 ? inner : -1;
+    r->train.learning_rate = w->rate != NULL || r->hints ? rate : 0.02;
     return 0;
 }
 
@@ -96,22 +124,23 @@ static int read_words(prune_arguments *a, const cli_command *command, const word
 {
     static const char *const scopes[] = {"global", "layer", NULL};
     static const char *const fishers[] = {"gauss-newton", "true", "empirical", NULL};
-    static const char *const recoveries[] = {"hints", "labels", NULL};
     static const char *const actions[] = {"delete", "mask", "weaken", NULL};
     const int scope = choice(w->scope, scopes), fisher = choice(w->fisher, fishers);
-    const int action = choice(w->action, actions), recover = choice(w->recover, recoveries);
+    const int action = choice(w->action, actions);
     pare_recipe *r = &a->recipe;
 
-    if (scope < 0 || fisher < 0 || action < 0 || recover < 0)
+    if (scope < 0 || fisher < 0 || action < 0)
         return cli_usage(command,
                          "--scope is global or layer, --fisher gauss-newton, true or empirical, "
-                         "--action delete, mask or weaken, --recover hints or labels");
+                         "--action delete, mask or weaken");
     if (w->rounds < 1 || w->rounds > 1000 || w->epochs < 0 || w->epochs > 100000 ||
         w->final_epochs < 0 || w->final_epochs > 100000 || w->draws < 0 || w->draws > 1000 ||
-        w->steps < 0 || w->steps > 100 || w->batch < 0 || w->distill < 0 || w->distill > 1 ||
-        !(w->mask_weight >= 0) || r->prune.calibration < 0)
+        w->steps < 0 || w->steps > 100 || w->batch < 0 || !(w->mask_weight >= 0) ||
+        r->prune.calibration < 0)
         return cli_usage(command, "a number is out of its range");
-    const int unusable = check_training(a, command, w);
+    int unusable = check_training(a, command, w);
+    if (unusable == 0)
+        unusable = read_recovery(r, command, w);
     if (unusable != 0)
         return unusable;
     if (!read_align(a, w->align))
@@ -131,11 +160,7 @@ static int read_words(prune_arguments *a, const cli_command *command, const word
     r->rounds = (int)w->rounds;
     r->epochs = (int)w->epochs;
     r->final_epochs = (int)w->final_epochs;
-    r->distill = w->distill > 0;
-    r->hints = recover == 0 && !r->distill;
-    r->train.distill = w->distill;
     r->train.mask_weight = w->mask_weight > 0 ? w->mask_weight : -1;
-    r->train.learning_rate = w->rate > 0 || r->hints ? w->rate : 0.02;
     r->train.batch = w->batch;
     r->train.schedule = w->schedule;
     r->train.precision = r->prune.precision = w->precision;
@@ -216,10 +241,11 @@ static void list_options(cli_option out[MAX_OPTIONS], prune_arguments *a, words_
         {"--epochs", 'i', &w->epochs, "E", "of training after each round"},
         {"--final-epochs", 'i', &w->final_epochs, "E", "after the last round instead"},
         {"--recover", 's', &w->recover, "HOW",
-         "training by hints (the original teaches by its outputs\nand inner values) or by labels"},
-        {"--distill", 'f', &w->distill, "A",
+         "training by hints (the original teaches by its outputs\nand inner values; default) or by "
+         "labels"},
+        {"--distill", 's', &w->distill, "A",
          "by labels, and the original's outputs with this share\nof the loss, 0 to 1"},
-        {"--distill-inner", 'f', &a->recipe.train.distill_inner, "X",
+        {"--distill-inner", 's', &w->inner, "X",
          "weight of the squared difference of logits and residual\nsums from the original's, in training"},
         {"--freeze-norm", 'b', &a->recipe.train.freeze_norm, NULL,
          "normalisations keep their statistics in training"},
@@ -229,7 +255,7 @@ static void list_options(cli_option out[MAX_OPTIONS], prune_arguments *a, words_
         {"--recompute", 'b', &a->recipe.train.recompute, NULL,
          "training computes activations again: less memory, more time"},
         CLI_ALGORITHMS_OPTION,
-        {"--lr", 'f', &w->rate, "X", "peak learning rate; default: 0.001, by labels 0.02"},
+        {"--lr", 's', &w->rate, "X", "peak learning rate; default: 0.001, by labels 0.02"},
         {"--train-batch", 'i', &w->batch, "N", "images a training step (64)"},
         {"--mask-weight", 'f', &w->mask_weight, "X", "of the mask head's loss"},
         {"--schedule", 's', &w->schedule, "NAME", "cosine, step or constant"},
@@ -262,7 +288,6 @@ int cmd_prune(int argc, char **argv)
 {
     prune_arguments a = {.images = {.split = "test", .val_fraction = CLI_VAL_FRACTION}};
     words_of w = {.strategy = "ml",
-                  .recover = "hints",
                   .scope = "global",
                   .fisher = "gauss-newton",
                   .action = "delete",
@@ -283,7 +308,8 @@ int cmd_prune(int argc, char **argv)
         "prune",
         "MODEL.onnx",
         "Chooses channels, cuts them out, repairs what is left and compares it with the original on\n"
-        "the test images. An interrupted run with rounds goes on when typed again.",
+        "the test images. An interrupted run with rounds goes on when typed again. --limit is of the\n"
+        "images that are learnt from; all of --split are compared on.",
         options,
         1,
         1,
@@ -297,6 +323,10 @@ int cmd_prune(int argc, char **argv)
         return cli_usage(&command, "%s is missing", a.out == NULL ? "-o" : "--target");
     if (a.images.path != NULL && (code = cli_check_images(&command, &a.images)) != 0)
         return code;
+    if (a.images.path == NULL && (a.images.limit != 0 || strcmp(a.images.split, "test") != 0))
+        return cli_usage(&command, "--limit and --split are of the images of --data");
+    if (a.images.path == NULL && a.plot != NULL)
+        return cli_usage(&command, "--plot shows scores, and wants --data");
     code = read_words(&a, &command, &w);
     a.in = words[0];
     a.command = join(argc, argv);

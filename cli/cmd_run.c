@@ -232,16 +232,24 @@ static int print(const job *j)
     return 0;
 }
 
+static int check_files(const job *j, const char *path)
+{
+    cli_file files[CLI_LIST_MAX + 3] = {{.option = "MODEL", .path = path},
+                                        {.option = "-o", .path = j->out, .is_written = true},
+                                        {.option = "--mask", .path = j->mask, .is_written = true}};
+    int n = 3;
+
+    for (int i = 0; i < j->inputs.count; i++)
+        files[n++] = (cli_file){.option = "--input", .path = run_file_of(j->inputs.items[i])};
+    return cli_check_files(files, n, j->force);
+}
+
 static int run(job *j, const char *path)
 {
-    const char *const files[] = {j->out, j->mask};
+    const int unusable = check_files(j, path);
 
-    for (int i = 0; i < 2 && !j->force; i++) {
-        if (files[i] != NULL && access(files[i], F_OK) == 0) {
-            fprintf(stderr, "pare: '%s' exists; use --force to replace it\n", files[i]);
-            return EXIT_FAILED;
-        }
-    }
+    if (unusable != 0)
+        return unusable;
     j->ctx = cli_context();
     if (j->ctx == NULL)
         return EXIT_FAILED;

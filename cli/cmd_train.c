@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* cmd_train.c - `pare train`. */
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -206,14 +205,6 @@ static bool read_decay(double *out, const char *text)
     return end != text && *end == '\0' && decay >= 0;
 }
 
-static bool read_number(double *out, const char *text)
-{
-    char *end;
-
-    *out = strtod(text, &end);
-    return end != text && *end == '\0' && *out > 0 && isfinite(*out);
-}
-
 /* "2%" or "0.02"; NULL leaves 0. */
 static bool read_share(double *out, const char *text)
 {
@@ -260,7 +251,8 @@ static int start(const cli_command *command, const char *in, const arguments *a)
     if (a->momentum < 0 || a->beta2 < 0 || a->mask_weight < 0 || a->distill < 0)
         return cli_usage(command,
                          "--momentum, --beta2, --mask-weight and --distill must not be negative");
-    if (a->rate != NULL && !read_number(&options.learning_rate, a->rate))
+    if (a->rate != NULL &&
+        (!cli_read_number(&options.learning_rate, a->rate) || !(options.learning_rate > 0)))
         return cli_usage(command, "--lr wants a number above 0, not '%s'", a->rate);
     if (a->early_stop < 0 || a->early_stop > 1000000 || a->trim_after < 0 ||
         a->trim_after > 1000000)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* options.c - reads a command line by its table, and prints the table as help. */
 #include <errno.h>
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -121,6 +122,14 @@ const char *cli_nearest_command(const char *name)
     return best;
 }
 
+bool cli_read_number(double *out, const char *text)
+{
+    char *end;
+
+    *out = strtod(text, &end);
+    return end != text && *end == '\0' && isfinite(*out);
+}
+
 int cli_usage(const cli_command *command, const char *format, ...)
 {
     va_list args;
@@ -149,6 +158,8 @@ static bool store(const cli_option *option, const char *text)
         *(int64_t *)option->value = strtoll(text, &end, 10);
     else
         *(double *)option->value = strtod(text, &end);
+    if (option->kind == 'f' && !isfinite(*(double *)option->value))
+        return false;
     return option->kind == 's' || (end != text && *end == '\0' && errno == 0);
 }
 

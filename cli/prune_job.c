@@ -75,14 +75,15 @@ static void on_round(void *user, const pare_round *round)
     fputc('\n', stderr);
 }
 
-/* Where strategy k's rounds are kept, new; NULL: out of memory. */
-static char *state_path(const prune_arguments *a, int k)
+/* Where strategy k's rounds are kept, new; NULL: out of memory. suffix: of one of the files, or "".
+ */
+static char *state_path(const prune_arguments *a, int k, const char *suffix)
 {
-    const size_t size = strlen(a->out) + 32;
+    const size_t size = strlen(a->out) + 64;
     char *path = malloc(size);
 
     if (path != NULL)
-        snprintf(path, size, "%s.%s", a->out, pare_strategy_name(a->strategies[k]));
+        snprintf(path, size, "%s.%s%s", a->out, pare_strategy_name(a->strategies[k]), suffix);
     return path;
 }
 
@@ -96,11 +97,44 @@ static bool has_state(const prune_arguments *a, const pare_recipe *recipe)
 static void remove_states(const prune_job *j)
 {
     for (int k = 0; k < j->a->n_strategies && has_state(j->a, &j->a->recipe); k++) {
-        char *path = state_path(j->a, k);
+        char *path = state_path(j->a, k, "");
         if (path != NULL)
             pare_recipe_state_remove(j->ctx, path);
         free(path);
     }
+}
+
+/* What the file says of how it was made. */
+static pare_status sign(pare_model *model, const prune_arguments *a)
+{
+    const pare_status status = pare_model_set_metadata(model, "pare.command", a->command);
+
+    return status == PARE_OK ? pare_model_set_metadata(model, "pare.version", pare_version())
+                             : status;
+}
+
+/* A target in bytes is of the file with what sign adds to it. */
+static pare_status leave_room(pare_target *target, const prune_job *j)
+{
+    pare_costs before, after;
+    pare_model *copy = NULL;
+
+    if (target->quantity != PARE_BYTES)
+        return PARE_OK;
+    pare_status status = pare_model_costs(j->model, &before);
+    if (status == PARE_OK)
+        status = pare_model_clone(&copy, j->model);
+    if (status == PARE_OK)
+        status = sign(copy, j->a);
+    if (status == PARE_OK)
+        status = pare_model_costs(copy, &after);
+    pare_model_free(copy);
+    if (status == PARE_OK) {
+        target->value *= target->is_share ? (double)before.bytes : 1;
+        target->value -= (double)(after.bytes - before.bytes);
+        target->is_share = false;
+    }
+    return status;
 }
 
 static pare_status run_strategy(prune_job *j, int k)
@@ -117,14 +151,22 @@ static pare_status run_strategy(prune_job *j, int k)
     recipe.train.on_epoch = on_epoch;
     recipe.on_round = on_round;
     recipe.user = run;
+    const pare_status measured = leave_room(&recipe.prune.target, j);
+    if (measured != PARE_OK)
+        return measured;
     if (has_state(a, &recipe)) {
-        recipe.state = state = state_path(a, k);
+        recipe.state = state = state_path(a, k, "");
+        recipe.discard_state = a->force;
         if (state == NULL)
             return PARE_ERROR_MEMORY;
     }
     pare_status status =
         pare_run_recipe(&run->model, j->model, j->train, j->val, &recipe, &run->result);
     free(state);
+    if (status == PARE_OK)
+        status = sign(run->model, a);
+    if (status == PARE_OK)
+        status = pare_model_costs(run->model, &run->result.pruning.after);
     if (status == PARE_OK && j->test != NULL) {
         status = pare_compare(&run->comparison, j->model, run->model, j->test, &a->compare);
         run->has_comparison = status == PARE_OK;
@@ -157,8 +199,23 @@ static int check_files(const prune_arguments *a)
         {"-o", a->dry_run ? NULL : a->out, .is_written = true, .in_place = true},
         {"--report", a->report, .is_written = true},
         {"--plot", a->plot, .is_written = true}};
+    enum { STATED = sizeof files / sizeof *files };
+    cli_file all[STATED + 2 * PRUNE_MAX_RUNS];
+    char *states[2 * PRUNE_MAX_RUNS] = {NULL};
+    int n = STATED;
 
-    return cli_check_files(files, (int)(sizeof files / sizeof *files), a->force);
+    memcpy(all, files, sizeof files);
+    for (int k = 0; k < a->n_strategies && has_state(a, &a->recipe); k++) {
+        for (int i = 2 * k; i < 2 * k + 2; i++) {
+            states[i] = state_path(a, k, i % 2 == 0 ? ".round" : ".train");
+            all[n++] = (cli_file){"the state of the run", states[i], .is_written = true,
+                                  .may_exist = true};
+        }
+    }
+    const int code = cli_check_files(all, n, a->force);
+    for (int i = 0; i < 2 * PRUNE_MAX_RUNS; i++)
+        free(states[i]);
+    return code;
 }
 
 /* Channel counts that engines like cost little of the exact target, so they are the default where
@@ -201,10 +258,6 @@ int prune_run(const prune_arguments *arguments, const char *target)
         status = run_strategy(&j, k);
     if (status == PARE_OK && a.images.input != NULL)
         status = cli_restore_inputs(j.runs[0].model, &shapes);
-    if (status == PARE_OK)
-        status = pare_model_set_metadata(j.runs[0].model, "pare.command", a.command);
-    if (status == PARE_OK)
-        status = pare_model_set_metadata(j.runs[0].model, "pare.version", pare_version());
     if (status == PARE_OK && !a.dry_run)
         status = pare_model_save(j.runs[0].model, a.out, a.force);
     if (status == PARE_OK && (a.report != NULL || a.plot != NULL))

@@ -62,11 +62,16 @@ static void print_run(const prune_job *j, const prune_result *run)
         cli_print_comparison(&run->comparison);
     else
         print_costs(p);
-    printf("\n%lld of %lld prunable channels went; cut and masked model differ by %.2g of the "
+    static const char *const fates[] = {
+        [PARE_DELETE] = "went", [PARE_MASK] = "are masked", [PARE_WEAKEN] = "are weakened"};
+    const pare_action action = j->a->recipe.prune.action;
+    const bool is_cut = action == PARE_DELETE || (action == PARE_WEAKEN && j->a->recipe.rounds > 1);
+    printf("\n%lld of %lld prunable channels %s; cut and masked model differ by %.2g of the "
            "output's range\n"
            "%.1f s: scores %.1f, re-fit %.1f, reconstruction %.1f%s\n",
-           (long long)p->removed, (long long)p->units, p->oracle, run->result.seconds,
-           p->score_seconds, p->refit_seconds, p->reconstruct_seconds,
+           (long long)p->removed, (long long)p->units, fates[is_cut ? PARE_DELETE : action],
+           p->oracle, run->result.seconds, p->score_seconds, p->refit_seconds,
+           p->reconstruct_seconds,
            p->was_recalibrated ? "; normalisation statistics re-estimated" : "");
     print_align(j, p);
     for (int i = 0; i < j->a->required.count && run->has_comparison; i++)

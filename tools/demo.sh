@@ -16,7 +16,7 @@ run synth "$dir/shapes" --seed 1 --force
 say "2. a network with a class head and a mask head on one trunk, trained from scratch"
 run new duo -o "$dir/new.onnx" --classes 10 --input 3x48x48 --seed 1 --force
 run train "$dir/new.onnx" -o "$dir/original.onnx" --data "$dir/shapes" --epochs 12 --batch 16 \
-    --lr 0.05 --mask-weight 3 --augment flip,crop=3 --seed 1 --force
+    --lr 0.05 --mask-loss ce+dice --mask-weight 3 --augment flip,crop=3 --seed 1 --force
 say "3. to 40 % of its multiply-accumulates: ml, and for comparison local-ml and random"
 code=0
 run prune "$dir/original.onnx" -o "$dir/small.onnx" --target macs=40% --strategy ml \

@@ -36,9 +36,11 @@ typedef struct pare_recipe {
                          needed: what `train` leaves open becomes distill 1, distill_inner 100,
                          adamw, no weight decay; normalisations are frozen */
     pare_train_options train; /* epochs, teacher, checkpoint and resume are set by the recipe */
-    const char *state; /* path prefix of files from which an interrupted run goes on (STATE.round
-                          and STATE.train); NULL: none. They stay when the run is done, see
-                          pare_recipe_state_remove. */
+    const char *state;  /* path prefix of files from which an interrupted run goes on (STATE.round
+                           and STATE.train); NULL: none. They stay when the run is done, see
+                           pare_recipe_state_remove. */
+    bool discard_state; /* states of another run are replaced; otherwise PARE_ERROR_EXISTS, as
+                           always where a file there is none at all */
     pare_round_fn on_round;
     void *user;
 } pare_recipe;

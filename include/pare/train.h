@@ -80,7 +80,8 @@ typedef struct pare_train_options {
     double temperature;        /* 0: 4 with a teacher */
     /* factor of a further loss: squared differences from the teacher, relative to its mean square,
      * of the logits, and of residual sums that both have under one name and in one shape, averaged
-     * (hints, Romero et al. 2015). Where it dwarfs the others, labels are not needed. 0: none */
+     * (hints, Romero et al. 2015). Where it dwarfs the others, labels are not needed. 0 or
+     * negative: none */
     double distill_inner;
     bool freeze_norm; /* normalisations use their running statistics, which stay as they are, and
                          dropout drops nothing: for small batches and short fine-tuning */
@@ -140,6 +141,9 @@ PARE_API PARE_NODISCARD pare_status pare_train(pare_model *model, const pare_dat
                                                const pare_data *val,
                                                const pare_train_options *options,
                                                pare_train_result *result);
+
+/* Whether a file is the checkpoint of a training, of whichever; false where there is none. */
+PARE_API bool pare_train_is_checkpoint(pare_context *ctx, const char *path);
 
 /* Re-estimates the running statistics of all normalisations on the images (a cumulative average
  * over batches), weights unchanged. *changed says whether it was kept: it is only where the

@@ -47,6 +47,7 @@ static const quantity quantities[] = {
     {"pixel_accuracy", "pixel accuracy", SCORE, SCORES_AT(pixel_accuracy), false, true},
     {"dice", "Dice", SCORE, SCORES_AT(dice), false, true},
     {"parameters", "parameters", COST, COSTS_AT(parameters), false, false},
+    {"params", "parameters", COST, COSTS_AT(parameters), false, false},
     {"macs", "MACs", COST, COSTS_AT(macs), false, false},
     {"bytes", "file bytes", COST, COSTS_AT(bytes), false, false},
     {"activation_bytes", "activation bytes", COST, COSTS_AT(activation_bytes), false, false},
@@ -68,6 +69,17 @@ static pare_status refuse(pare_context *ctx, const char *text, const char *why)
                     "cannot read the condition '%.60s': %s; say for example accuracy>=-1%%, "
                     "miou>=0.7, macs<=50%% or latency<=0.6x",
                     text, why);
+}
+
+static pare_status refuse_quantity(pare_context *ctx, const char *text)
+{
+    char why[320] = "there is no such quantity; there are";
+
+    for (size_t i = 0; i < PRI_COUNT(quantities); i++) {
+        strcat(why, i > 0 ? ", " : " ");
+        strcat(why, quantities[i].name);
+    }
+    return refuse(ctx, text, why);
 }
 
 static const char *skip_space(const char *at)
@@ -122,7 +134,7 @@ static pare_status read_condition(condition *c, pare_context *ctx, const char *t
     *c = (condition){0};
     const char *at = read_name(&c->what, text);
     if (c->what == NULL)
-        return refuse(ctx, text, "there is no such quantity");
+        return refuse_quantity(ctx, text);
     if (*at != '<' && *at != '>')
         return refuse(ctx, text, ">= or <= is missing");
     c->is_upper = *at == '<';

@@ -35,6 +35,22 @@ static bool is_same_name(const char *a, const char *b)
     return a != NULL && b != NULL && strcmp(a, b) == 0;
 }
 
+void pri_note_open_sizes(const pare_model *model)
+{
+    for (int i = 0; i < model->graph->n_inputs; i++) {
+        const pri_value *input = model->graph->inputs[i];
+        for (int k = 1; k < input->shape.rank; k++) {
+            if (input->shape.dims[k] < 0) {
+                pri_note(model->ctx,
+                         "the size of input '%s' is open, which hides how channels are coupled; "
+                         "state it with --input",
+                         input->name);
+                return;
+            }
+        }
+    }
+}
+
 /* The batch goes to dimensions that are the first input's batch: its first one, what is named as
  * that or is open or equal at the first place of other inputs. */
 static pare_status set_input(pri_facts *facts, const pri_value *input, const pri_value *first,

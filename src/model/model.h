@@ -61,6 +61,8 @@ typedef struct pri_facts {
 pare_status pri_facts_infer(pri_facts **out, const pare_model *model, int64_t batch, bool tolerant);
 /* inputs.c: types and shapes of the inputs, with the batch as above. */
 pare_status pri_facts_set_inputs(pri_facts *facts, const pri_graph *graph, int64_t batch);
+/* Adds to a message that an input leaves its size open, where one does. */
+void pri_note_open_sizes(const pare_model *model);
 /* The error because of which a node's outputs are unknown in tolerant facts. */
 pare_status pri_facts_explain(pri_facts *facts, const pare_model *model, pri_node *node);
 /* Takes the model's constants anew and folds again what depends on weights (shapes must be as they

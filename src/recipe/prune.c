@@ -80,7 +80,10 @@ static pare_status shrink(job *j, pare_model *masked, uint64_t seed)
         const double start = pri_clock_s();
         goal.keep = goal.whole * pow(j->goal.keep / goal.whole, (double)k / steps);
         PRI_TRY(score(j, masked, &goal, seed, &is_order));
-        PRI_TRY(pri_select(j->removed, j->groups, j->scores, &goal, is_order));
+        const pare_status selected = pri_select(j->removed, j->groups, j->scores, &goal, is_order);
+        if (selected == PARE_ERROR_TARGET)
+            pri_note_open_sizes(j->model);
+        PRI_TRY(selected);
         PRI_TRY(pri_groups_mask_consumers(j->groups, masked, j->removed));
         const double scored = pri_clock_s();
         j->result->score_seconds += scored - start;

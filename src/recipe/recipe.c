@@ -7,6 +7,7 @@
 
 #include "data/data.h"
 #include "groups/groups.h"
+#include "kernels/channel_step.h"
 #include "metrics/run.h"
 #include "recipe/run_state.h"
 
@@ -282,8 +283,10 @@ static pare_status start(run *r)
     if (r->recipe->state != NULL) {
         PRI_TRY(pri_run_fingerprint(r->fingerprint, r->original, r->recipe, r->train, r->val));
         PRI_TRY(pri_run_load(&r->state, r->ctx, r->recipe->state, r->fingerprint, r->result,
-                             r->rounds));
+                             r->rounds, r->recipe->discard_state));
         r->begin -= r->state.seconds;
+        if (r->state.model != NULL && r->recipe->prune.align == PARE_ALIGN_AUTO)
+            r->result->pruning.channel_step = pri_channel_step(r->ctx);
     }
     if (r->state.model != NULL)
         return PARE_OK;

@@ -156,27 +156,62 @@ static bool read_text(pri_run_state *out, pare_context *ctx, const char *text,
     return rest != NULL && read_pruning(&result->pruning, ctx, rest);
 }
 
-pare_status pri_run_load(pri_run_state *out, pare_context *ctx, const char *prefix,
-                         const char *fingerprint, pare_recipe_result *result, int rounds)
+static pare_status start_anew(pri_run_state *out, pare_context *ctx, const char *path,
+                              pare_recipe_result *result)
 {
-    char *path = pri_run_path(ctx, prefix, ".round");
-    pare_status status = PARE_OK;
-
+    pri_log(ctx, PARE_LOG_INFO, "'%s' is of another run; starting anew", path);
+    pare_model_free(out->model);
     *out = (pri_run_state){0};
+    pare_prune_result_clear(&result->pruning);
+    result->pruning = (pare_prune_result){0};
+    result->n_points = 0;
+    return PARE_OK;
+}
+
+/* No training may write where something else lies. */
+static pare_status check_training(pare_context *ctx, const char *prefix)
+{
+    char *path = pri_run_path(ctx, prefix, ".train");
+
     if (path == NULL)
         return PARE_ERROR_MEMORY;
+    const pare_status status =
+        pri_file_exists(path) && !pare_train_is_checkpoint(ctx, path)
+            ? pri_fail(ctx, PARE_ERROR_EXISTS,
+                       "'%s' is to be the checkpoint of the run's training, but is a file of "
+                       "another kind; move it away or write elsewhere",
+                       path)
+            : PARE_OK;
+    pri_free(path);
+    return status;
+}
+
+pare_status pri_run_load(pri_run_state *out, pare_context *ctx, const char *prefix,
+                         const char *fingerprint, pare_recipe_result *result, int rounds,
+                         bool replaces)
+{
+    *out = (pri_run_state){0};
+    PRI_TRY(check_training(ctx, prefix));
+    char *path = pri_run_path(ctx, prefix, ".round");
+    if (path == NULL)
+        return PARE_ERROR_MEMORY;
+    pare_status status = PARE_OK;
     if (pri_file_exists(path)) {
         status = pare_model_load(&out->model, ctx, path);
         const char *text = status == PARE_OK ? pare_model_metadata(out->model, KEY) : NULL;
-        if (status == PARE_OK && !read_text(out, ctx, text, fingerprint, result, rounds)) {
-            pri_log(ctx, PARE_LOG_INFO, "'%s' is of another run; starting anew", path);
-            pare_model_free(out->model);
-            *out = (pri_run_state){0};
-            pare_prune_result_clear(&result->pruning);
-            result->pruning = (pare_prune_result){0};
-            result->n_points = 0;
-        }
-        if (status != PARE_OK)
+        if (status == PARE_OK && text == NULL)
+            status = pri_fail(ctx, PARE_ERROR_EXISTS,
+                              "'%s' is to be the state of the run, but is a model of its own; move "
+                              "it away or write elsewhere",
+                              path);
+        else if (status == PARE_OK && !read_text(out, ctx, text, fingerprint, result, rounds))
+            status = replaces ? start_anew(out, ctx, path, result)
+                              : pri_fail(ctx, PARE_ERROR_EXISTS,
+                                         "'%s' is the state of another run (options, images or "
+                                         "model differ); repeat that command, or use --force to "
+                                         "start anew",
+                                         path);
+        else if (status != PARE_OK)
             pri_note(ctx, "while going on from '%s'; remove it to start anew", path);
     }
     pri_free(path);

@@ -21,9 +21,11 @@ pare_status pri_run_fingerprint(char text[32], const pare_model *model, const pa
                                 const pare_data *train, const pare_data *val);
 /* Reads PREFIX.round when it is there and of this run; otherwise the state is empty. Fills the
  * points (room for rounds + 1) and what was pruned so far: groups, units, removed, oracle, seconds
- * and whether statistics were re-estimated. */
+ * and whether statistics were re-estimated. PARE_ERROR_EXISTS where PREFIX.round is of another run
+ * (replaces: is left to be replaced) or of none, or PREFIX.train no checkpoint. */
 pare_status pri_run_load(pri_run_state *out, pare_context *ctx, const char *prefix,
-                         const char *fingerprint, pare_recipe_result *result, int rounds);
+                         const char *fingerprint, pare_recipe_result *result, int rounds,
+                         bool replaces);
 /* Writes PREFIX.round and takes the model as it reads back. */
 pare_status pri_run_save(pri_run_state *state, const char *prefix, const char *fingerprint,
                          const pare_recipe_result *result);

@@ -267,19 +267,24 @@ static void restore(pri_trainer *trainer, const float *row, int64_t samples)
         trainer->noise.dropped += trainer->noise.samples[i].is_dropped != 0;
 }
 
+bool pare_train_is_checkpoint(pare_context *ctx, const char *path)
+{
+    char magic[sizeof MAGIC];
+
+    if (pri_file_size(path) < (int64_t)sizeof magic)
+        return false;
+    if (pri_file_read_part(magic, ctx, path, 0, sizeof magic) == PARE_OK)
+        return memcmp(magic, MAGIC, sizeof magic) == 0;
+    pri_forget(ctx);
+    return false;
+}
+
 pare_status pri_checkpoint_prepare(const pri_trainer *trainer)
 {
     const char *path = trainer->options.checkpoint;
-    char magic[sizeof MAGIC];
 
     pri_file_remove_rests(trainer->ctx, path);
-    if (!pri_file_exists(path))
-        return PARE_OK;
-    if (pri_file_size(path) < (int64_t)sizeof magic)
-        magic[0] = '\0';
-    else
-        PRI_TRY(pri_file_read_part(magic, trainer->ctx, path, 0, sizeof magic));
-    if (memcmp(magic, MAGIC, sizeof magic) == 0)
+    if (!pri_file_exists(path) || pare_train_is_checkpoint(trainer->ctx, path))
         return PARE_OK;
     return trainer->options.resume
                ? pri_fail(trainer->ctx, PARE_ERROR_FORMAT, "'%s' is not a checkpoint of pare", path)

@@ -77,10 +77,10 @@ pare_status pri_trainer_fill_options(pri_trainer *t, const pare_train_options *g
     }
     PRI_TRY(pri_augment_check(t->ctx, &o->augment));
     if (o->epochs < 0 || o->batch < 0 || o->learning_rate < 0 || o->warmup < 0 ||
-        o->clip_norm < 0 || o->temperature < 0 || o->distill_inner < 0)
+        o->clip_norm < 0 || o->temperature < 0)
         return pri_fail(t->ctx, PARE_ERROR_ARGUMENT,
-                        "epochs, batch, learning rate, warm-up, clip norm, temperature "
-                        "and the weight of inner values must not be negative");
+                        "epochs, batch, learning rate, warm-up, clip norm and temperature must not "
+                        "be negative");
     if (!(o->label_smoothing >= 0 && o->label_smoothing < 1) || o->distill > 1 || o->momentum >= 1)
         return pri_fail(t->ctx, PARE_ERROR_ARGUMENT,
                         "label smoothing, distillation share and momentum lie between 0 and 1");
@@ -100,7 +100,7 @@ pare_status pri_trainer_fill_options(pri_trainer *t, const pare_train_options *g
                         o->trim_after, o->epochs);
     o->mask_weight = or_default(o->mask_weight, 1);
     o->distill = o->teacher != NULL ? or_default(o->distill, 0.7) : 0;
-    o->distill_inner = o->teacher != NULL ? o->distill_inner : 0;
+    o->distill_inner = o->teacher != NULL ? fmax(o->distill_inner, 0) : 0;
     o->temperature = or_default(o->temperature, o->teacher != NULL ? 4 : 1);
     if (o->resume && o->checkpoint == NULL)
         return pri_fail(t->ctx, PARE_ERROR_ARGUMENT, "resuming needs the name of the checkpoint");

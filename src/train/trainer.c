@@ -249,8 +249,8 @@ static pare_status run_epochs(pri_trainer *t)
         const pare_status written = pri_checkpoint_write(t, &identity);
         if (written != PARE_OK)
             return written;
-        pri_note(t->ctx, "the state is in '%s'; the same command with --resume goes on from there",
-                 t->options.checkpoint);
+        pri_note(t->ctx, "the state is in '%s'; the same command%s goes on from there",
+                 t->options.checkpoint, t->options.resume ? "" : " with --resume");
     }
     return status;
 }

@@ -227,34 +227,56 @@ static void other_images_or_labels_are_another_run(void **state)
     pare_context_free(ctx);
 }
 
-static void a_training_state_of_another_run_is_no_obstacle(void **state)
+static pare_status run_beside(pare_context *ctx, const char *prefix, uint64_t seed, bool discards)
 {
-    pare_context *ctx = test_context();
     pare_data *train = test_blobs(ctx, 64, 1), *val = test_blobs(ctx, 16, 2);
-    pare_model *model = test_network(ctx, "lenet5");
-    const char *folder = test_folder();
-    char prefix[600], file[640];
+    pare_model *model = test_network(ctx, "lenet5"), *pruned = NULL;
+    const pare_recipe recipe = {
+        .prune = {.strategy = PARE_MAGNITUDE, .target = {PARE_MACS, 0.5, true}, .seed = seed},
+        .epochs = 1,
+        .train = {.batch = 16, .learning_rate = 0.01},
+        .state = prefix,
+        .discard_state = discards};
+    pare_recipe_result result;
+    const pare_status status = pare_run_recipe(&pruned, model, train, val, &recipe, &result);
 
-    (void)state;
-    snprintf(prefix, sizeof prefix, "%s/run", folder);
-    snprintf(file, sizeof file, "%s.train", prefix);
-    for (int k = 0; k < 2; k++) { /* without rounds of the other run, and with */
-        const pare_recipe recipe = {.prune = {.strategy = PARE_MAGNITUDE,
-                                              .target = {PARE_MACS, 0.5, true},
-                                              .seed = (uint64_t)k},
-                                    .epochs = 1,
-                                    .train = {.batch = 16, .learning_rate = 0.01},
-                                    .state = prefix};
-        pare_recipe_result result;
-        pare_model *pruned = NULL;
-        test_ok(ctx, pri_file_write(ctx, file, "stale", 5, true));
-        test_ok(ctx, pare_run_recipe(&pruned, model, train, val, &recipe, &result));
+    if (status == PARE_OK)
         pare_recipe_result_clear(&result);
-        pare_model_free(pruned);
-    }
+    pare_model_free(pruned);
     pare_model_free(model);
     pare_data_free(train);
     pare_data_free(val);
+    return status;
+}
+
+/* Checkpoints of other trainings are replaced, states of other runs when that is wanted, anything
+ * else never. */
+static void what_lies_where_a_state_goes_is_looked_at(void **state)
+{
+    static const char stale[] = "PARETRN\0of another run";
+    pare_context *ctx = test_context();
+    pare_model *foreign = test_network(ctx, "lenet5");
+    const char *folder = test_folder();
+    char prefix[600], training[640], rounds[640];
+
+    (void)state;
+    snprintf(prefix, sizeof prefix, "%s/run", folder);
+    snprintf(training, sizeof training, "%s.train", prefix);
+    snprintf(rounds, sizeof rounds, "%s.round", prefix);
+    test_ok(ctx, pri_file_write(ctx, training, "dear", 4, true));
+    assert_int_equal(run_beside(ctx, prefix, 0, true), PARE_ERROR_EXISTS);
+    assert_non_null(strstr(pare_context_message(ctx), training));
+    assert_int_equal(pri_file_size(training), 4);
+    test_ok(ctx, pri_file_write(ctx, training, stale, sizeof stale, true));
+    test_ok(ctx, run_beside(ctx, prefix, 0, false));
+    assert_int_equal(run_beside(ctx, prefix, 1, false), PARE_ERROR_EXISTS);
+    assert_non_null(strstr(pare_context_message(ctx), "of another run"));
+    test_ok(ctx, run_beside(ctx, prefix, 0, false)); /* it is all there still */
+    test_ok(ctx, run_beside(ctx, prefix, 1, true));
+    test_ok(ctx, pare_model_save(foreign, rounds, true));
+    assert_int_equal(run_beside(ctx, prefix, 1, true), PARE_ERROR_EXISTS);
+    assert_non_null(strstr(pare_context_message(ctx), "a model of its own"));
+    pare_model_free(foreign);
     pare_context_free(ctx);
     test_remove_folder(folder);
 }
@@ -327,7 +349,7 @@ int main(void)
         cmocka_unit_test(rounds_that_have_nothing_to_prune_pass),
         cmocka_unit_test(seconds_are_kept_with_the_state),
         cmocka_unit_test(other_images_or_labels_are_another_run),
-        cmocka_unit_test(a_training_state_of_another_run_is_no_obstacle),
+        cmocka_unit_test(what_lies_where_a_state_goes_is_looked_at),
         cmocka_unit_test(weakening_ends_in_a_cut),
         cmocka_unit_test(weakening_in_one_round_keeps_shapes),
         cmocka_unit_test(masking_in_rounds_or_with_training_is_refused),

@@ -35,7 +35,7 @@ static void interrupt(pare_context *ctx, const pare_train_options *basic)
     pare_context_set_progress(first, cancel_at, first);
     pare_model *stopped = train_small_run(first, &options, &status);
     assert_int_equal(status, PARE_ERROR_CANCELLED);
-    assert_non_null(strstr(pare_context_message(first), "--resume"));
+    assert_non_null(strstr(pare_context_message(first), "goes on from there"));
     pare_model *resumed = train_small_run(ctx, &options, NULL);
     assert_same_weights(whole, resumed, true);
     assert_same_weights(whole, stopped, false);
