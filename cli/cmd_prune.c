@@ -88,6 +88,13 @@ static int check_training(const prune_arguments *a, const cli_command *command, 
     if (!is_named(PARE_TRAIN_SCHEDULES, w->schedule))
         return cli_usage(command, "there is no schedule '%s'; see 'pare list schedules'",
                          w->schedule);
+    const char *const losses[] = {a->recipe.train.loss, a->recipe.train.mask_loss};
+    for (int k = 0; k < 2; k++) {
+        if (losses[k] != NULL && !pare_train_reads_loss(losses[k]))
+            return cli_usage(command,
+                             "'%s' is no sum of losses such as ce+0.5*dice; see 'pare list losses'",
+                             losses[k]);
+    }
     if (w->latency_batch < 0 || w->latency_batch > 65536)
         return cli_usage(command, "--latency-batch wants at most 65536");
     if (w->reconstruct < -1 || w->reconstruct > 100000)
@@ -110,6 +117,8 @@ static int read_recovery(pare_recipe *r, const cli_command *command, const words
         return cli_usage(command, "--distill-inner wants 0 or more, not '%s'", w->inner);
     if (w->rate != NULL && (!cli_read_number(&rate, w->rate) || !(rate > 0)))
         return cli_usage(command, "--lr wants a number above 0, not '%s'", w->rate);
+    if (stated != 1 && w->distill == NULL && (r->train.loss != NULL || r->train.mask_loss != NULL))
+        return cli_usage(command, "--loss and --mask-loss are for --recover labels or --distill");
     if (stated == 0 && w->distill != NULL)
         return cli_usage(command, "--distill is a way by labels; leave out --recover hints");
     r->hints = stated != 1 && w->distill == NULL;
@@ -257,6 +266,10 @@ static void list_options(cli_option out[MAX_OPTIONS], prune_arguments *a, words_
         CLI_ALGORITHMS_OPTION,
         {"--lr", 's', &w->rate, "X", "peak learning rate; default: 0.001, by labels 0.02"},
         {"--train-batch", 'i', &w->batch, "N", "images a training step (64)"},
+        {"--loss", 's', &a->recipe.train.loss, "TERMS",
+         "of training by labels, as in pare train (ce)"},
+        {"--mask-loss", 's', &a->recipe.train.mask_loss, "TERMS",
+         "of the mask head; default: as --loss"},
         {"--mask-weight", 'f', &w->mask_weight, "X", "of the mask head's loss"},
         {"--schedule", 's', &w->schedule, "NAME", "cosine, step or constant"},
         {"--augment", 's', &w->augment, "LIST", CLI_AUGMENT_HELP},

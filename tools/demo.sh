@@ -21,7 +21,7 @@ say "3. to 40 % of its multiply-accumulates: ml, and for comparison local-ml and
 code=0
 run prune "$dir/original.onnx" -o "$dir/small.onnx" --target macs=40% --strategy ml \
     --against local-ml,random --rounds 3 --epochs 3 --final-epochs 5 --distill 0.7 --lr 0.03 \
-    --train-batch 16 --mask-weight 3 --augment flip,crop=3 --data "$dir/shapes" --seed 1 \
+    --train-batch 16 --mask-loss ce+dice --mask-weight 3 --augment flip,crop=3 --data "$dir/shapes" --seed 1 \
     --require 'accuracy>=-1%,miou>=-3%,macs<=40%' \
     --report "$dir/report.html" --plot "$dir/tradeoff.svg" --force || code=$?
 [ "$code" -eq 0 ] || [ "$code" -eq 3 ] || exit "$code"

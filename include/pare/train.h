@@ -112,6 +112,8 @@ typedef enum pare_train_list {
 } pare_train_list;
 /* Entry `index`, 0, 1, ...; false past the last. The first is the default. */
 PARE_API bool pare_train_entry_at(pare_entry *out, pare_train_list list, int index);
+/* Whether a text is a sum of terms that `loss` takes; a network may still not fit it. */
+PARE_API bool pare_train_reads_loss(const char *text);
 
 /* Seconds of the parts of a training, by the clock. */
 typedef struct pare_train_times {

@@ -107,6 +107,13 @@ pare_status pri_trainer_fill_options(pri_trainer *t, const pare_train_options *g
     return PARE_OK;
 }
 
+bool pare_train_reads_loss(const char *text)
+{
+    pri_loss_mix mix;
+
+    return pri_loss_parse(&mix, text);
+}
+
 bool pare_train_entry_at(pare_entry *out, pare_train_list list, int index)
 {
     const pri_optimizer *optimizers;
