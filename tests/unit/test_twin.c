@@ -293,7 +293,7 @@ static void inner_values_teach_and_frozen_statistics_stay(void **state)
     test_ok(ctx, pare_train(student, data, NULL, &options, NULL));
     (void)statistics(student, rows[1]);
     assert_memory_not_equal(rows[0], rows[1], (size_t)count * sizeof(float));
-    options.distill_inner = -1;
+    options.distill_inner = (double)NAN;
     assert_int_equal(pare_train(student, data, NULL, &options, NULL), PARE_ERROR_ARGUMENT);
     pare_data_free(data);
     pare_model_free(student);

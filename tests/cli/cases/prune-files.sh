@@ -11,8 +11,8 @@ pare prune own.onnx.magnitude.round -o own.onnx --target params=60% --strategy m
 prune -o tiny.onnx --epochs 1 --report tiny.onnx.magnitude.round --force
 prune -o tiny.onnx --report tiny.onnx
 # a run that failed in its first training, then another one
-prune -o tiny.onnx --epochs 2 --lr 1e30
-ls tiny.onnx* 2> /dev/null
+prune -o tiny.onnx --epochs 2 --lr 1e30 2> /dev/null
+ls tiny.onnx.magnitude.round
 prune -o tiny.onnx --epochs 3
 prune -o tiny.onnx --epochs 1 --force && ls tiny.onnx*
 pare run duo.onnx --input data/test/images/00000.png --mask data/test/images/00000.png --force
