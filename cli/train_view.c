@@ -38,7 +38,7 @@ static void print_times(const pare_train_times *times)
     for (int k = 0; k < PARTS; k++)
         sum += parts[k].seconds;
     for (int k = 0, n = 0; k < PARTS; k++) {
-        if (sum > 0 && parts[k].seconds > 0)
+        if (sum > 0 && parts[k].seconds >= 0.0005 * sum) /* what is not 0.0 % */
             printf("%s%s %.1f %%", n++ > 0 ? ", " : "of it          ", parts[k].name,
                    100 * parts[k].seconds / sum);
     }
