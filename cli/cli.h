@@ -115,7 +115,7 @@ typedef struct cli_images {
 
 /* Their rows in a command's table. */
 #define CLI_IMAGE_OPTIONS(images)                                                                  \
-    {"--data", 's', &(images).path, "PATH", "labelled images (required)"},                         \
+    {"--data", 's', &(images).path, "PATH", "labelled images; only pare prune can do without"},    \
         {"--split", 's', &(images).split, "NAME", "train, val, test or all (train and val)"},      \
         {"--val-fraction", 'f', &(images).val_fraction, "F",                                       \
          "share of the training images that is val where the data has none;\n"                     \

@@ -10,8 +10,8 @@
 
 #include "cli.h"
 
-static pare_context *running;
-static bool line_is_open; /* a progress line stands on the terminal */
+static pare_context *volatile running; /* what a signal cancels */
+static bool line_is_open;              /* a progress line stands on the terminal */
 
 static void on_interrupt(int number)
 {
@@ -68,19 +68,32 @@ static void on_progress(void *user, const pare_progress *p)
 pare_context *cli_context(void)
 {
     struct sigaction action = {.sa_handler = on_interrupt, .sa_flags = (int)SA_RESETHAND};
+    pare_context *ctx = NULL;
 
-    if (pare_context_new(&running) != PARE_OK) {
+    if (pare_context_new(&ctx) != PARE_OK) {
         fprintf(stderr, "pare: out of memory\n");
         return NULL;
     }
-    pare_context_set_log(running, on_log, NULL);
-    pare_context_set_progress(running, on_progress, NULL);
-    pare_context_set_threads(running, (int)cli_common.threads);
+    pare_context_set_log(ctx, on_log, NULL);
+    pare_context_set_progress(ctx, on_progress, NULL);
+    pare_context_set_threads(ctx, (int)cli_common.threads);
     if (cli_common.algorithms != NULL && strcmp(cli_common.algorithms, "measure") == 0)
-        pare_context_set_algorithms(running, PARE_ALGORITHMS_MEASURED);
+        pare_context_set_algorithms(ctx, PARE_ALGORITHMS_MEASURED);
+    running = ctx;
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
-    return running;
+    return ctx;
+}
+
+/* From here on there is nothing to cancel: a signal ends the process. */
+static void end_context(void)
+{
+    pare_context *ctx = running;
+
+    signal(SIGINT, SIG_DFL);
+    signal(SIGTERM, SIG_DFL);
+    running = NULL;
+    pare_context_free(ctx);
 }
 
 int cli_fail(pare_context *ctx, pare_status status)
@@ -146,7 +159,7 @@ static int find_and_run(int argc, char **argv)
             continue;
         const int code = commands[i].run(argc, argv);
         cli_end_progress();
-        pare_context_free(running);
+        end_context();
         return code;
     }
     const char *near = cli_nearest_command(argv[0]);

@@ -145,7 +145,7 @@ static pare_status fit_size(loader *l, const pri_image *image, const char *path)
     if (image->height != data->height || image->width != data->width)
         return pri_fail(data->ctx, PARE_ERROR_SHAPE,
                         "'%s' is %lldx%lld, images before it %lldx%lld; state a height and a width "
-                        "to resize them",
+                        "(--size HxW) to resize them",
                         path, (long long)image->height, (long long)image->width,
                         (long long)data->height, (long long)data->width);
     return PARE_OK;

@@ -18,6 +18,13 @@ static bool is_private(const pri_engine *engine, const pri_value *value, int rea
     return !value->is_output && value->n_uses == readers && !pri_plan_is_tap(engine, value);
 }
 
+/* Whether a node's inputs fit it: what does not is not fused, but said when its step is made. */
+static bool is_inferred(const pri_engine *engine, const pri_node *node)
+{
+    return node->n_outputs > 0 && node->outputs[0] != NULL &&
+           engine->facts->of[node->outputs[0]->id].known;
+}
+
 /* The only reader of a node's output, when the pair may be fused. */
 static const pri_node *next_node(const pri_engine *engine, const pri_node *node, const bool *needed)
 {
@@ -26,7 +33,7 @@ static const pri_node *next_node(const pri_engine *engine, const pri_node *node,
     if (!is_private(engine, value, 1) || value->uses[0].slot < 0)
         return NULL;
     const pri_node *next = value->uses[0].node;
-    if (!needed[next->id] || next->op == NULL || next->n_outputs < 1)
+    if (!needed[next->id] || next->op == NULL || !is_inferred(engine, next))
         return NULL;
     return next;
 }
@@ -78,7 +85,8 @@ static const pri_node *find_swish(const pri_engine *engine, const pri_value *x, 
     for (int k = 0; k < 2; k++) {
         const pri_use *use = &x->uses[k], *other = &x->uses[1 - k];
         if (use->slot < 0 || other->slot < 0 || !needed[use->node->id] || use->node->op == NULL ||
-            use->node->n_outputs < 1 || !takes_activation(engine, use->node, x, &activation) ||
+            !is_inferred(engine, use->node) ||
+            !takes_activation(engine, use->node, x, &activation) ||
             activation.kind != PRI_ACT_SIGMOID)
             continue;
         const pri_node *product = next_node(engine, use->node, needed);

@@ -114,6 +114,30 @@ static double worst(float (*own)(float), double (*exact)(double), float from, fl
     return most;
 }
 
+/* A normalisation of 24 channels with fewer shifts: it must not be taken over unseen. */
+static void what_does_not_fit_is_not_fused(void **state)
+{
+    const int64_t dims[] = {2, 24, 6, 6}, weights[] = {24, 24, 3, 3};
+    const float ones[24] = {1};
+    pare_context *ctx = test_context();
+    pri_graph *graph = test_graph(ctx, 15);
+    pri_value *x = test_input(graph, "x", 4, dims);
+    pri_value *w = test_weight(graph, 4, weights, 1, 0.1);
+    pri_value *scale = test_floats(graph, 24, ones), *few = test_floats(graph, 3, ones);
+    pri_value *c = test_op(graph, "Conv", "pads=[1,1,1,1]", TEST_LIST(x, w));
+    pri_engine *engine = NULL;
+
+    (void)state;
+    c = test_op(graph, "BatchNormalization", "", TEST_LIST(c, scale, few, scale, scale));
+    test_output(graph, test_op(graph, "Relu", "", TEST_LIST(c)));
+    pare_model *model = test_model(graph);
+    assert_int_equal(pri_engine_new(&engine, model, &(pri_engine_options){.batch = 2}),
+                     PARE_ERROR_SHAPE);
+    assert_non_null(strstr(pare_context_message(ctx), "input 2 does not fit 24 channels"));
+    pare_model_free(model);
+    pare_context_free(ctx);
+}
+
 static void exponentials_are_those_of_the_library(void **state)
 {
     (void)state;
@@ -134,6 +158,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(swish_is_found_in_any_spelling_and_only_there),
+        cmocka_unit_test(what_does_not_fit_is_not_fused),
         cmocka_unit_test(exponentials_are_those_of_the_library),
     };
 
