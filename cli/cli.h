@@ -3,12 +3,16 @@
 #ifndef PARE_CLI_H
 #define PARE_CLI_H
 
+#include <math.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 #include <pare/pare.h>
 
 enum { EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_NOT_MET = 3, EXIT_INTERRUPTED = 130 };
+
+/* A number that nobody stated: options cannot be given it. The help shows no default then. */
+#define CLI_UNSTATED ((double)NAN)
 
 /* What an option that may be repeated was given. */
 enum { CLI_LIST_MAX = 32 };
@@ -63,8 +67,9 @@ int cli_parse(int *code, int argc, char **argv, const cli_command *command, cons
 /* Starts the program once more, with threads that soon sleep when they wait for others, unless the
  * environment says how they wait. */
 void cli_shorten_waits(void);
-/* The whole text as a finite number, of options whose absence means something. */
-bool cli_read_number(double *out, const char *text);
+/* A number as the library's options take it, of which 0 stands for a default and a negative one for
+ * none: 0 of one that was not stated, -1 of a stated 0, otherwise the number. */
+double cli_stated(double value);
 /* Says what is wrong with the command line and points at --help; returns EXIT_USAGE. */
 int cli_usage(const cli_command *command, const char *format, ...) PARE_PRINTF(2, 3);
 /* Prints the context's message; the exit code of a status. */

@@ -14,8 +14,7 @@ typedef struct words_of {
     const char *precision, *recover;
     cli_list required;
     int64_t rounds, epochs, final_epochs, batch, draws, steps, reconstruct, latency_batch;
-    const char *distill, *inner, *rate; /* NULL: nothing was said */
-    double factor, mask_weight;
+    double distill, inner, rate, factor, mask_weight;
     bool no_latency;
 } words_of;
 
@@ -107,25 +106,21 @@ static int read_recovery(pare_recipe *r, const cli_command *command, const words
 {
     static const char *const recoveries[] = {"hints", "labels", NULL};
     const int stated = w->recover != NULL ? choice(w->recover, recoveries) : -1;
-    double share = 0, inner = 0, rate = 0;
+    const bool has_share = !isnan(w->distill);
 
     if (w->recover != NULL && stated < 0)
         return cli_usage(command, "--recover is hints or labels, not '%s'", w->recover);
-    if (w->distill != NULL && (!cli_read_number(&share, w->distill) || share < 0 || share > 1))
-        return cli_usage(command, "--distill wants a share from 0 to 1, not '%s'", w->distill);
-    if (w->inner != NULL && (!cli_read_number(&inner, w->inner) || inner < 0))
-        return cli_usage(command, "--distill-inner wants 0 or more, not '%s'", w->inner);
-    if (w->rate != NULL && (!cli_read_number(&rate, w->rate) || !(rate > 0)))
-        return cli_usage(command, "--lr wants a number above 0, not '%s'", w->rate);
-    if (stated != 1 && w->distill == NULL && (r->train.loss != NULL || r->train.mask_loss != NULL))
+    if (w->distill < 0 || w->distill > 1 || w->inner < 0 || w->rate <= 0)
+        return cli_usage(command, "--distill is 0 to 1, --distill-inner 0 or more, --lr above 0");
+    if (stated != 1 && !has_share && (r->train.loss != NULL || r->train.mask_loss != NULL))
         return cli_usage(command, "--loss and --mask-loss are for --recover labels or --distill");
-    if (stated == 0 && w->distill != NULL)
+    if (stated == 0 && has_share)
         return cli_usage(command, "--distill is a way by labels; leave out --recover hints");
-    r->hints = stated != 1 && w->distill == NULL;
-    r->distill = !r->hints && (share > 0 || inner > 0);
-    r->train.distill = r->hints ? 0 : share > 0 ? share : -1;
-    r->train.distill_inner = w->inner == NULL ? 0 : inner > 0 ? inner : -1;
-    r->train.learning_rate = w->rate != NULL || r->hints ? rate : 0.02;
+    r->hints = stated != 1 && !has_share;
+    r->distill = !r->hints && (w->distill > 0 || w->inner > 0);
+    r->train.distill = r->hints || has_share ? cli_stated(w->distill) : -1;
+    r->train.distill_inner = cli_stated(w->inner);
+    r->train.learning_rate = isnan(w->rate) && !r->hints ? 0.02 : cli_stated(w->rate);
     return 0;
 }
 
@@ -169,7 +164,7 @@ static int read_words(prune_arguments *a, const cli_command *command, const word
     r->rounds = (int)w->rounds;
     r->epochs = (int)w->epochs;
     r->final_epochs = (int)w->final_epochs;
-    r->train.mask_weight = w->mask_weight > 0 ? w->mask_weight : -1;
+    r->train.mask_weight = cli_stated(w->mask_weight);
     r->train.batch = w->batch;
     r->train.schedule = w->schedule;
     r->train.precision = r->prune.precision = w->precision;
@@ -252,9 +247,9 @@ static void list_options(cli_option out[MAX_OPTIONS], prune_arguments *a, words_
         {"--recover", 's', &w->recover, "HOW",
          "training by hints (the original teaches by its outputs\nand inner values; default) or by "
          "labels"},
-        {"--distill", 's', &w->distill, "A",
+        {"--distill", 'f', &w->distill, "A",
          "by labels, and the original's outputs with this share\nof the loss, 0 to 1"},
-        {"--distill-inner", 's', &w->inner, "X",
+        {"--distill-inner", 'f', &w->inner, "X",
          "weight of the squared difference of logits and residual\nsums from the original's, in training"},
         {"--freeze-norm", 'b', &a->recipe.train.freeze_norm, NULL,
          "normalisations keep their statistics in training"},
@@ -264,7 +259,7 @@ static void list_options(cli_option out[MAX_OPTIONS], prune_arguments *a, words_
         {"--recompute", 'b', &a->recipe.train.recompute, NULL,
          "training computes activations again: less memory, more time"},
         CLI_ALGORITHMS_OPTION,
-        {"--lr", 's', &w->rate, "X", "peak learning rate; default: 0.001, by labels 0.02"},
+        {"--lr", 'f', &w->rate, "X", "peak learning rate; default: 0.001, by labels 0.02"},
         {"--train-batch", 'i', &w->batch, "N", "images a training step (64)"},
         {"--loss", 's', &a->recipe.train.loss, "TERMS",
          "of training by labels, as in pare train (ce)"},
@@ -305,6 +300,9 @@ int cmd_prune(int argc, char **argv)
                   .fisher = "gauss-newton",
                   .action = "delete",
                   .rounds = 1,
+                  .distill = CLI_UNSTATED,
+                  .inner = CLI_UNSTATED,
+                  .rate = CLI_UNSTATED,
                   .factor = 0.5,
                   .mask_weight = 1};
     cli_option options[MAX_OPTIONS];

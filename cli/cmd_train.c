@@ -8,17 +8,14 @@
 #include "train_log.h"
 #include "train_view.h"
 
-#define DISTILL 0.7
-#define TEMPERATURE 4.0
-
 typedef struct arguments {
     const char *out, *teacher, *augment, *schedule, *log;
-    const char *optimizer, *precision, *decay, *loss, *mask_loss, *class_weights, *tensorboard,
+    const char *optimizer, *precision, *loss, *mask_loss, *class_weights, *tensorboard,
         *noise_report, *trim;
-    const char *checkpoint, *rate;
+    const char *checkpoint;
     cli_images images; /* split: the one trained on */
     int64_t epochs, batch, early_stop, trim_after;
-    double momentum, warmup, smoothing, mask_weight, clip, distill, temperature, inner;
+    double rate, decay, momentum, warmup, smoothing, mask_weight, clip, distill, temperature, inner;
     double beta2, average;
     bool resume, keep_last, force, freeze_norm, insert_norm, recompute;
 } arguments;
@@ -155,21 +152,15 @@ static const char *const examples[] = {
     "--insert-norm",
     NULL};
 
-/* A stated 0, which the library would take for its default. */
-static double or_none(double value)
-{
-    return value == 0 ? -1 : value;
-}
-
 static void copy_options(pare_train_options *to, const arguments *a)
 {
     to->epochs = (int)a->epochs;
     to->batch = a->batch;
-    to->momentum = or_none(a->momentum);
+    to->momentum = cli_stated(a->momentum);
     to->optimizer = a->optimizer;
     to->precision = a->precision;
     to->recompute = a->recompute;
-    to->beta2 = or_none(a->beta2);
+    to->beta2 = cli_stated(a->beta2);
     to->average = a->average;
     to->early_stop = (int)a->early_stop;
     to->loss = a->loss;
@@ -182,27 +173,17 @@ static void copy_options(pare_train_options *to, const arguments *a)
     to->schedule = a->schedule;
     to->warmup = a->warmup;
     to->label_smoothing = a->smoothing;
-    to->mask_weight = or_none(a->mask_weight);
+    to->mask_weight = cli_stated(a->mask_weight);
     to->clip_norm = a->clip;
-    to->distill = or_none(a->distill);
-    to->temperature = a->temperature;
+    to->distill = cli_stated(a->distill);
+    to->temperature = cli_stated(a->temperature);
+    to->learning_rate = cli_stated(a->rate);
+    to->weight_decay = cli_stated(a->decay);
     to->distill_inner = a->inner;
     to->freeze_norm = a->freeze_norm;
     to->resume = a->resume;
     to->keep_last = a->keep_last;
     to->seed = (uint64_t)a->images.seed;
-}
-
-/* NULL leaves 0, which stands for the optimiser's own; 0 becomes none. */
-static bool read_decay(double *out, const char *text)
-{
-    char *end;
-
-    if (text == NULL)
-        return true;
-    const double decay = strtod(text, &end);
-    *out = decay == 0 ? -1 : decay;
-    return end != text && *end == '\0' && decay >= 0;
 }
 
 /* "2%" or "0.02"; NULL leaves 0. */
@@ -246,24 +227,18 @@ static int start(const cli_command *command, const char *in, const arguments *a)
     const int unusable = cli_check_images(command, &a->images);
     if (unusable != 0)
         return unusable;
-    if (a->epochs < 1 || a->epochs > 1000000 || a->batch < 1 || !(a->temperature > 0))
-        return cli_usage(command, "--epochs, --batch and --temperature must be above 0");
-    if (a->momentum < 0 || a->beta2 < 0 || a->mask_weight < 0 || a->distill < 0)
-        return cli_usage(command,
-                         "--momentum, --beta2, --mask-weight and --distill must not be negative");
-    if (a->rate != NULL &&
-        (!cli_read_number(&options.learning_rate, a->rate) || !(options.learning_rate > 0)))
-        return cli_usage(command, "--lr wants a number above 0, not '%s'", a->rate);
+    if (a->epochs < 1 || a->epochs > 1000000 || a->batch < 1 || a->rate <= 0 || a->temperature <= 0)
+        return cli_usage(command, "--epochs, --batch, --lr and --temperature must be above 0");
+    if (a->momentum < 0 || a->beta2 < 0 || a->decay < 0 || a->mask_weight < 0 || a->distill < 0)
+        return cli_usage(command, "--momentum, --beta2, --decay, --mask-weight and --distill must "
+                                  "not be negative");
     if (a->early_stop < 0 || a->early_stop > 1000000 || a->trim_after < 0 ||
         a->trim_after > 1000000)
         return cli_usage(command, "--early-stop and --trim-after want numbers of epochs");
-    if (a->teacher == NULL &&
-        (a->distill != DISTILL || a->temperature != TEMPERATURE || a->inner > 0))
+    if (a->teacher == NULL && (!isnan(a->distill) || !isnan(a->temperature) || a->inner > 0))
         return cli_usage(command, "--distill, --temperature and --distill-inner want a --teacher");
     if (a->trim_after > 0 && a->trim == NULL && a->noise_report == NULL)
         return cli_usage(command, "--trim-after wants --trim or --noise-report");
-    if (!read_decay(&options.weight_decay, a->decay))
-        return cli_usage(command, "'%s' is no number for --decay", a->decay);
     if (!read_share(&options.trim, a->trim))
         return cli_usage(command, "--trim wants a share such as 2%% or 0.02");
     if (cli_parse_augment(command, &options.augment, a->augment) != 0)
@@ -302,8 +277,10 @@ int cmd_train(int argc, char **argv)
                    .beta2 = 0.999,
                    .schedule = "cosine",
                    .mask_weight = 1,
-                   .distill = DISTILL,
-                   .temperature = TEMPERATURE,
+                   .rate = CLI_UNSTATED,
+                   .decay = CLI_UNSTATED,
+                   .distill = CLI_UNSTATED,
+                   .temperature = CLI_UNSTATED,
                    .images = {.split = "train", .val_fraction = CLI_VAL_FRACTION}};
     cli_common.algorithms = "measure";
     const cli_option list[] = {
@@ -316,10 +293,10 @@ int cmd_train(int argc, char **argv)
         {"--recompute", 'b', &a.recompute, NULL,
          "less memory, more time: activations are computed again\non the way back; the result is the same"},
         CLI_ALGORITHMS_OPTION,
-        {"--lr", 's', &a.rate, "X", "peak learning rate; default: 0.05, with adamw 0.001"},
+        {"--lr", 'f', &a.rate, "X", "peak learning rate; default: 0.05, with adamw 0.001"},
         {"--momentum", 'f', &a.momentum, "X", "Nesterov momentum; with adamw beta1"},
         {"--beta2", 'f', &a.beta2, "X", "of adamw"},
-        {"--decay", 's', &a.decay, "X", "weight decay; default: 5e-4, with adamw 0.01"},
+        {"--decay", 'f', &a.decay, "X", "weight decay; default: 5e-4, with adamw 0.01"},
         {"--schedule", 's', &a.schedule, "NAME", "cosine, step, constant or one-cycle"},
         {"--warmup", 'f', &a.warmup, "EPOCHS", "epochs of linear warm-up; of one-cycle the rise"},
         {"--loss", 's', &a.loss, "TERMS",
@@ -335,8 +312,8 @@ int cmd_train(int argc, char **argv)
         {"--grad-clip", 'f', &a.clip, "X", "gradients are scaled down to this norm"},
         {"--augment", 's', &a.augment, "LIST", CLI_AUGMENT_HELP},
         {"--teacher", 's', &a.teacher, "BIG.onnx", "learn from this model's outputs too"},
-        {"--distill", 'f', &a.distill, "X", "share of the teacher, 0 to 1"},
-        {"--temperature", 'f', &a.temperature, "X", "of the distillation"},
+        {"--distill", 'f', &a.distill, "X", "share of the teacher, 0 to 1; default: 0.7"},
+        {"--temperature", 'f', &a.temperature, "X", "of the distillation; default: 4"},
         {"--distill-inner", 'f', &a.inner, "X",
          "weight of the squared difference of logits and residual\nsums from the teacher's"},
         {"--freeze-norm", 'b', &a.freeze_norm, NULL, "normalisations keep their statistics"},

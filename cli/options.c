@@ -35,7 +35,7 @@ static void print_option(const cli_option *option)
     printf("%s", line);
     if (option->kind == 'i' && *(int64_t *)option->value != 0)
         printf(" (default %lld)", (long long)*(int64_t *)option->value);
-    if (option->kind == 'f' && *(double *)option->value != 0)
+    if (option->kind == 'f' && *(double *)option->value != 0 && !isnan(*(double *)option->value))
         printf(" (default %g)", *(double *)option->value);
     if (option->kind == 's' && *(const char **)option->value != NULL)
         printf(" (default %s)", *(const char **)option->value);
@@ -122,12 +122,9 @@ const char *cli_nearest_command(const char *name)
     return best;
 }
 
-bool cli_read_number(double *out, const char *text)
+double cli_stated(double value)
 {
-    char *end;
-
-    *out = strtod(text, &end);
-    return end != text && *end == '\0' && isfinite(*out);
+    return isnan(value) ? 0 : value == 0 ? -1 : value;
 }
 
 int cli_usage(const cli_command *command, const char *format, ...)

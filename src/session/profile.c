@@ -13,7 +13,7 @@
 #include "base/quantile.h"
 #include "base/random.h"
 #include "base/text.h"
-#include "kernels/limits.h"
+#include "kernels/roofline.h"
 #include "metrics/run.h"
 
 enum { DEFAULT_ROUNDS = 20, MAX_ROUNDS = 100000, WARM_UP = 2 };
@@ -205,8 +205,8 @@ static pare_status run(pare_profile *out, job *j, const pare_model *model,
     j->n_steps = pri_engine_steps(j->engine);
     PRI_TRY(measure(j));
     if (options->limits) {
-        pri_limits limits;
-        PRI_TRY(pri_measure_limits(&limits, j->ctx, bf16));
+        pri_roofline limits;
+        PRI_TRY(pri_measure_roofline(&limits, j->ctx, bf16));
         out->macs_per_second = limits.macs;
         out->bytes_per_second = limits.bytes;
     }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* limits.c - see limits.h. */
-#include "kernels/limits.h"
+/* roofline.c - see roofline.h. */
+#include "kernels/roofline.h"
 
 #include <string.h>
 
@@ -115,12 +115,12 @@ static double measure_bytes(const pare_context *ctx, float *x, float *y, float *
     return rate;
 }
 
-pare_status pri_measure_limits(pri_limits *out, pare_context *ctx, bool bf16)
+pare_status pri_measure_roofline(pri_roofline *out, pare_context *ctx, bool bf16)
 {
     const pri_conv_problem problems[] = {dense(256, 3, 4, bf16), dense(512, 1, 8, bf16)};
     float *arrays[3];
 
-    *out = (pri_limits){0};
+    *out = (pri_roofline){0};
     for (size_t i = 0; i < PRI_COUNT(problems); i++)
         PRI_TRY(measure_macs(&out->macs, ctx, &problems[i]));
     for (int k = 0; k < 3; k++)
