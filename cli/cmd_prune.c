@@ -42,6 +42,10 @@ static int read_strategies(prune_arguments *a, const cli_command *command, const
             if (!pare_strategy_parse(&a->strategies[a->n_strategies++], name))
                 return cli_usage(command, "there is no strategy '%s'; see 'pare list strategies'",
                                  name);
+            for (int i = 0; i + 1 < a->n_strategies; i++) {
+                if (a->strategies[i] == a->strategies[a->n_strategies - 1])
+                    return cli_usage(command, "strategy '%s' is named twice", name);
+            }
             at += length + (at[length] == ',');
         }
     }

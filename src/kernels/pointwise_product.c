@@ -13,7 +13,7 @@
 #include "kernels/pointwise.h"
 #include "kernels/pointwise_tile.h"
 
-enum { LANES = 16, BLOCK = 8 * PRI_POINTWISE_ROWS };
+enum { BLOCK = 8 * PRI_POINTWISE_ROWS };
 /* Sapphire Rapids, batch 32, time by oneDNN's, forwards: 16 to 96 channels at 64 x 64 pixels 0.8,
  * 96 to 16 0.82, 32 to 16 0.65, 24 to 144 at 32 x 32 0.75, 144 to 24 0.69, 32 to 192 at 16 x 16
  * 0.89, but 64 to 64 at 32 x 32 as long. MOST_PRODUCTS: in out / (in + out), products to an
@@ -40,16 +40,11 @@ bool pri_pointwise_product_suits(const pri_conv_problem *p)
            in <= MOST_WEIGHTS / out && in * out <= MOST_PRODUCTS * (in + out);
 }
 
-static int64_t fill(int64_t channels)
-{
-    return (channels + LANES - 1) / LANES * LANES;
-}
-
 pare_status pri_pointwise_product_new(pri_pointwise_product **out, pare_context *ctx,
                                       const pri_conv_problem *problem)
 {
     const int64_t ins = problem->in_channels, outs = problem->out_channels;
-    const int64_t in_filled = fill(ins), out_filled = fill(outs);
+    const int64_t in_filled = pri_filled(ins), out_filled = pri_filled(outs);
     const size_t bytes = (size_t)((ins + 1) * out_filled + (outs + 1) * in_filled) * sizeof(float);
 
     *out = NULL;
@@ -99,8 +94,8 @@ void pri_pointwise_product_pack(pri_pointwise_product *product, const float *wei
 /* All of `all.count` positions. */
 static void run(pri_pointwise_rows all)
 {
-    all.streams =
-        all.to % LANES == 0 && (uintptr_t)all.y % 64 == 0 && all.count * all.to >= LEAST_STREAMED;
+    all.streams = all.to % PRI_LANES == 0 && (uintptr_t)all.y % 64 == 0 &&
+                  all.count * all.to >= LEAST_STREAMED;
 #pragma omp parallel for schedule(static)
     for (int64_t at = 0; at < all.count; at += BLOCK) {
         pri_pointwise_rows rows = all;

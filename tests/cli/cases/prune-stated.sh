@@ -1,7 +1,7 @@
 # What is stated counts, or is refused before the work.
 prune() { pare prune duo.onnx -o out.onnx --target params=60% --strategy magnitude --data data --epochs 1 --no-latency --no-compare --limit 40 --no-refit --algorithms rule --threads 1 --quiet "$@" > out.txt || echo "= $?" >&2; }
 for options in "--lr 0" "--lr inf" "--distill nan" "--distill 2" "--distill-inner -1" "--mask-weight inf" \
-    "--recover hints --distill 0.5" "--recover prayers" "--loss hinge --recover labels" "--mask-loss dice" "--latency-batch -5" "--strategy="; do
+    "--recover hints --distill 0.5" "--recover prayers" "--loss hinge --recover labels" "--mask-loss dice" "--against random,magnitude" "--latency-batch -5" "--strategy="; do
     prune $options
 done
 ls out.onnx* 2> /dev/null
