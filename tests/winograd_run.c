@@ -176,6 +176,6 @@ void winograd_skip_without(void)
 
     if (pri_winograd_suits(&p))
         return;
-    printf("skipped: this processor has no AVX-512\n");
+    printf("skipped: this processor has neither AVX2 nor AVX-512\n");
     skip();
 }

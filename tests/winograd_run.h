@@ -55,7 +55,7 @@ int64_t winograd_pick(int64_t below, uint64_t *draws);
 /* A convolution of 4 x 4 pixels whose channels, batch, types and what is fused behind it are drawn.
  */
 pri_conv_problem winograd_drawn(uint64_t *draws);
-/* Skips the test, with a line, where the processor has no AVX-512. */
+/* Skips the test, with a line, where the processor has neither AVX2 nor AVX-512. */
 void winograd_skip_without(void);
 
 #endif

@@ -4,9 +4,19 @@
 
 #include <string.h>
 
-#include "kernels/vector512.h"
+#if defined(__x86_64__) && defined(__GNUC__) && defined(__linux__)
+#include <immintrin.h>
 
-#ifdef PRI_BUILDS_AVX512
+#define PRI_AVX512 __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq")))
+#define PRI_AVX512_INLINE PRI_AVX512 static inline __attribute__((always_inline))
+
+/* Of a block's channels those that there are. */
+static __mmask16 lanes_of(int64_t channels, int64_t block)
+{
+    const int64_t left = channels - block * PRI_AMX_CHANNELS;
+
+    return left >= PRI_AMX_CHANNELS ? 0xffff : (__mmask16)((1u << left) - 1);
+}
 
 /* A page ahead: the processor's own fetching ahead ends with a page (8 % of 4 x 32 -> 16 channels
  * at 256 x 256 on Sapphire Rapids). */
@@ -135,8 +145,7 @@ PRI_AVX512 void pri_amx_pack_dy(unsigned char *to, const pri_amx_shape *s, const
         for (int64_t b = strip->out_begin; b < strip->out_end; b++) {
             at = begin;
             pack_step(to + (b * s->strip_steps + k) * PRI_AMX_TILE, &at, s,
-                      dy + b * PRI_AMX_CHANNELS, strip,
-                      pri_lanes_of(s->out_channels, b * PRI_AMX_CHANNELS));
+                      dy + b * PRI_AMX_CHANNELS, strip, lanes_of(s->out_channels, b));
         }
         if (s->by_row ? at.column >= s->dst[1] : at.column >= s->pitch)
             at = (place){at.row + 1, 0};
@@ -235,7 +244,7 @@ PRI_AVX512 void pri_amx_pack_x(unsigned char *to, const pri_amx_shape *s, const 
         for (int k = 0; k < s->copies; k++) {
             line l = line_of(s, x, strip->first + row + s->low[0], s->copy[k].phase);
             for (int64_t b = 0; b < s->in_blocks; b++) {
-                l.lanes = pri_lanes_of(s->in_channels, b * PRI_AMX_CHANNELS);
+                l.lanes = lanes_of(s->in_channels, b);
                 pack_line(to + (b * s->copies + k) * s->copy_bytes, s, &l, row, s->copy[k].parity);
                 l.data = l.data == NULL ? NULL : l.data + PRI_AMX_CHANNELS;
             }

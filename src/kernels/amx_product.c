@@ -9,7 +9,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "kernels/vector512.h"
+#include <immintrin.h>
 
 #define PRI_AMX __attribute__((target("amx-tile,amx-bf16,avx512f,avx512bw,avx512vl,avx512bf16")))
 #define PRI_AMX_INLINE PRI_AMX static inline __attribute__((always_inline))
@@ -28,7 +28,7 @@ static void ask(void)
     unsigned a, b, c, d, low, high;
 
     __builtin_cpu_init();
-    if (!pri_has_avx512())
+    if (!pri_dnn_has_avx512())
         return;
     if (__get_cpuid(1, &a, &b, &c, &d) == 0 || (c & OSXSAVE) == 0)
         return;

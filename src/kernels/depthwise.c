@@ -11,8 +11,8 @@
 
 #include <string.h>
 
-#include "kernels/depthwise_rows.h"
-#include "kernels/vector512.h"
+#include "kernels/narrow.h"
+#include "kernels/vectors/depthwise_rows.h"
 
 /* Channels from which masked lanes are few enough to pay. */
 enum { LEAST_CHANNELS = 8 };
@@ -35,6 +35,8 @@ typedef struct pass {
 struct pri_depthwise {
     pare_context *ctx;
     pri_conv_problem p;
+    const pri_depthwise_rows *kernels; /* of this processor */
+    const pri_depthwise_sums *sums;
     int64_t filled; /* channels in whole vectors */
     pass forward, data;
     float *bias, *zero; /* filled */
@@ -42,7 +44,7 @@ struct pri_depthwise {
 
 bool pri_depthwise_suits(const pri_conv_problem *p)
 {
-    if (!pri_has_avx512() || p->spatial != 2 || p->layout != PRI_CHANNELS_LAST ||
+    if (pri_lanes() == 0 || p->spatial != 2 || p->layout != PRI_CHANNELS_LAST ||
         p->groups != p->in_channels || p->groups != p->out_channels || p->groups < LEAST_CHANNELS ||
         p->accumulates ||
         (p->post != PRI_POST_NONE && p->post != PRI_POST_RELU && p->post != PRI_POST_CLIP))
@@ -113,7 +115,9 @@ pare_status pri_depthwise_new(pri_depthwise **out, pare_context *ctx,
         return PARE_ERROR_MEMORY;
     d->ctx = ctx;
     d->p = *problem;
-    d->filled = pri_filled(problem->in_channels);
+    d->kernels = PRI_TABLE(pri_depthwise_rows);
+    d->sums = PRI_TABLE(pri_depthwise_sums);
+    d->filled = pri_filled(problem->in_channels, pri_lanes());
     const size_t all = (size_t)(2 * taps_of(problem) + 2) * (size_t)d->filled * sizeof(float);
     float *room = pri_alloc_aligned(ctx, all);
     if (room == NULL) {
@@ -236,7 +240,7 @@ static void run_row(const pri_depthwise *d, const pass *s, pri_depthwise_line li
         if (kind == across - 1 && y % down == down - 1 && taps->count > 0)
             line.ahead = ahead_of(from, first + taps->offset[taps->count - 1] + 1, taps->step);
         line.claims = kind == 0;
-        pri_depthwise_row(&line);
+        d->kernels->run(&line);
     }
 }
 
@@ -334,9 +338,9 @@ static void sum_rows(const pri_depthwise *d, float *sums, const images *x, const
         pair.outputs = row_of(g, row);
         pair.outputs_ahead = ahead_of(g, row + 1, 1);
         find_rows(&pair, d, x, row);
-        pri_depthwise_sum(sums, &pair);
+        d->sums->weights(sums, &pair);
         if (has_bias)
-            pri_depthwise_sum_bias(sums + taps_of(&d->p) * d->filled, &pair);
+            d->sums->bias(sums + taps_of(&d->p) * d->filled, &pair);
     }
 }
 

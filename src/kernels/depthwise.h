@@ -4,8 +4,9 @@
  *
  *     y[q][c] = post(bias[c] + sum over taps k of w[k][c] x[q stride - pad + k dilation][c])
  *
- * They are bound by memory: rows are computed 16 channels a vector from channels-last activations
- * as they are, of PRI_F32 or PRI_BF16, weights and sums in float32. Needs AVX-512.
+ * They are bound by memory: rows are computed a vector of channels at a time from channels-last
+ * activations as they are, of PRI_F32 or PRI_BF16, weights and sums in float32. Needs AVX2 or
+ * AVX-512.
  */
 #ifndef PRI_DEPTHWISE_H
 #define PRI_DEPTHWISE_H

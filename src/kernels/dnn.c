@@ -23,6 +23,16 @@ static bool has_isa(dnnl_cpu_isa_t isa)
     return (dnnl_get_effective_cpu_isa() & isa) == (unsigned)isa;
 }
 
+bool pri_dnn_has_avx2(void)
+{
+    return has_isa(dnnl_cpu_isa_avx2);
+}
+
+bool pri_dnn_has_avx512(void)
+{
+    return has_isa(dnnl_cpu_isa_avx512_core);
+}
+
 bool pri_dnn_has_bf16(void)
 {
     return has_isa(dnnl_cpu_isa_avx512_core_bf16);

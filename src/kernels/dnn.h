@@ -90,6 +90,8 @@ pare_status pri_conv_backward_weights(pri_conv *conv, const void *src, const voi
  * it has tiles for it (AMX), and whether it does so clearly faster than float32: with AMX, and with
  * AVX512_BF16 on AMD's processors (measured on Zen 4: 1.6 to 2 times), not on Intel's without AMX.
  */
+bool pri_dnn_has_avx2(void);   /* and FMA */
+bool pri_dnn_has_avx512(void); /* F, BW, VL and DQ */
 bool pri_dnn_has_bf16(void);
 bool pri_dnn_has_amx(void);
 bool pri_dnn_gains_by_bf16(void);

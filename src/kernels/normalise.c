@@ -3,7 +3,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "kernels/normalise_vector.h"
+#include "kernels/vectors/normalise_vector.h"
 
 size_t pri_norm_scratch(const pri_channels *ch)
 {
@@ -235,12 +235,29 @@ static void run_stretch(const pri_norm_params *p, const void *x, const void *g, 
     }
 }
 
+bool pri_norm_by_vector(const pri_channels *ch, const pri_norm_params *p)
+{
+    return pri_norm_is_interleaved(ch) && p->x_type == p->y_type && pri_lanes() > 0 &&
+           (p->residual.data == NULL || p->residual.dtype == p->x_type);
+}
+
+int64_t pri_norm_width(const pri_channels *ch)
+{
+    const int lanes = pri_lanes();
+
+    for (int64_t k = PRI_NORM_STRIP * lanes / ch->channels; k > 1; k--) {
+        if (k * ch->channels % lanes == 0)
+            return k * ch->channels;
+    }
+    return ch->channels;
+}
+
 static void run_by_vector(const pri_norm_range *r, void *out)
 {
     if (r->g == NULL)
-        pri_norm_vector_apply(r, out);
+        PRI_TABLE(pri_norm_passes)->apply(r, out);
     else
-        pri_norm_vector_back(r, out);
+        PRI_TABLE(pri_norm_passes)->back(r, out);
 }
 
 static void run_interleaved(const pri_channels *ch, const pri_norm_params *p, const void *x,

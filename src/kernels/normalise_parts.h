@@ -79,4 +79,10 @@ const float *pri_norm_uncut(const pri_norm_params *p, const void *g, int64_t at,
             loop(__VA_ARGS__, false, false);                                                       \
     } while (0)
 
+/* Whether kernels/vectors/normalise_vector.h serves a tensor: the processor can, it is
+ * channels-last, and one type for all that is read and written. */
+bool pri_norm_by_vector(const pri_channels *ch, const pri_norm_params *p);
+/* Elements of a row there, a multiple of C; at most PRI_NORM_PERIOD unless C is more. */
+int64_t pri_norm_width(const pri_channels *ch);
+
 #endif

@@ -2,7 +2,7 @@
 /* normalise_sums.c - sums of each channel; see normalise.h. */
 #include <string.h>
 
-#include "kernels/normalise_vector.h"
+#include "kernels/vectors/normalise_vector.h"
 
 /* --- Loops --- */
 
@@ -84,9 +84,9 @@ static void sum_by_vector(const pri_channels *ch, const job *j, int64_t from, in
     for (r.at = from; r.at < to; r.at += r.n) {
         r.n = pri_min_i64(PRI_NORM_ROWS * r.width, to - r.at);
         if (j->g != NULL)
-            pri_norm_vector_gradients(&r, first, second);
+            PRI_TABLE(pri_norm_passes)->gradients(&r, first, second);
         else
-            pri_norm_vector_squares(&r, first, second);
+            PRI_TABLE(pri_norm_passes)->squares(&r, first, second);
         fold(ch, first, second, r.width, sums);
     }
 }

@@ -9,7 +9,8 @@
 #endif
 
 #include "base/base.h"
-#include "kernels/vector512.h"
+#include "kernels/narrow.h"
+#include "kernels/vectors/column.h"
 
 enum {
     BLOCK = 16384,   /* bytes of rows that move together */
@@ -19,14 +20,7 @@ enum {
     CHUNK = 8192 /* elements of these */
 };
 
-/* `rows` stretches of `count` elements; bytes from one to the next. */
-typedef struct column {
-    unsigned char *to;
-    const unsigned char *from;
-    int64_t to_step, from_step, count, rows;
-    pri_dtype to_type, from_type;
-    bool add;
-} column;
+typedef pri_column column;
 
 /* --- Copying --- */
 
@@ -95,48 +89,12 @@ static void move_floats(const column *c)
     }
 }
 
-#ifdef PRI_BUILDS_AVX512
-PRI_AVX512_INLINE void move_rows(const column *c, bool to_narrow, bool from_narrow)
-{
-    for (int64_t i = 0; i < c->rows; i++) {
-        void *to = c->to + i * c->to_step;
-        const void *from = c->from + i * c->from_step;
-        for (int64_t at = 0; at < c->count; at += PRI_LANES) {
-            const __mmask16 lanes = pri_lanes_of(c->count, at);
-            __m512 v = pri_load_masked(from, from_narrow, at, lanes);
-            if (c->add)
-                v = _mm512_add_ps(pri_load_masked(to, to_narrow, at, lanes), v);
-            pri_store_masked(to, to_narrow, at, lanes, pri_rounded(v, to_narrow));
-        }
-    }
-}
-
-PRI_AVX512 static void move_lanes(const column *c)
-{
-    const bool to_narrow = c->to_type == PRI_BF16, from_narrow = c->from_type == PRI_BF16;
-
-    if (to_narrow && from_narrow)
-        move_rows(c, true, true);
-    else if (to_narrow)
-        move_rows(c, true, false);
-    else if (from_narrow)
-        move_rows(c, false, true);
-    else
-        move_rows(c, false, false);
-}
-#else
-static void move_lanes(const column *c)
-{
-    move_floats(c);
-}
-#endif
-
 static void move_column(const column *c)
 {
     if (!c->add && c->to_type == c->from_type)
         copy_rows(c, (size_t)c->count * pri_dtype_bytes(c->to_type));
-    else if (pri_has_avx512())
-        move_lanes(c);
+    else if (pri_lanes() > 0)
+        PRI_TABLE(pri_columns)->move(c);
     else
         move_floats(c);
 }

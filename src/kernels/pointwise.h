@@ -4,15 +4,15 @@
 #define PRI_POINTWISE_H
 
 #include "kernels/dnn.h"
-#include "kernels/vector512.h"
+#include "kernels/lanes.h"
 
 enum { PRI_POINTWISE_CHANNELS = 8 }; /* on both sides at least */
 
 /* Whether it is a 1 x 1 convolution, its outputs its inputs' pixels one by one, of one group and of
- * channels-last floats, on a processor with AVX-512. */
+ * channels-last floats, on a processor with AVX2 or AVX-512. */
 static inline bool pri_is_pointwise(const pri_conv_problem *p)
 {
-    if (!pri_has_avx512() || p->is_narrow || p->src_type == PRI_BF16 || p->dst_type == PRI_BF16 ||
+    if (pri_lanes() == 0 || p->is_narrow || p->src_type == PRI_BF16 || p->dst_type == PRI_BF16 ||
         p->groups != 1 || p->layout != PRI_CHANNELS_LAST ||
         p->in_channels < PRI_POINTWISE_CHANNELS || p->out_channels < PRI_POINTWISE_CHANNELS)
         return false;

@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "kernels/pointwise.h"
-#include "kernels/pointwise_tile.h"
+#include "kernels/vectors/pointwise_tile.h"
 
 enum { BLOCK = 8 * PRI_POINTWISE_ROWS };
 /* Sapphire Rapids, batch 32, time by oneDNN's, forwards: 16 to 96 channels at 64 x 64 pixels 0.8,
@@ -44,7 +44,8 @@ pare_status pri_pointwise_product_new(pri_pointwise_product **out, pare_context 
                                       const pri_conv_problem *problem)
 {
     const int64_t ins = problem->in_channels, outs = problem->out_channels;
-    const int64_t in_filled = pri_filled(ins), out_filled = pri_filled(outs);
+    const int64_t in_filled = pri_filled(ins, pri_lanes()),
+                  out_filled = pri_filled(outs, pri_lanes());
     const size_t bytes = (size_t)((ins + 1) * out_filled + (outs + 1) * in_filled) * sizeof(float);
 
     *out = NULL;
@@ -94,15 +95,17 @@ void pri_pointwise_product_pack(pri_pointwise_product *product, const float *wei
 /* All of `all.count` positions. */
 static void run(pri_pointwise_rows all)
 {
-    all.streams = all.to % PRI_LANES == 0 && (uintptr_t)all.y % 64 == 0 &&
-                  all.count * all.to >= LEAST_STREAMED;
+    const pri_pointwise_tiles *tiles = PRI_TABLE(pri_pointwise_tiles);
+
+    all.streams =
+        all.to % 16 == 0 && (uintptr_t)all.y % 64 == 0 && all.count * all.to >= LEAST_STREAMED;
 #pragma omp parallel for schedule(static)
     for (int64_t at = 0; at < all.count; at += BLOCK) {
         pri_pointwise_rows rows = all;
         rows.x += at * all.from;
         rows.y += at * all.to;
         rows.count = pri_min_i64(BLOCK, all.count - at);
-        pri_pointwise_multiply(&rows);
+        tiles->multiply(&rows);
     }
 }
 

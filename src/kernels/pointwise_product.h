@@ -7,7 +7,7 @@
  *     dx[position][i] = sum over o of w[o][i] dy[position][o]
  *
  * They are bound by memory: weights stay in the first cache, and activations are asked for ahead.
- * Needs AVX-512. Gradients of weights are pointwise_weights.h's.
+ * Needs AVX2 or AVX-512. Gradients of weights are pointwise_weights.h's.
  */
 #ifndef PRI_POINTWISE_PRODUCT_H
 #define PRI_POINTWISE_PRODUCT_H

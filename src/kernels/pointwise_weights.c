@@ -9,8 +9,9 @@
 
 #include <string.h>
 
+#include "kernels/narrow.h"
 #include "kernels/pointwise.h"
-#include "kernels/pointwise_sums.h"
+#include "kernels/vectors/pointwise_sums.h"
 
 enum { MOST_PARTS = 16, LEAST_POSITIONS = 512 };
 /* Bytes of a block of both tensors, in the first cache. */
@@ -32,14 +33,14 @@ static int64_t parts_of(const pri_conv_problem *p)
 
 static int64_t filled_of(const pri_conv_problem *p)
 {
-    return pri_filled(pri_max_i64(p->in_channels, p->out_channels));
+    return pri_filled(pri_max_i64(p->in_channels, p->out_channels), pri_lanes());
 }
 
 /* Floats of the sums of one part, [slim][filled], and of the bias. */
 static int64_t part_floats(const pri_conv_problem *p)
 {
     return pri_min_i64(p->in_channels, p->out_channels) * filled_of(p) +
-           pri_filled(p->out_channels);
+           pri_filled(p->out_channels, pri_lanes());
 }
 
 size_t pri_pointwise_weights_scratch(const pri_conv_problem *p)
@@ -75,7 +76,7 @@ static void sum_part(float *sums, const pri_conv_problem *p, const float *src,
             .filled = filled_of(p),
             .count = count,
             .ahead = pri_min_i64(count, pri_pointwise_positions(p) - at - count)};
-        pri_pointwise_sum(sums, &block);
+        PRI_TABLE(pri_pointwise_sums)->add(sums, &block);
         if (has_bias)
             sum_bias(bias, g, count, out);
     }

@@ -4,7 +4,7 @@
  *
  *     dw[o][i] = sum over positions of dy[position][o] x[position][i].
  *
- * They are bound by memory, and here both tensors are read once. Needs AVX-512.
+ * They are bound by memory, and here both tensors are read once. Needs AVX2 or AVX-512.
  */
 #ifndef PRI_POINTWISE_WEIGHTS_H
 #define PRI_POINTWISE_WEIGHTS_H

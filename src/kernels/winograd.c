@@ -11,9 +11,8 @@
 
 #include <string.h>
 
-#include "kernels/winograd_tile.h"
+#include "kernels/vectors/winograd_tile.h"
 
-#ifdef PRI_BUILDS_AVX512
 #ifdef _OPENMP
 #include <omp.h>
 #else
@@ -30,6 +29,10 @@ enum { GROUP_BYTES = 384 * 1024, FEWEST_TILES = 2 * PRI_ROWS, MOST_TILES = 8 * P
 struct pri_winograd {
     pare_context *ctx;
     pri_conv_problem p;
+    const pri_winograd_tiles *tiles; /* of this processor */
+    const pri_winograd_weights *kernels;
+    const pri_winograd_products *products;
+    int lanes;
     unsigned directions;
     int threads;
     int64_t group;                /* tiles */
@@ -40,7 +43,7 @@ struct pri_winograd {
 
 bool pri_winograd_suits(const pri_conv_problem *p)
 {
-    if (!pri_has_avx512() || p->is_direct || p->spatial != 2 || p->groups != 1 ||
+    if (pri_lanes() == 0 || p->is_direct || p->spatial != 2 || p->groups != 1 ||
         p->layout != PRI_CHANNELS_LAST ||
         (p->post != PRI_POST_NONE && p->post != PRI_POST_RELU && p->post != PRI_POST_CLIP))
         return false;
@@ -69,14 +72,15 @@ static grid grid_of(int64_t batch, const int64_t size[2])
 /* Bytes of one tile's transformed inputs and products. */
 static int64_t tile_bytes(const pri_conv_problem *p)
 {
-    return PRI_PLACES * (pri_filled(p->in_channels) + pri_filled(p->out_channels)) *
+    return PRI_PLACES *
+           (pri_filled(p->in_channels, pri_lanes()) + pri_filled(p->out_channels, pri_lanes())) *
            (int64_t)sizeof(float);
 }
 
 static size_t weights_count(const pri_conv_problem *p)
 {
-    return (size_t)PRI_PLACES *
-           (size_t)(pri_filled(p->in_channels) * pri_filled(p->out_channels) + PRI_LANES);
+    return (size_t)PRI_PLACES * (size_t)pri_place_stride(pri_filled(p->in_channels, pri_lanes()),
+                                                         p->out_channels, pri_lanes());
 }
 
 static int64_t group_of(const pri_conv_problem *p)
@@ -94,7 +98,7 @@ static int64_t group_of(const pri_conv_problem *p)
  * 36 places of a tile do not fall into the same sets of a cache. */
 static int64_t place_stride(const pri_winograd *w, int64_t channels)
 {
-    return w->group * pri_filled(channels) + PRI_LANES;
+    return w->group * pri_filled(channels, w->lanes) + 16;
 }
 
 pare_status pri_winograd_new(pri_winograd **out, pare_context *ctx, const pri_conv_problem *problem,
@@ -107,12 +111,16 @@ pare_status pri_winograd_new(pri_winograd **out, pare_context *ctx, const pri_co
         return PARE_ERROR_MEMORY;
     *w = (pri_winograd){.ctx = ctx,
                         .p = *problem,
+                        .tiles = PRI_TABLE(pri_winograd_tiles),
+                        .kernels = PRI_TABLE(pri_winograd_weights),
+                        .products = PRI_TABLE(pri_winograd_products),
+                        .lanes = pri_lanes(),
                         .directions = directions,
                         .threads = pare_context_threads(ctx),
                         .group = group_of(problem)};
     if (directions == PRI_CONV_FORWARD)
         w->kept = pri_alloc_aligned(ctx, weights_count(problem) * sizeof(float));
-    w->bias = pri_alloc(ctx, (size_t)pri_filled(problem->out_channels), sizeof(float));
+    w->bias = pri_alloc(ctx, (size_t)pri_filled(problem->out_channels, w->lanes), sizeof(float));
     if (w->bias == NULL || (directions == PRI_CONV_FORWARD && w->kept == NULL)) {
         pri_winograd_free(w);
         return PARE_ERROR_MEMORY;
@@ -167,7 +175,7 @@ void pri_winograd_pack(pri_winograd *w, const float *weights, const float *scale
     for (int64_t o = 0; o < w->p.out_channels; o++)
         w->bias[o] = bias != NULL ? bias[o] : 0;
     if (w->kept != NULL)
-        pri_winograd_weights(w->kept, weights, scale, &order);
+        w->kernels->turn(w->kept, weights, scale, &order);
 }
 
 /* --- Forwards, and backwards by the input --- */
@@ -194,27 +202,29 @@ static void take_tile(const pass *s, int64_t tile, float *v, int64_t place_strid
     int64_t image, at[2];
 
     place_of(&s->grid, tile, &image, at);
-    pri_winograd_take(v, place_stride, &s->from, image, at[0] - s->pad[0], at[1] - s->pad[1]);
+    s->w->tiles->take(v, place_stride, &s->from, image, at[0] - s->pad[0], at[1] - s->pad[1]);
 }
 
 static void run_group(const pass *s, int64_t first, float *room)
 {
-    const int64_t group = s->w->group, count = pri_min_i64(group, s->grid.tiles - first);
-    const int64_t in = pri_filled(s->from.channels), out = pri_filled(s->to.channels);
+    const pri_winograd *w = s->w;
+    const int64_t group = w->group, count = pri_min_i64(group, s->grid.tiles - first);
+    const int64_t in = pri_filled(s->from.channels, w->lanes),
+                  out = pri_filled(s->to.channels, w->lanes);
     const int64_t padded = (count + PRI_ROWS - 1) / PRI_ROWS * PRI_ROWS;
-    const int64_t v_stride = place_stride(s->w, in), m_stride = place_stride(s->w, out);
+    const int64_t v_stride = place_stride(w, in), m_stride = place_stride(w, out);
     float *v = room, *m = room + PRI_PLACES * v_stride;
 
     for (int64_t t = 0; t < count; t++)
         take_tile(s, first + t, v + t * in, v_stride);
     for (int64_t k = 0; k < PRI_PLACES; k++)
-        pri_winograd_product(m + k * m_stride, v + k * v_stride,
-                             s->weights + k * pri_place_stride(s->from.channels, out), padded,
-                             s->from.channels, s->to.channels);
+        w->products->inner(m + k * m_stride, v + k * v_stride,
+                           s->weights + k * pri_place_stride(s->from.channels, out, w->lanes),
+                           padded, s->from.channels, s->to.channels);
     for (int64_t t = 0; t < count; t++) {
         int64_t image, at[2];
         place_of(&s->grid, first + t, &image, at);
-        pri_winograd_give(&s->to, image, at[0], at[1], m + t * out, m_stride, &s->finish);
+        w->tiles->give(&s->to, image, at[0], at[1], m + t * out, m_stride, &s->finish);
     }
 }
 
@@ -226,7 +236,7 @@ static void run(pass *s, bool is_turned, void *scratch)
     s->weights = s->w->kept;
     if (s->weights == NULL) {
         const pri_winograd_order order = order_of(s->w, is_turned);
-        pri_winograd_weights(scratch, s->w->weights, s->w->scale, &order);
+        s->w->kernels->turn(scratch, s->w->weights, s->w->scale, &order);
         s->weights = scratch;
     }
 #pragma omp parallel for schedule(static) num_threads(s->w->threads)
@@ -283,7 +293,8 @@ void pri_winograd_backward_weights(const pri_winograd *w, const void *src, const
                     .from = src_of(w, src),
                     .pad = {p->pad_begin[0], p->pad_begin[1]},
                     .grid = grid_of(p->batch, p->out)};
-    const int64_t in = pri_filled(p->in_channels), out = pri_filled(p->out_channels);
+    const int64_t in = pri_filled(p->in_channels, w->lanes),
+                  out = pri_filled(p->out_channels, w->lanes);
     const int64_t v_stride = place_stride(w, in), z_stride = place_stride(w, out);
     float *sums = scratch;
     float *v = (float *)(void *)((unsigned char *)scratch + weights_bytes(w)),
@@ -298,63 +309,15 @@ void pri_winograd_backward_weights(const pri_winograd *w, const void *src, const
             int64_t image, at[2];
             take_tile(&s, first + t, v + t * in, v_stride);
             place_of(&s.grid, first + t, &image, at);
-            pri_winograd_spread(z + t * out, z_stride, &y, image, at[0], at[1]);
+            w->tiles->spread(z + t * out, z_stride, &y, image, at[0], at[1]);
         }
 #pragma omp for schedule(static)
         for (int64_t k = 0; k < PRI_PLACES; k++)
-            pri_winograd_outer(sums + k * pri_place_stride(in, out), v + k * v_stride,
+            w->products->outer(sums + k * pri_place_stride(in, out, w->lanes), v + k * v_stride,
                                z + k * z_stride, count, p->in_channels, p->out_channels);
     }
     if (diff_weights != NULL)
-        pri_winograd_gradient(diff_weights, sums, p->in_channels, p->out_channels);
+        w->kernels->collect(diff_weights, sums, p->in_channels, p->out_channels);
     if (diff_bias != NULL)
-        pri_winograd_sum(diff_bias, &y, p->batch);
+        w->kernels->sum(diff_bias, &y, p->batch);
 }
-#else
-bool pri_winograd_suits(const pri_conv_problem *p)
-{
-    (void)p;
-    return false;
-}
-
-pare_status pri_winograd_new(pri_winograd **out, pare_context *ctx, const pri_conv_problem *problem,
-                             unsigned directions)
-{
-    (void)problem, (void)directions;
-    *out = NULL;
-    return pri_fail(ctx, PARE_ERROR_UNSUPPORTED, "this processor has no AVX-512");
-}
-
-void pri_winograd_free(pri_winograd *w)
-{
-    (void)w;
-}
-
-size_t pri_winograd_scratch(const pri_winograd *w)
-{
-    (void)w;
-    return 0;
-}
-
-void pri_winograd_pack(pri_winograd *w, const float *weights, const float *scale, const float *bias)
-{
-    (void)w, (void)weights, (void)scale, (void)bias;
-}
-
-void pri_winograd_forward(const pri_winograd *w, const void *src, void *dst, void *scratch)
-{
-    (void)w, (void)src, (void)dst, (void)scratch;
-}
-
-void pri_winograd_backward_data(const pri_winograd *w, const void *diff_dst, void *diff_src,
-                                void *scratch)
-{
-    (void)w, (void)diff_dst, (void)diff_src, (void)scratch;
-}
-
-void pri_winograd_backward_weights(const pri_winograd *w, const void *src, const void *diff_dst,
-                                   float *diff_weights, float *diff_bias, void *scratch)
-{
-    (void)w, (void)src, (void)diff_dst, (void)diff_weights, (void)diff_bias, (void)scratch;
-}
-#endif

@@ -12,7 +12,7 @@
  *     dw = G' [sum over tiles (B' x B) . (A dy A')] G.
  *
  * Works on channels-last activations as they are, of PRI_F32 or PRI_BF16, and computes in float32;
- * every count of channels is served, in steps of 16. Needs AVX-512.
+ * every count of channels is served, in steps of a vector. Needs AVX2 or AVX-512.
  */
 #ifndef PRI_WINOGRAD_H
 #define PRI_WINOGRAD_H

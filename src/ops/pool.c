@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "kernels/narrow.h"
-#include "kernels/pool_lanes.h"
+#include "kernels/vectors/pool_lanes.h"
 #include "ops/elements.h"
 #include "ops/pool.h"
 
@@ -147,7 +147,7 @@ static bool as_lanes(pri_pool_problem *out, const pri_call *call, const pri_wind
     const pri_operand *x = &call->in[0], *y = &call->out[0];
     const pri_pool_axis none = {1, 1, 1, 1, 1, 0, 0};
 
-    if (x->layout != PRI_CHANNELS_LAST || y->layout != PRI_CHANNELS_LAST || !pri_pool_has_lanes())
+    if (x->layout != PRI_CHANNELS_LAST || y->layout != PRI_CHANNELS_LAST || pri_lanes() == 0)
         return false;
     *out = (pri_pool_problem){.images = x->shape.dims[0],
                               .channels = x->shape.dims[1],
@@ -182,7 +182,7 @@ static pare_status forward(pri_call *call)
         return pri_pool_indices(call);
     PRI_TRY(pri_pool_window(call, &w, in, out));
     if (as_lanes(&problem, call, &w, in, out)) {
-        pri_pool_forward(&problem, call->in[0].data, call->out[0].data);
+        PRI_TABLE(pri_pool_lanes)->forward(&problem, call->in[0].data, call->out[0].data);
         return PARE_OK;
     }
     const bool is_float = call->in[0].dtype == PRI_F32 && call->out[0].dtype == PRI_F32;
@@ -332,7 +332,7 @@ static pare_status backward(pri_call *call)
         return PARE_OK;
     PRI_TRY(pri_pool_window(call, &w, in, out));
     if (as_lanes(&problem, call, &w, in, out)) {
-        pri_pool_backward(&problem, x, g, d, !pri_is_fresh(call, 0));
+        PRI_TABLE(pri_pool_lanes)->backward(&problem, x, g, d, !pri_is_fresh(call, 0));
         return PARE_OK;
     }
     const bool is_float = call->in[0].dtype == PRI_F32 && call->out[0].dtype == PRI_F32;

@@ -36,7 +36,7 @@ static void open_cache(cache *c)
     const pri_conv_problem base = worth_measuring();
 
     if (!pri_winograd_suits(&base)) {
-        printf("skipped: this processor has no AVX-512\n");
+        printf("skipped: this processor has neither AVX2 nor AVX-512\n");
         skip();
     }
     snprintf(c->folder, sizeof c->folder, "%s/cache", test_folder());
@@ -217,7 +217,7 @@ static void the_faster_has_to_be_clearly_faster(void **state)
         const pri_conv_algorithm faster =
             pri_conv_faster(seconds, c.ctx, problems[i], ALL, PRI_CONV_DIRECT, PRI_CONV_WINOGRAD);
         if (seconds[1] == 0) {
-            assert_int_equal(faster, PRI_CONV_DIRECT); /* without AVX-512 */
+            assert_int_equal(faster, PRI_CONV_DIRECT); /* without AVX2 */
             continue;
         }
         assert_int_equal(faster,

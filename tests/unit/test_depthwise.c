@@ -239,7 +239,7 @@ static void skip_without(void)
 
     if (pri_depthwise_suits(&p))
         return;
-    printf("skipped: this processor has no AVX-512\n");
+    printf("skipped: this processor has neither AVX2 nor AVX-512\n");
     skip();
 }
 

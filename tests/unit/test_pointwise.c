@@ -31,7 +31,7 @@ static void skip_without(void)
 
     if (pri_pointwise_weights_suits(&p))
         return;
-    printf("skipped: this processor has no AVX-512\n");
+    printf("skipped: this processor has neither AVX2 nor AVX-512\n");
     skip();
 }
 

@@ -11,7 +11,7 @@
 
 #include "base/random.h"
 #include "kernels/narrow.h"
-#include "kernels/pool_lanes.h"
+#include "kernels/vectors/pool_lanes.h"
 
 enum { IMAGES = 2, MOST = IMAGES * 6 * 14 * 13 * 67 };
 
@@ -116,7 +116,8 @@ static void check_forward(const pri_pool_problem *p)
 {
     const bool is_narrow = p->y_type == PRI_BF16;
 
-    pri_pool_forward(p, either(p->x_type, x, x_half), either(p->y_type, y, y_half));
+    PRI_TABLE(pri_pool_lanes)
+        ->forward(p, either(p->x_type, x, x_half), either(p->y_type, y, y_half));
     for (int64_t o = 0; o < count_of(p, false); o++) {
         const facts f = facts_of(p, o);
         const double wanted = p->is_max ? f.largest : f.sum / f.divisor;
@@ -146,8 +147,9 @@ static void check_backward(const pri_pool_problem *p, bool add)
                 expected[at] += (double)g[o] / f.divisor;
         }
     }
-    pri_pool_backward(p, either(p->x_type, x, x_half), either(p->y_type, g, g_half),
-                      either(p->x_type, d, d_half), add);
+    PRI_TABLE(pri_pool_lanes)
+        ->backward(p, either(p->x_type, x, x_half), either(p->y_type, g, g_half),
+                   either(p->x_type, d, d_half), add);
     for (int64_t i = 0; i < count; i++) {
         const double found = is_narrow ? (double)pri_bf16_to_f32(d_half[i]) : (double)d[i];
         /* sums of several windows are rounded one by one */
@@ -189,8 +191,8 @@ static void pooling_is_what_it_is_defined_as(void **state)
         {axis_of(1, 3, 2, 1, 1, 1), axis_of(2, 4, 3, 1, 2, 3)}};
 
     (void)state;
-    if (!pri_pool_has_lanes()) {
-        printf("skipped: no AVX-512\n");
+    if (pri_lanes() == 0) {
+        printf("skipped: this processor has neither AVX2 nor AVX-512\n");
         skip();
     }
     for (size_t w = 0; w < PRI_COUNT(windows); w++) {
@@ -220,19 +222,19 @@ static void what_is_no_number_is_no_maximum(void **state)
     const float values[4] = {NAN, -3, NAN, NAN};
 
     (void)state;
-    if (!pri_pool_has_lanes())
+    if (pri_lanes() == 0)
         skip();
     p.x_type = p.y_type = PRI_F32;
-    pri_pool_forward(&p, values, y);
+    PRI_TABLE(pri_pool_lanes)->forward(&p, values, y);
     assert_true(y[0] == -3 && y[1] < -3e38f);
     g[0] = 5;
     g[1] = 7;
-    pri_pool_backward(&p, values, g, d, false);
+    PRI_TABLE(pri_pool_lanes)->backward(&p, values, g, d, false);
     assert_true(d[0] == 0 && d[1] == 5 && d[2] == 0 && d[3] == 0);
     for (int i = 0; i < 4; i++)
         x_half[i] = pri_f32_to_bf16(values[i]);
     p.x_type = p.y_type = PRI_BF16;
-    pri_pool_forward(&p, x_half, y_half);
+    PRI_TABLE(pri_pool_lanes)->forward(&p, x_half, y_half);
     assert_true(pri_bf16_to_f32(y_half[0]) == -3 && pri_bf16_to_f32(y_half[1]) < -3e38f);
 }
 

@@ -4,6 +4,7 @@
 #define PRI_POINTWISE_TILE_H
 
 #include "kernels/dnn.h"
+#include "kernels/lanes.h"
 
 /* Positions that are computed at once at most; parts of all are best multiples of it. */
 enum { PRI_POINTWISE_ROWS = 16 };
@@ -20,6 +21,9 @@ typedef struct pri_pointwise_rows {
     bool streams; /* y is aligned to 64, as is every row of it, and is written past the caches */
 } pri_pointwise_rows;
 
-void pri_pointwise_multiply(const pri_pointwise_rows *rows);
+typedef struct pri_pointwise_tiles {
+    void (*multiply)(const pri_pointwise_rows *rows);
+} pri_pointwise_tiles;
+PRI_TABLES(pri_pointwise_tiles);
 
 #endif

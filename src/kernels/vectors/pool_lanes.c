@@ -1,20 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* pool_lanes.c - see pool_lanes.h. */
-#include "kernels/pool_lanes.h"
+#include "kernels/vectors/pool_lanes.h"
 
 #include <float.h>
 #include <math.h>
 #include <string.h>
 
 #include "base/base.h"
-#include "kernels/vector512.h"
-
-bool pri_pool_has_lanes(void)
-{
-    return pri_has_avx512();
-}
-
-#ifdef PRI_BUILDS_AVX512
+#include "kernels/vectors/vector.h"
 
 /* What a window reads along one axis: `count` positions from `from` on; padded: with padding. */
 typedef struct span {
@@ -73,68 +66,69 @@ static inline window window_at(const row *r, int64_t column)
             for (int64_t k_ = 0, at_ = (w)->at + i_ * (r)->step[0] + j_ * (r)->step[1];            \
                  k_ < (w)->count[2]; k_++, at_ += (r)->step[2])
 
-PRI_AVX512_INLINE __m512 gather(const row *r, const window *w, int64_t c, __mmask16 lanes,
-                                float start, bool is_max, bool x_narrow)
+PRI_INLINE pri_vec gather(const row *r, const window *w, int64_t c, pri_lane_set lanes, float start,
+                          bool is_max, bool x_narrow)
 {
-    __m512 value = _mm512_set1_ps(start);
+    pri_vec value = pri_all(start);
 
     FOR_WINDOW(r, w, at)
     {
-        const __m512 x = pri_load_masked(r->x, x_narrow, at + c, lanes);
+        const pri_vec x = pri_load(r->x, x_narrow, at + c, lanes);
         /* the second operand where one is not a number, or both are zero */
-        value = is_max ? _mm512_max_ps(x, value) : _mm512_add_ps(value, x);
+        if (is_max)
+            value = pri_max(x, value);
+        else
+            value += x;
     }
     return value;
 }
 
 /* Nothing but numbers below bfloat16's range stays at the start, and is rounded to -infinity. */
-PRI_AVX512_INLINE void put_window(const row *r, const window *w, bool is_max, bool x_narrow,
-                                  bool y_narrow)
+PRI_INLINE void put_window(const row *r, const window *w, bool is_max, bool x_narrow, bool y_narrow)
 {
     const float start = !is_max ? 0 : y_narrow ? -INFINITY : -FLT_MAX;
     const int64_t channels = r->p->channels;
 
     for (int64_t c = 0; c < channels; c += PRI_LANES) {
-        const __mmask16 lanes = pri_lanes_of(channels, c);
-        __m512 value = gather(r, w, c, lanes, start, is_max, x_narrow);
+        const pri_lane_set lanes = pri_lanes_of(channels, c);
+        pri_vec value = gather(r, w, c, lanes, start, is_max, x_narrow);
         if (!is_max)
-            value = _mm512_div_ps(value, _mm512_set1_ps(w->divisor));
+            value = value / pri_all(w->divisor);
         if (!is_max || !x_narrow) /* else it is one of those inputs */
-            value = pri_rounded(value, y_narrow);
-        pri_store_masked(r->y, y_narrow, w->to + c, lanes, value);
+            value = y_narrow ? pri_rounded(value) : value;
+        pri_store_rounded(r->y, y_narrow, w->to + c, lanes, value);
     }
 }
 
-PRI_AVX512_INLINE void give_window(const row *r, const window *w, bool is_max, bool x_narrow,
-                                   bool y_narrow, bool add)
+PRI_INLINE void give_window(const row *r, const window *w, bool is_max, bool x_narrow,
+                            bool y_narrow, bool add)
 {
     const int64_t channels = r->p->channels;
 
     for (int64_t c = 0; c < channels; c += PRI_LANES) {
-        const __mmask16 lanes = pri_lanes_of(channels, c);
-        __m512 share = pri_load_masked(r->g, y_narrow, w->to + c, lanes), largest = share;
-        __mmask16 waits = lanes;
+        const pri_lane_set lanes = pri_lanes_of(channels, c);
+        pri_vec share = pri_load(r->g, y_narrow, w->to + c, lanes), largest = share;
+        pri_truth waits = pri_of_lanes(lanes);
         if (is_max)
             largest = gather(r, w, c, lanes, -INFINITY, true, x_narrow);
         else
-            share = _mm512_div_ps(share, _mm512_set1_ps(w->divisor));
-        if (!add)
-            share = pri_rounded(share, x_narrow);
+            share = share / pri_all(w->divisor);
+        if (!add && x_narrow)
+            share = pri_rounded(share);
         FOR_WINDOW(r, w, at)
         {
-            __mmask16 here = lanes;
+            pri_truth here = waits;
             if (is_max) {
-                const __m512 x = pri_load_masked(r->x, x_narrow, at + c, lanes);
-                here = _mm512_mask_cmp_ps_mask(waits, x, largest, _CMP_EQ_OQ);
-                waits &= (__mmask16)~here;
+                const pri_vec x = pri_load(r->x, x_narrow, at + c, lanes);
+                here = pri_both(waits, pri_equal(x, largest));
+                waits = pri_but(waits, here);
             }
             if (!add) {
-                pri_store_masked(r->d, x_narrow, at + c, lanes, _mm512_maskz_mov_ps(here, share));
+                pri_store_rounded(r->d, x_narrow, at + c, lanes, pri_where(here, share));
                 continue;
             }
-            const __m512 d = pri_load_masked(r->d, x_narrow, at + c, lanes);
-            pri_store_masked(r->d, x_narrow, at + c, lanes,
-                             pri_rounded(_mm512_mask_add_ps(d, here, d, share), x_narrow));
+            const pri_vec d = pri_load(r->d, x_narrow, at + c, lanes);
+            pri_store(r->d, x_narrow, at + c, lanes, d + pri_where(here, share));
         }
     }
 }
@@ -150,7 +144,7 @@ PRI_AVX512_INLINE void give_window(const row *r, const window *w, bool is_max, b
         }                                                                                          \
     } while (0)
 
-PRI_AVX512_INLINE void put_row(const row *r, bool is_max, bool x_narrow, bool y_narrow)
+PRI_INLINE void put_row(const row *r, bool is_max, bool x_narrow, bool y_narrow)
 {
     for (int64_t q = 0; q < r->p->axis[2].out; q++) {
         window w = window_at(r, q);
@@ -158,7 +152,7 @@ PRI_AVX512_INLINE void put_row(const row *r, bool is_max, bool x_narrow, bool y_
     }
 }
 
-PRI_AVX512_INLINE void give_row(const row *r, bool is_max, bool x_narrow, bool y_narrow, bool add)
+PRI_INLINE void give_row(const row *r, bool is_max, bool x_narrow, bool y_narrow, bool add)
 {
     for (int64_t q = 0; q < r->p->axis[2].out; q++) {
         window w = window_at(r, q);
@@ -182,19 +176,19 @@ static int types_of(const pri_pool_problem *p)
     return (p->x_type == PRI_BF16 ? 2 : 0) + (p->y_type == PRI_BF16 ? 1 : 0);
 }
 
-PRI_AVX512 static void put_max(const row *r)
+static void put_max(const row *r)
 {
     BY_TYPES(types_of(r->p), put_row, r, true);
 }
 
-PRI_AVX512 static void put_mean(const row *r)
+static void put_mean(const row *r)
 {
     BY_TYPES(types_of(r->p), put_row, r, false);
 }
 
 #define GIVE(r, is_max, add, x, y) give_row(r, is_max, x, y, add)
 
-PRI_AVX512 static void give_max(const row *r, bool add)
+static void give_max(const row *r, bool add)
 {
     if (add)
         BY_TYPES(types_of(r->p), GIVE, r, true, true);
@@ -202,7 +196,7 @@ PRI_AVX512 static void give_max(const row *r, bool add)
         BY_TYPES(types_of(r->p), GIVE, r, true, false);
 }
 
-PRI_AVX512 static void give_mean(const row *r, bool add)
+static void give_mean(const row *r, bool add)
 {
     if (add)
         BY_TYPES(types_of(r->p), GIVE, r, false, true);
@@ -231,7 +225,7 @@ static void place_row(row *r, int64_t image, int64_t index)
     r->y = r->y == NULL ? NULL : pri_element_of(r->y, p->y_type, out);
 }
 
-void pri_pool_forward(const pri_pool_problem *p, const void *x, void *y)
+static void forward(const pri_pool_problem *p, const void *x, void *y)
 {
     const int64_t rows = p->axis[0].out * p->axis[1].out;
 
@@ -260,7 +254,7 @@ static bool overlaps(const pri_pool_axis *a)
     return a->out > 1 && a->stride < (a->kernel - 1) * a->dilation + 1;
 }
 
-void pri_pool_backward(const pri_pool_problem *p, const void *x, const void *g, void *d, bool add)
+static void backward(const pri_pool_problem *p, const void *x, const void *g, void *d, bool add)
 {
     const bool tiles = is_tiled(&p->axis[0]) && is_tiled(&p->axis[1]) && is_tiled(&p->axis[2]);
     const int64_t rows = p->axis[0].out * p->axis[1].out;
@@ -290,21 +284,4 @@ void pri_pool_backward(const pri_pool_problem *p, const void *x, const void *g, 
     }
 }
 
-#else
-
-void pri_pool_forward(const pri_pool_problem *p, const void *x, void *y)
-{
-    (void)p;
-    (void)x;
-    (void)y;
-}
-
-void pri_pool_backward(const pri_pool_problem *p, const void *x, const void *g, void *d, bool add)
-{
-    (void)p;
-    (void)x;
-    (void)g;
-    (void)d;
-    (void)add;
-}
-#endif
+const pri_pool_lanes PRI_NAMED(pri_pool_lanes) = {forward, backward};

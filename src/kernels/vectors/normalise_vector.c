@@ -1,47 +1,30 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* normalise_vector.c - see normalise_vector.h. */
-#include "kernels/normalise_vector.h"
+#include "kernels/vectors/normalise_vector.h"
 
 #include <math.h>
 
-#include "kernels/vector512.h"
+#include "kernels/vectors/vector.h"
 
-int64_t pri_norm_width(const pri_channels *ch)
-{
-    const int64_t most = 4 * PRI_LANES;
+enum { STRIP = PRI_NORM_STRIP };
 
-    for (int64_t k = most / ch->channels; k > 1; k--) {
-        if (k * ch->channels % PRI_LANES == 0)
-            return k * ch->channels;
-    }
-    return ch->channels;
-}
-
-#ifdef PRI_BUILDS_AVX512
-
-bool pri_norm_by_vector(const pri_channels *ch, const pri_norm_params *p)
-{
-    return pri_norm_is_interleaved(ch) && p->x_type == p->y_type && pri_has_avx512() &&
-           (p->residual.data == NULL || p->residual.dtype == p->x_type);
-}
-
-/* Up to 64 neighbouring channels of some rows. */
+/* Up to STRIP vectors of neighbouring channels of some rows. */
 typedef struct strip {
     const pri_norm_range *r;
     int64_t from, rows; /* first element of the first row */
     int64_t c;          /* first channel of the strip */
     int64_t ahead;      /* elements from here to what is fetched for later */
-    __mmask16 lanes;    /* of the only vector, where it is not whole */
+    pri_lane_set lanes; /* of the only vector, where it is not whole */
     float *first, *second;
     void *out;
     bool streams; /* what is written goes past the caches: out is aligned and vectors are whole */
 } strip;
 
 typedef struct frame {
-    __m512 low, high;
+    pri_vec low, high;
 } frame;
 
-PRI_AVX512_INLINE frame frame_of(const pri_norm_params *p, bool is_narrow)
+PRI_INLINE frame frame_of(const pri_norm_params *p, bool is_narrow)
 {
     float low = p->bounds.is_there ? p->bounds.low : -INFINITY;
     float high = p->bounds.is_there ? p->bounds.high : INFINITY;
@@ -50,38 +33,36 @@ PRI_AVX512_INLINE frame frame_of(const pri_norm_params *p, bool is_narrow)
         low = pri_bf16_to_f32(pri_f32_to_bf16(low));
         high = pri_bf16_to_f32(pri_f32_to_bf16(high));
     }
-    return (frame){_mm512_set1_ps(low), _mm512_set1_ps(high)};
+    return (frame){pri_all(low), pri_all(high)};
 }
 
 /* Gradients at i where outputs, as they were stored or made without a residual, are not cut off. */
-PRI_AVX512_INLINE __m512 uncut(const pri_norm_range *r, __m512 made, frame f, bool is_narrow,
-                               int64_t i, __mmask16 lanes)
+PRI_INLINE pri_vec uncut(const pri_norm_range *r, pri_vec made, frame f, bool is_narrow, int64_t i,
+                         pri_lane_set lanes)
 {
     const void *stored = r->p->y;
-    const __m512 y = stored != NULL ? pri_load(stored, is_narrow, i, lanes) : made;
-    const __mmask16 is_above = _mm512_cmp_ps_mask(y, f.low, _CMP_GT_OQ);
-    const __mmask16 is_inside = _mm512_mask_cmp_ps_mask(is_above, y, f.high, _CMP_LT_OQ);
+    const pri_vec y = stored != NULL ? pri_load(stored, is_narrow, i, lanes) : made;
 
-    return _mm512_maskz_mov_ps(is_inside, pri_load(r->g, is_narrow, i, lanes));
+    return pri_where(pri_is_between(y, f.low, f.high), pri_load(r->g, is_narrow, i, lanes));
 }
 
-PRI_AVX512_INLINE void fetch(const void *data, bool is_narrow, int64_t at)
+PRI_INLINE void fetch(const void *data, bool is_narrow, int64_t at)
 {
     __builtin_prefetch(pri_element(data, is_narrow ? PRI_BF16 : PRI_F32, at), 0, 3);
 }
 
 /* For writing: forward passes take 4 to 6 % less time with it (ResNet-20, MobileNetV2, U-Net). */
-PRI_AVX512_INLINE void claim(void *data, bool is_narrow, int64_t at)
+PRI_INLINE void claim(void *data, bool is_narrow, int64_t at)
 {
     __builtin_prefetch(pri_element_of(data, is_narrow ? PRI_BF16 : PRI_F32, at), 1, 3);
 }
 
 /* Numbers of each channel on the way back. */
 typedef struct factors {
-    __m512 mean[4], scale[4], shift[4];
+    pri_vec mean[STRIP], scale[STRIP], shift[STRIP];
 } factors;
 
-PRI_AVX512_INLINE factors factors_of(const strip *s, int vectors, __mmask16 lanes)
+PRI_INLINE factors factors_of(const strip *s, int vectors, pri_lane_set lanes)
 {
     const pri_norm_params *p = s->r->p;
     factors f;
@@ -97,10 +78,10 @@ PRI_AVX512_INLINE factors factors_of(const strip *s, int vectors, __mmask16 lane
 
 /* --- Loops: `vectors` and `is_narrow` are constants --- */
 
-PRI_AVX512_INLINE void squares(const strip *s, int vectors, __mmask16 lanes, bool is_narrow)
+PRI_INLINE void squares(const strip *s, int vectors, pri_lane_set lanes, bool is_narrow)
 {
     const pri_norm_range *r = s->r;
-    __m512 mean[4], square[4], sum[4];
+    pri_vec mean[STRIP], square[STRIP], sum[STRIP];
 
     PRI_UNROLL
     for (int v = 0; v < vectors; v++) {
@@ -111,10 +92,10 @@ PRI_AVX512_INLINE void squares(const strip *s, int vectors, __mmask16 lanes, boo
     for (int64_t row = 0, at = s->from + s->c; row < s->rows; row++, at += r->width) {
         PRI_UNROLL
         for (int v = 0; v < vectors; v++) {
-            const __m512 x = pri_load(r->x, is_narrow, at + v * PRI_LANES, lanes);
-            const __m512 d = _mm512_sub_ps(x, mean[v]);
-            square[v] = _mm512_fmadd_ps(d, d, square[v]);
-            sum[v] = _mm512_add_ps(sum[v], d);
+            const pri_vec x = pri_load(r->x, is_narrow, at + v * PRI_LANES, lanes);
+            const pri_vec d = x - mean[v];
+            square[v] = pri_fma(d, d, square[v]);
+            sum[v] = sum[v] + d;
             fetch(r->x, is_narrow, at + v * PRI_LANES + s->ahead);
         }
     }
@@ -125,13 +106,13 @@ PRI_AVX512_INLINE void squares(const strip *s, int vectors, __mmask16 lanes, boo
     }
 }
 
-PRI_AVX512_INLINE void gradients(const strip *s, int vectors, __mmask16 lanes, bool is_narrow)
+PRI_INLINE void gradients(const strip *s, int vectors, pri_lane_set lanes, bool is_narrow)
 {
     const pri_norm_range *r = s->r;
     const pri_norm_params *p = r->p;
     const frame f = frame_of(p, is_narrow);
     const factors n = factors_of(s, vectors, lanes);
-    __m512 product[4], sum[4];
+    pri_vec product[STRIP], sum[STRIP];
 
     PRI_UNROLL
     for (int v = 0; v < vectors; v++) {
@@ -142,11 +123,10 @@ PRI_AVX512_INLINE void gradients(const strip *s, int vectors, __mmask16 lanes, b
         PRI_UNROLL
         for (int v = 0; v < vectors; v++) {
             const int64_t i = at + v * PRI_LANES;
-            const __m512 x = pri_load(r->x, is_narrow, i, lanes);
-            const __m512 h =
-                uncut(r, _mm512_fmadd_ps(x, n.scale[v], n.shift[v]), f, is_narrow, i, lanes);
-            product[v] = _mm512_fmadd_ps(h, _mm512_sub_ps(x, n.mean[v]), product[v]);
-            sum[v] = _mm512_add_ps(sum[v], h);
+            const pri_vec x = pri_load(r->x, is_narrow, i, lanes);
+            const pri_vec h = uncut(r, pri_fma(x, n.scale[v], n.shift[v]), f, is_narrow, i, lanes);
+            product[v] = pri_fma(h, x - n.mean[v], product[v]);
+            sum[v] = sum[v] + h;
             if (p->in_place)
                 pri_store(p->residual.data, is_narrow, i, lanes, h);
             fetch(r->x, is_narrow, i + s->ahead);
@@ -160,12 +140,12 @@ PRI_AVX512_INLINE void gradients(const strip *s, int vectors, __mmask16 lanes, b
     }
 }
 
-PRI_AVX512_INLINE void apply(const strip *s, int vectors, __mmask16 lanes, bool is_narrow)
+PRI_INLINE void apply(const strip *s, int vectors, pri_lane_set lanes, bool is_narrow)
 {
     const pri_norm_range *r = s->r;
     const void *residual = r->p->residual.data;
     const frame f = frame_of(r->p, is_narrow);
-    __m512 scale[4], shift[4];
+    pri_vec scale[STRIP], shift[STRIP];
 
     PRI_UNROLL
     for (int v = 0; v < vectors; v++) {
@@ -176,9 +156,9 @@ PRI_AVX512_INLINE void apply(const strip *s, int vectors, __mmask16 lanes, bool 
         PRI_UNROLL
         for (int v = 0; v < vectors; v++) {
             const int64_t i = at + v * PRI_LANES;
-            __m512 y = _mm512_fmadd_ps(pri_load(r->x, is_narrow, i, lanes), scale[v], shift[v]);
+            pri_vec y = pri_fma(pri_load(r->x, is_narrow, i, lanes), scale[v], shift[v]);
             if (residual != NULL)
-                y = _mm512_add_ps(y, pri_load(residual, is_narrow, i, lanes));
+                y = y + pri_load(residual, is_narrow, i, lanes);
             y = pri_clipped(y, f.low, f.high);
             if (s->streams)
                 pri_stream(s->out, is_narrow, i, y);
@@ -191,14 +171,14 @@ PRI_AVX512_INLINE void apply(const strip *s, int vectors, __mmask16 lanes, bool 
     }
 }
 
-PRI_AVX512_INLINE void back(const strip *s, int vectors, __mmask16 lanes, bool is_narrow)
+PRI_INLINE void back(const strip *s, int vectors, pri_lane_set lanes, bool is_narrow)
 {
     const pri_norm_range *r = s->r;
     const pri_norm_params *p = r->p;
     const frame f = frame_of(p, is_narrow);
     void *residual = p->y != NULL ? p->residual.data : NULL;
     const factors n = factors_of(s, vectors, lanes);
-    __m512 slope[4], tilt[4];
+    pri_vec slope[STRIP], tilt[STRIP];
 
     PRI_UNROLL
     for (int v = 0; v < vectors; v++) {
@@ -209,20 +189,17 @@ PRI_AVX512_INLINE void back(const strip *s, int vectors, __mmask16 lanes, bool i
         PRI_UNROLL
         for (int v = 0; v < vectors; v++) {
             const int64_t i = at + v * PRI_LANES;
-            const __m512 x = pri_load(r->x, is_narrow, i, lanes);
-            const __m512 h =
-                uncut(r, _mm512_fmadd_ps(x, n.scale[v], n.shift[v]), f, is_narrow, i, lanes);
+            const pri_vec x = pri_load(r->x, is_narrow, i, lanes);
+            const pri_vec h = uncut(r, pri_fma(x, n.scale[v], n.shift[v]), f, is_narrow, i, lanes);
             if (residual != NULL) {
-                const __m512 before =
-                    p->residual_add ? pri_load(residual, is_narrow, i, lanes) : _mm512_setzero_ps();
-                pri_store(residual, is_narrow, i, lanes, _mm512_add_ps(before, h));
+                const pri_vec before =
+                    p->residual_add ? pri_load(residual, is_narrow, i, lanes) : pri_zero();
+                pri_store(residual, is_narrow, i, lanes, before + h);
             }
             if (s->out != NULL) {
-                const __m512 before =
-                    p->add ? pri_load(s->out, is_narrow, i, lanes) : _mm512_setzero_ps();
-                const __m512 rest = _mm512_fnmadd_ps(_mm512_sub_ps(x, n.mean[v]), slope[v],
-                                                     _mm512_sub_ps(h, tilt[v]));
-                pri_store(s->out, is_narrow, i, lanes, _mm512_fmadd_ps(n.scale[v], rest, before));
+                const pri_vec before = p->add ? pri_load(s->out, is_narrow, i, lanes) : pri_zero();
+                const pri_vec rest = pri_fnma(x - n.mean[v], slope[v], h - tilt[v]);
+                pri_store(s->out, is_narrow, i, lanes, pri_fma(n.scale[v], rest, before));
             }
             fetch(r->x, is_narrow, i + s->ahead);
             fetch(r->g, is_narrow, i + s->ahead);
@@ -233,30 +210,30 @@ PRI_AVX512_INLINE void back(const strip *s, int vectors, __mmask16 lanes, bool i
 /* --- Strips --- */
 
 typedef void loop(const strip *s);
-enum { WIDTHS = 3 }; /* 64 and 32 channels, and up to 16 */
+enum { WIDTHS = 3 }; /* 4 and 2 vectors, and up to 1 */
 
 #define LOOPS(name)                                                                                \
-    PRI_AVX512 static void name##_f32_4(const strip *s)                                            \
+    static void name##_f32_4(const strip *s)                                                       \
     {                                                                                              \
-        name(s, 4, 0xffff, false);                                                                 \
+        name(s, 4, PRI_ALL, false);                                                                \
     }                                                                                              \
-    PRI_AVX512 static void name##_f32_2(const strip *s)                                            \
+    static void name##_f32_2(const strip *s)                                                       \
     {                                                                                              \
-        name(s, 2, 0xffff, false);                                                                 \
+        name(s, 2, PRI_ALL, false);                                                                \
     }                                                                                              \
-    PRI_AVX512 static void name##_f32_1(const strip *s)                                            \
+    static void name##_f32_1(const strip *s)                                                       \
     {                                                                                              \
         name(s, 1, s->lanes, false);                                                               \
     }                                                                                              \
-    PRI_AVX512 static void name##_bf16_4(const strip *s)                                           \
+    static void name##_bf16_4(const strip *s)                                                      \
     {                                                                                              \
-        name(s, 4, 0xffff, true);                                                                  \
+        name(s, 4, PRI_ALL, true);                                                                 \
     }                                                                                              \
-    PRI_AVX512 static void name##_bf16_2(const strip *s)                                           \
+    static void name##_bf16_2(const strip *s)                                                      \
     {                                                                                              \
-        name(s, 2, 0xffff, true);                                                                  \
+        name(s, 2, PRI_ALL, true);                                                                 \
     }                                                                                              \
-    PRI_AVX512 static void name##_bf16_1(const strip *s)                                           \
+    static void name##_bf16_1(const strip *s)                                                      \
     {                                                                                              \
         name(s, 1, s->lanes, true);                                                                \
     }                                                                                              \
@@ -301,17 +278,17 @@ static void run(const pri_norm_range *r, strip s, loop *const all[2][WIDTHS])
     run_rows(s, rest, loops);
 }
 
-void pri_norm_vector_squares(const pri_norm_range *r, float *square, float *sum)
+static void squares_all(const pri_norm_range *r, float *square, float *sum)
 {
     run(r, (strip){.first = square, .second = sum}, squares_loops);
 }
 
-void pri_norm_vector_gradients(const pri_norm_range *r, float *product, float *sum)
+static void gradients_all(const pri_norm_range *r, float *product, float *sum)
 {
     run(r, (strip){.first = product, .second = sum}, gradients_loops);
 }
 
-void pri_norm_vector_apply(const pri_norm_range *r, void *y)
+static void apply_all(const pri_norm_range *r, void *y)
 {
     const bool streams = r->streams && r->width % PRI_LANES == 0 && (uintptr_t)y % 64 == 0;
 
@@ -319,41 +296,10 @@ void pri_norm_vector_apply(const pri_norm_range *r, void *y)
     _mm_sfence();
 }
 
-void pri_norm_vector_back(const pri_norm_range *r, void *d)
+static void back_all(const pri_norm_range *r, void *d)
 {
     run(r, (strip){.out = d}, back_loops);
 }
-#else
-bool pri_norm_by_vector(const pri_channels *ch, const pri_norm_params *p)
-{
-    (void)ch;
-    (void)p;
-    return false;
-}
 
-void pri_norm_vector_squares(const pri_norm_range *r, float *square, float *sum)
-{
-    (void)r;
-    (void)square;
-    (void)sum;
-}
-
-void pri_norm_vector_gradients(const pri_norm_range *r, float *product, float *sum)
-{
-    (void)r;
-    (void)product;
-    (void)sum;
-}
-
-void pri_norm_vector_apply(const pri_norm_range *r, void *y)
-{
-    (void)r;
-    (void)y;
-}
-
-void pri_norm_vector_back(const pri_norm_range *r, void *d)
-{
-    (void)r;
-    (void)d;
-}
-#endif
+const pri_norm_passes PRI_NAMED(pri_norm_passes) = {squares_all, gradients_all, apply_all,
+                                                    back_all};

@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* pointwise_sums.h - sums of products of channels, for pointwise_weights.c alone, where there is
- * AVX-512.
- */
+/* pointwise_sums.h - sums of products of channels, for pointwise_weights.c alone. */
 #ifndef PRI_POINTWISE_SUMS_H
 #define PRI_POINTWISE_SUMS_H
 
-#include <stdint.h>
+#include "kernels/lanes.h"
 
 /* Positions of two tensors: `wide` has the more channels, which lie in vectors. */
 typedef struct pri_pointwise_block {
@@ -14,7 +12,10 @@ typedef struct pri_pointwise_block {
     int64_t count, ahead; /* positions; of those that follow and will be read next */
 } pri_pointwise_block;
 
-/* sums[slim][filled] += sum over positions of slim times wide. */
-void pri_pointwise_sum(float *sums, const pri_pointwise_block *block);
+typedef struct pri_pointwise_sums {
+    /* sums[slim][filled] += sum over positions of slim times wide. */
+    void (*add)(float *sums, const pri_pointwise_block *block);
+} pri_pointwise_sums;
+PRI_TABLES(pri_pointwise_sums);
 
 #endif

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* winograd_tile.c - pixels in and out of tiles; see winograd_tile.h. */
-#include "kernels/winograd_tile.h"
+#include "kernels/vectors/winograd_tile.h"
 
-#ifdef PRI_BUILDS_AVX512
-#include "kernels/winograd_vector.h"
+#include "kernels/vectors/winograd_vector.h"
 
 /* Chooses the copy of `loop` for a type, and for 16 channels of pixels that are all in the image.
  */
@@ -32,7 +31,7 @@ typedef struct frame {
 
 static const float zeros[PRI_LANES];
 
-PRI_AVX512_INLINE frame frame_of(const pri_patch *in, const square *at)
+PRI_INLINE frame frame_of(const pri_patch *in, const square *at)
 {
     frame f;
 
@@ -44,27 +43,27 @@ PRI_AVX512_INLINE frame frame_of(const pri_patch *in, const square *at)
     return f;
 }
 
-PRI_AVX512_INLINE __m512 pixel(const pri_patch *from, const square *at, const frame *f, int y,
-                               int x, bool is_narrow, bool is_whole)
+PRI_INLINE pri_vec pixel(const pri_patch *from, const square *at, const frame *f, int y, int x,
+                         bool is_narrow, bool is_whole)
 {
     const int64_t place = at->first + (y * from->width + x) * from->channels;
 
     if (is_whole)
-        return pri_load(from->data, is_narrow, place, 0xffff);
+        return pri_load(from->data, is_narrow, place, PRI_ALL);
     const uintptr_t nothing = (uintptr_t)zeros;
     const uintptr_t there = (uintptr_t)from->data + (uintptr_t)(place * (is_narrow ? 2 : 4));
     const uintptr_t address = nothing + ((there - nothing) & f->row[y] & f->column[x]);
     return pri_load((const void *)address, is_narrow, 0, pri_lanes_of(from->channels, at->c));
 }
 
-PRI_AVX512_INLINE void take(float *v, int64_t stride, const pri_patch *from, const square *at,
-                            const frame *f, bool is_narrow, bool is_whole)
+PRI_INLINE void take(float *v, int64_t stride, const pri_patch *from, const square *at,
+                     const frame *f, bool is_narrow, bool is_whole)
 {
-    __m512 part[PRI_PATCH][PRI_PATCH];
+    pri_vec part[PRI_PATCH][PRI_PATCH];
 
     PRI_UNROLL
     for (int x = 0; x < PRI_PATCH; x++) {
-        __m512 d[PRI_PATCH], r[PRI_PATCH];
+        pri_vec d[PRI_PATCH], r[PRI_PATCH];
         PRI_UNROLL
         for (int y = 0; y < PRI_PATCH; y++)
             d[y] = pixel(from, at, f, y, x, is_narrow, is_whole);
@@ -75,22 +74,22 @@ PRI_AVX512_INLINE void take(float *v, int64_t stride, const pri_patch *from, con
     }
     PRI_UNROLL
     for (int y = 0; y < PRI_PATCH; y++) {
-        __m512 r[PRI_PATCH];
+        pri_vec r[PRI_PATCH];
         pri_on_inputs(r, part[y]);
         PRI_UNROLL
         for (int x = 0; x < PRI_PATCH; x++)
-            _mm512_storeu_ps(v + (y * PRI_PATCH + x) * stride, r[x]);
+            pri_put(v + (y * PRI_PATCH + x) * stride, r[x]);
     }
 }
 
-PRI_AVX512_INLINE void spread(float *z, int64_t stride, const pri_patch *from, const square *at,
-                              const frame *f, bool is_narrow, bool is_whole)
+PRI_INLINE void spread(float *z, int64_t stride, const pri_patch *from, const square *at,
+                       const frame *f, bool is_narrow, bool is_whole)
 {
-    __m512 part[PRI_PATCH][PRI_TILE];
+    pri_vec part[PRI_PATCH][PRI_TILE];
 
     PRI_UNROLL
     for (int x = 0; x < PRI_TILE; x++) {
-        __m512 d[PRI_TILE], r[PRI_PATCH];
+        pri_vec d[PRI_TILE], r[PRI_PATCH];
         PRI_UNROLL
         for (int y = 0; y < PRI_TILE; y++)
             d[y] = pixel(from, at, f, y, x, is_narrow, is_whole);
@@ -101,11 +100,11 @@ PRI_AVX512_INLINE void spread(float *z, int64_t stride, const pri_patch *from, c
     }
     PRI_UNROLL
     for (int y = 0; y < PRI_PATCH; y++) {
-        __m512 r[PRI_PATCH];
+        pri_vec r[PRI_PATCH];
         pri_on_outputs(r, part[y]);
         PRI_UNROLL
         for (int x = 0; x < PRI_PATCH; x++)
-            _mm512_storeu_ps(z + (y * PRI_PATCH + x) * stride, r[x]);
+            pri_put(z + (y * PRI_PATCH + x) * stride, r[x]);
     }
 }
 
@@ -125,7 +124,7 @@ enum { AHEAD = 2, LINE = 64 };
 
 /* Asks for the pixels that the tile after the next one adds: six short rows are more than the
  * processor foresees by itself. */
-PRI_AVX512_INLINE void fetch(const pri_patch *from, const square *at)
+PRI_INLINE void fetch(const pri_patch *from, const square *at)
 {
     const int64_t bytes = from->dtype == PRI_BF16 ? 2 : 4, pixel_bytes = from->channels * bytes;
     const uintptr_t first =
@@ -138,8 +137,8 @@ PRI_AVX512_INLINE void fetch(const pri_patch *from, const square *at)
     }
 }
 
-PRI_AVX512 void pri_winograd_take(float *v, int64_t stride, const pri_patch *from, int64_t image,
-                                  int64_t row, int64_t column)
+static void take_all(float *v, int64_t stride, const pri_patch *from, int64_t image, int64_t row,
+                     int64_t column)
 {
     square at = square_of(from, image, row, column);
     const bool inside = is_inside(from, &at, PRI_PATCH), is_narrow = from->dtype == PRI_BF16;
@@ -151,8 +150,8 @@ PRI_AVX512 void pri_winograd_take(float *v, int64_t stride, const pri_patch *fro
                 from, &at, &f);
 }
 
-PRI_AVX512 void pri_winograd_spread(float *z, int64_t stride, const pri_patch *from, int64_t image,
-                                    int64_t row, int64_t column)
+static void spread_all(float *z, int64_t stride, const pri_patch *from, int64_t image, int64_t row,
+                       int64_t column)
 {
     square at = square_of(from, image, row, column);
     const bool inside = is_inside(from, &at, PRI_TILE), is_narrow = from->dtype == PRI_BF16;
@@ -163,29 +162,28 @@ PRI_AVX512 void pri_winograd_spread(float *z, int64_t stride, const pri_patch *f
                 from, &at, &f);
 }
 
-PRI_AVX512_INLINE __m512 finished(__m512 y, const pri_winograd_finish *f)
+PRI_INLINE pri_vec finished(pri_vec y, const pri_winograd_finish *f)
 {
     if (f->post == PRI_POST_RELU)
         return pri_leaky(y, f->alpha);
     if (f->post == PRI_POST_CLIP)
-        return pri_clipped(y, _mm512_set1_ps(f->alpha), _mm512_set1_ps(f->beta));
+        return pri_clipped(y, pri_all(f->alpha), pri_all(f->beta));
     return y;
 }
 
-PRI_AVX512_INLINE void give(const pri_patch *to, const square *at, const float *m, int64_t stride,
-                            const pri_winograd_finish *finish, bool is_narrow, bool is_whole)
+PRI_INLINE void give(const pri_patch *to, const square *at, const float *m, int64_t stride,
+                     const pri_winograd_finish *finish, bool is_narrow, bool is_whole)
 {
-    const __mmask16 lanes = is_whole ? 0xffff : pri_lanes_of(to->channels, at->c);
-    const __m512 bias =
-        finish->bias != NULL ? _mm512_loadu_ps(finish->bias + at->c) : _mm512_setzero_ps();
-    __m512 part[PRI_TILE][PRI_PATCH];
+    const pri_lane_set lanes = is_whole ? PRI_ALL : pri_lanes_of(to->channels, at->c);
+    const pri_vec bias = finish->bias != NULL ? pri_get(finish->bias + at->c) : pri_zero();
+    pri_vec part[PRI_TILE][PRI_PATCH];
 
     PRI_UNROLL
     for (int x = 0; x < PRI_PATCH; x++) {
-        __m512 d[PRI_PATCH], r[PRI_TILE];
+        pri_vec d[PRI_PATCH], r[PRI_TILE];
         PRI_UNROLL
         for (int y = 0; y < PRI_PATCH; y++)
-            d[y] = _mm512_loadu_ps(m + (y * PRI_PATCH + x) * stride);
+            d[y] = pri_get(m + (y * PRI_PATCH + x) * stride);
         pri_on_products(r, d);
         PRI_UNROLL
         for (int y = 0; y < PRI_TILE; y++)
@@ -193,16 +191,16 @@ PRI_AVX512_INLINE void give(const pri_patch *to, const square *at, const float *
     }
     PRI_UNROLL
     for (int y = 0; y < PRI_TILE; y++) {
-        __m512 r[PRI_TILE];
+        pri_vec r[PRI_TILE];
         pri_on_products(r, part[y]);
         PRI_UNROLL
         for (int x = 0; x < PRI_TILE; x++) {
             const int64_t place = at->first + (y * to->width + x) * to->channels;
             if (!is_whole && (at->row + y >= to->height || at->column + x >= to->width))
                 continue;
-            __m512 sum = PRI_ADD(r[x], bias);
+            pri_vec sum = r[x] + bias;
             if (finish->accumulates)
-                sum = PRI_ADD(sum, pri_load(to->written, is_narrow, place, lanes));
+                sum = sum + pri_load(to->written, is_narrow, place, lanes);
             if (finish->post != PRI_POST_NONE)
                 sum = finished(sum, finish);
             pri_store(to->written, is_narrow, place, lanes, sum);
@@ -210,7 +208,7 @@ PRI_AVX512_INLINE void give(const pri_patch *to, const square *at, const float *
     }
 }
 
-PRI_AVX512_INLINE void claim(const pri_patch *to, const square *at)
+PRI_INLINE void claim(const pri_patch *to, const square *at)
 {
     const int64_t bytes = to->dtype == PRI_BF16 ? 2 : 4, pixel_bytes = to->channels * bytes;
     const uintptr_t first =
@@ -223,8 +221,8 @@ PRI_AVX512_INLINE void claim(const pri_patch *to, const square *at)
     }
 }
 
-PRI_AVX512 void pri_winograd_give(const pri_patch *to, int64_t image, int64_t row, int64_t column,
-                                  const float *m, int64_t stride, const pri_winograd_finish *finish)
+static void give_all(const pri_patch *to, int64_t image, int64_t row, int64_t column,
+                     const float *m, int64_t stride, const pri_winograd_finish *finish)
 {
     square at = square_of(to, image, row, column);
     const bool inside = is_inside(to, &at, PRI_TILE), is_narrow = to->dtype == PRI_BF16;
@@ -234,4 +232,5 @@ PRI_AVX512 void pri_winograd_give(const pri_patch *to, int64_t image, int64_t ro
         BY_CASE(is_narrow, inside && at.c + PRI_LANES <= to->channels, give, to, &at, m + at.c,
                 stride, finish);
 }
-#endif
+
+const pri_winograd_tiles PRI_NAMED(pri_winograd_tiles) = {take_all, spread_all, give_all};

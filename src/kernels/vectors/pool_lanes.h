@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * pool_lanes.h - maxima and means of windows over channels-last activations, 16 channels at a time.
+ * pool_lanes.h - maxima and means of windows over channels-last activations, a vector of channels
+ * at a time.
  *
  * Pooling moves more than it computes: each tensor is read and written once, gradients of windows
  * that tile the input without touching what is there. Results are those of the loops in
@@ -9,6 +10,7 @@
 #ifndef PRI_POOL_LANES_H
 #define PRI_POOL_LANES_H
 
+#include "kernels/lanes.h"
 #include "tensor/tensor.h"
 
 /* Along one axis; axes that a tensor does not have are of 1 throughout, without padding. */
@@ -24,11 +26,12 @@ typedef struct pri_pool_problem {
     pri_dtype x_type, y_type; /* PRI_F32 or PRI_BF16; of gradients too */
 } pri_pool_problem;
 
-/* Whether the processor can; the others are to be left alone otherwise. */
-bool pri_pool_has_lanes(void);
-void pri_pool_forward(const pri_pool_problem *p, const void *x, void *y);
-/* d (+)= what comes back of g: of equal maxima the first in the window gets it. x is read for
- * maxima alone. add: to what d holds. */
-void pri_pool_backward(const pri_pool_problem *p, const void *x, const void *g, void *d, bool add);
+typedef struct pri_pool_lanes {
+    void (*forward)(const pri_pool_problem *p, const void *x, void *y);
+    /* d (+)= what comes back of g: of equal maxima the first in the window gets it. x is read for
+     * maxima alone. add: to what d holds. */
+    void (*backward)(const pri_pool_problem *p, const void *x, const void *g, void *d, bool add);
+} pri_pool_lanes;
+PRI_TABLES(pri_pool_lanes);
 
 #endif

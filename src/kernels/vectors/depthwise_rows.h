@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * depthwise_rows.h - what depthwise.c does with rows of images, where there is AVX-512. Shared by
- * the depthwise*.c files alone.
+ * depthwise_rows.h - what depthwise.c does with rows of images. Shared by the depthwise*.c files
+ * alone.
  */
 #ifndef PRI_DEPTHWISE_ROWS_H
 #define PRI_DEPTHWISE_ROWS_H
 
 #include "kernels/dnn.h"
+#include "kernels/lanes.h"
 
 enum { PRI_DEPTHWISE_TAPS = 7, PRI_DEPTHWISE_STRIDE = 2 };
 
@@ -42,8 +43,6 @@ typedef struct pri_depthwise_line {
     bool claims; /* fetches what will be written next, between these results too */
 } pri_depthwise_line;
 
-void pri_depthwise_row(const pri_depthwise_line *line);
-
 /* Gradients of weights of one row of outputs. */
 typedef struct pri_depthwise_pair {
     const void *rows[PRI_DEPTHWISE_TAPS]; /* inputs under row ky of the kernel, first <= ky < end */
@@ -56,9 +55,17 @@ typedef struct pri_depthwise_pair {
     int64_t channels, filled;
 } pri_depthwise_pair;
 
-/* sums[ky * kernel + kx][filled] += sum over the row's pixels of input times gradient. */
-void pri_depthwise_sum(float *sums, const pri_depthwise_pair *pair);
-/* sums[filled] += sum over the row's pixels of the gradient. */
-void pri_depthwise_sum_bias(float *sums, const pri_depthwise_pair *pair);
+typedef struct pri_depthwise_rows {
+    void (*run)(const pri_depthwise_line *line);
+} pri_depthwise_rows;
+PRI_TABLES(pri_depthwise_rows);
+
+typedef struct pri_depthwise_sums {
+    /* sums[ky * kernel + kx][filled] += sum over the row's pixels of input times gradient. */
+    void (*weights)(float *sums, const pri_depthwise_pair *pair);
+    /* sums[filled] += sum over the row's pixels of the gradient. */
+    void (*bias)(float *sums, const pri_depthwise_pair *pair);
+} pri_depthwise_sums;
+PRI_TABLES(pri_depthwise_sums);
 
 #endif

@@ -2,15 +2,13 @@
 /*
  * pointwise_sums.c - see pointwise_sums.h.
  *
- * Tiles of up to 3 vectors of one tensor by 8 channels of the other stay in registers over a block
- * of positions that stays in the first cache; meanwhile the next block is fetched.
+ * Tiles of up to 3 vectors of one tensor by 8 channels of the other (AVX2: 4) stay in registers
+ * over a block of positions that stays in the first cache; meanwhile the next block is fetched.
  */
-#include "kernels/pointwise_sums.h"
-#include "kernels/vector512.h"
+#include "kernels/vectors/pointwise_sums.h"
+#include "kernels/vectors/vector.h"
 
-#ifdef PRI_BUILDS_AVX512
-
-enum { VECTORS = 3, SCALARS = 8 };
+enum { VECTORS = 3, SCALARS = PRI_REGISTERS / 4 };
 
 /* What the compiler knows of a tile. */
 typedef struct shape {
@@ -18,48 +16,49 @@ typedef struct shape {
 } shape;
 
 /* Asks for the tile's share of position `position` after the block's. */
-PRI_AVX512_INLINE void fetch(const pri_pointwise_block *b, int64_t position, int64_t v, int64_t s,
-                             shape by)
+PRI_INLINE void fetch(const pri_pointwise_block *b, int64_t position, int64_t v, int64_t s,
+                      shape by)
 {
     const int64_t at = b->count + position;
 
     if (s == 0) {
         PRI_UNROLL
         for (int k = 0; k < by.vectors; k++)
-            _mm_prefetch((const char *)(b->wide + at * b->wide_channels + v) + 64 * k, _MM_HINT_T1);
+            _mm_prefetch((const char *)(b->wide + at * b->wide_channels + v + k * PRI_LANES),
+                         _MM_HINT_T1);
     }
     if (v == 0)
         _mm_prefetch((const char *)(b->slim + at * b->slim_channels + s), _MM_HINT_T1);
 }
 
 /* Vectors from v on, the last of which has `lanes`, by channels from s on. */
-PRI_AVX512_INLINE void sum_tile(float *sums, const pri_pointwise_block *b, int64_t v, int64_t s,
-                                __mmask16 lanes, shape by)
+PRI_INLINE void sum_tile(float *sums, const pri_pointwise_block *b, int64_t v, int64_t s,
+                         pri_lane_set lanes, shape by)
 {
-    __m512 sum[SCALARS][VECTORS];
+    pri_vec sum[SCALARS][VECTORS];
 
     PRI_UNROLL
     for (int i = 0; i < by.scalars; i++) {
         PRI_UNROLL
         for (int k = 0; k < by.vectors; k++)
-            sum[i][k] = _mm512_setzero_ps();
+            sum[i][k] = pri_zero();
     }
     for (int64_t at = 0; at < b->count; at++) {
         const float *wide = b->wide + at * b->wide_channels + v;
         const float *slim = b->slim + at * b->slim_channels + s;
-        __m512 x[VECTORS];
+        pri_vec x[VECTORS];
         if (at < b->ahead)
             fetch(b, at, v, s, by);
         PRI_UNROLL
         for (int k = 0; k < by.vectors; k++)
             x[k] =
-                pri_load_masked(wide, false, k * PRI_LANES, k == by.vectors - 1 ? lanes : 0xffff);
+                pri_load_masked(wide, false, k * PRI_LANES, k == by.vectors - 1 ? lanes : PRI_ALL);
         PRI_UNROLL
         for (int i = 0; i < by.scalars; i++) {
-            const __m512 y = _mm512_set1_ps(slim[i]);
+            const pri_vec y = pri_all(slim[i]);
             PRI_UNROLL
             for (int k = 0; k < by.vectors; k++)
-                sum[i][k] = _mm512_fmadd_ps(x[k], y, sum[i][k]);
+                sum[i][k] = pri_fma(x[k], y, sum[i][k]);
         }
     }
     PRI_UNROLL
@@ -67,16 +66,15 @@ PRI_AVX512_INLINE void sum_tile(float *sums, const pri_pointwise_block *b, int64
         PRI_UNROLL
         for (int k = 0; k < by.vectors; k++) {
             float *to = sums + (s + i) * b->filled + v + k * PRI_LANES;
-            _mm512_storeu_ps(to, _mm512_add_ps(_mm512_loadu_ps(to), sum[i][k]));
+            pri_put(to, pri_get(to) + sum[i][k]);
         }
     }
 }
 
-PRI_AVX512_INLINE void sum_vectors(float *sums, const pri_pointwise_block *b, int64_t v,
-                                   int vectors)
+PRI_INLINE void sum_vectors(float *sums, const pri_pointwise_block *b, int64_t v, int vectors)
 {
     const int64_t last = v + (vectors - 1) * PRI_LANES;
-    const __mmask16 lanes = pri_lanes_of(b->wide_channels, last);
+    const pri_lane_set lanes = pri_lanes_of(b->wide_channels, last);
     int64_t s = 0;
 
     for (; s + SCALARS <= b->slim_channels; s += SCALARS)
@@ -87,22 +85,22 @@ PRI_AVX512_INLINE void sum_vectors(float *sums, const pri_pointwise_block *b, in
         sum_tile(sums, b, v, s, lanes, (shape){vectors, 1});
 }
 
-PRI_AVX512 static void sum_three(float *sums, const pri_pointwise_block *b, int64_t v)
+static void sum_three(float *sums, const pri_pointwise_block *b, int64_t v)
 {
     sum_vectors(sums, b, v, 3);
 }
 
-PRI_AVX512 static void sum_two(float *sums, const pri_pointwise_block *b, int64_t v)
+static void sum_two(float *sums, const pri_pointwise_block *b, int64_t v)
 {
     sum_vectors(sums, b, v, 2);
 }
 
-PRI_AVX512 static void sum_one(float *sums, const pri_pointwise_block *b, int64_t v)
+static void sum_one(float *sums, const pri_pointwise_block *b, int64_t v)
 {
     sum_vectors(sums, b, v, 1);
 }
 
-void pri_pointwise_sum(float *sums, const pri_pointwise_block *b)
+static void add(float *sums, const pri_pointwise_block *b)
 {
     static void (*const by[VECTORS])(float *, const pri_pointwise_block *,
                                      int64_t) = {sum_one, sum_two, sum_three};
@@ -115,9 +113,5 @@ void pri_pointwise_sum(float *sums, const pri_pointwise_block *b)
         left -= vectors;
     }
 }
-#else
-void pri_pointwise_sum(float *sums, const pri_pointwise_block *block)
-{
-    (void)sums, (void)block;
-}
-#endif
+
+const pri_pointwise_sums PRI_NAMED(pri_pointwise_sums) = {add};

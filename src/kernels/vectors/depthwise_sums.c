@@ -2,14 +2,10 @@
 /*
  * depthwise_sums.c - gradients of weights of depthwise.h, row by row.
  *
- * Up to 3 x 3 weights of 16 channels are summed in registers along a row of outputs; what is
- * outside of the row counts as 0.
+ * Up to 3 x 3 weights of a vector of channels are summed in registers along a row of outputs; what
+ * is outside of the row counts as 0.
  */
-#include "kernels/depthwise_rows.h"
-#include "kernels/vector512.h"
-
-#ifdef PRI_BUILDS_AVX512
-#include "kernels/depthwise_vector.h"
+#include "kernels/vectors/depthwise_vector.h"
 
 /* Weights summed at once, pixels of outputs that share what they read, and of them before the next
  * channels come: a stretch of all channels stays in the first cache. */
@@ -33,7 +29,7 @@ typedef struct shape {
     bool is_edge; /* the window may leave the row */
 } shape;
 
-typedef __m512 sums_of[MOST][MOST];
+typedef pri_vec sums_of[MOST][MOST];
 
 /* Elements from outputs and inputs of one pixel to the next's, and from column to column. */
 typedef struct strides {
@@ -41,7 +37,7 @@ typedef struct strides {
 } strides;
 
 /* Lanes of column k of pixel j's window: none outside of the row. */
-PRI_AVX512_INLINE __mmask16 lanes_of(const part *p, int64_t j, int k, __mmask16 lanes, bool is_edge)
+PRI_INLINE pri_lane_set lanes_of(const part *p, int64_t j, int k, pri_lane_set lanes, bool is_edge)
 {
     const pri_depthwise_taps *taps = p->pair->taps;
 
@@ -50,13 +46,13 @@ PRI_AVX512_INLINE __mmask16 lanes_of(const part *p, int64_t j, int k, __mmask16 
                : 0;
 }
 
-PRI_AVX512_INLINE void sum_tile(sums_of sum, const part *p, int64_t j, int64_t c, strides by,
-                                __mmask16 lanes, shape s)
+PRI_INLINE void sum_tile(sums_of sum, const part *p, int64_t j, int64_t c, strides by,
+                         pri_lane_set lanes, shape s)
 {
     const int step = s.step > 0 ? s.step : 1;
     const pri_depthwise_taps *taps = p->pair->taps;
     const int64_t first = j * taps->step + taps->offset[p->column];
-    __m512 g[TILE];
+    pri_vec g[TILE];
 
     PRI_UNROLL
     for (int t = 0; t < TILE; t++)
@@ -66,39 +62,39 @@ PRI_AVX512_INLINE void sum_tile(sums_of sum, const part *p, int64_t j, int64_t c
         PRI_UNROLL
         for (int column = 0; column < (TILE - 1) * step + s.columns; column++) {
             const bool is_inside = !s.is_edge || pri_is_below(first + column, p->pair->width);
-            const __m512 x =
+            const pri_vec x =
                 pri_load_masked(p->pair->rows[p->row + r], s.from_narrow,
                                 (first + column) * by.column + c, is_inside ? lanes : 0);
             PRI_UNROLL
             for (int k = 0; k < s.columns; k++) {
                 const int t = (column - k) / step;
                 if (column >= k && (column - k) % step == 0 && t < TILE)
-                    sum[r][k] = _mm512_fmadd_ps(x, g[t], sum[r][k]);
+                    sum[r][k] = pri_fma(x, g[t], sum[r][k]);
             }
         }
     }
 }
 
-PRI_AVX512_INLINE void sum_pixel(sums_of sum, const part *p, int64_t j, int64_t c, strides by,
-                                 __mmask16 lanes, shape s)
+PRI_INLINE void sum_pixel(sums_of sum, const part *p, int64_t j, int64_t c, strides by,
+                          pri_lane_set lanes, shape s)
 {
-    const __m512 g = pri_load_masked(p->pair->outputs, s.to_narrow, j * by.out + c, lanes);
+    const pri_vec g = pri_load_masked(p->pair->outputs, s.to_narrow, j * by.out + c, lanes);
     const int64_t in = j * by.in + p->pair->taps->offset[p->column] * p->pair->channels + c;
 
     PRI_UNROLL
     for (int k = 0; k < s.columns; k++) {
-        const __mmask16 here = lanes_of(p, j, k, lanes, s.is_edge);
+        const pri_lane_set here = lanes_of(p, j, k, lanes, s.is_edge);
         PRI_UNROLL
         for (int r = 0; r < s.rows; r++)
-            sum[r][k] = _mm512_fmadd_ps(
+            sum[r][k] = pri_fma(
                 pri_load_masked(p->pair->rows[p->row + r], s.from_narrow, in + k * by.column, here),
                 g, sum[r][k]);
     }
 }
 
 /* Pixels from .. end-1 of the part. */
-PRI_AVX512_INLINE void sum_pixels(sums_of sum, const part *p, int64_t c, strides by,
-                                  __mmask16 lanes, shape s)
+PRI_INLINE void sum_pixels(sums_of sum, const part *p, int64_t c, strides by, pri_lane_set lanes,
+                           shape s)
 {
     int64_t j = p->from;
     shape edge = s;
@@ -116,7 +112,7 @@ PRI_AVX512_INLINE void sum_pixels(sums_of sum, const part *p, int64_t c, strides
 
 /* Asks for the rows to come, where the part's pixels are: a share of them with each vector of
  * channels, one after another in memory. */
-PRI_AVX512_INLINE void fetch(const part *p, int64_t c, shape s)
+PRI_INLINE void fetch(const part *p, int64_t c, shape s)
 {
     const pri_depthwise_pair *pair = p->pair;
     const int64_t count = p->end - p->from, step = pair->taps->step;
@@ -130,7 +126,7 @@ PRI_AVX512_INLINE void fetch(const part *p, int64_t c, shape s)
                   count * step);
 }
 
-PRI_AVX512_INLINE void sum_lanes(const part *p, int64_t c, __mmask16 lanes, shape s)
+PRI_INLINE void sum_lanes(const part *p, int64_t c, pri_lane_set lanes, shape s)
 {
     const pri_depthwise_pair *pair = p->pair;
     const pri_depthwise_taps *taps = pair->taps;
@@ -143,19 +139,19 @@ PRI_AVX512_INLINE void sum_lanes(const part *p, int64_t c, __mmask16 lanes, shap
         fetch(p, c, s);
     PRI_UNROLL
     for (int k = 0; k < s.rows * s.columns; k++)
-        sum[k / s.columns][k % s.columns] = _mm512_setzero_ps();
+        sum[k / s.columns][k % s.columns] = pri_zero();
     sum_pixels(sum, p, c, by, lanes, s);
     PRI_UNROLL
     for (int r = 0; r < s.rows; r++) {
         PRI_UNROLL
         for (int k = 0; k < s.columns; k++) {
             float *to = p->sums + ((p->row + r) * taps->count + p->column + k) * pair->filled;
-            _mm512_storeu_ps(to + c, _mm512_add_ps(_mm512_loadu_ps(to + c), sum[r][k]));
+            pri_put(to + c, pri_get(to + c) + sum[r][k]);
         }
     }
 }
 
-PRI_AVX512_INLINE void sum_part(const part *whole, shape s)
+PRI_INLINE void sum_part(const part *whole, shape s)
 {
     const int64_t channels = whole->pair->channels;
 
@@ -165,13 +161,13 @@ PRI_AVX512_INLINE void sum_part(const part *whole, shape s)
         p.from = j;
         p.end = pri_min_i64(j + STRETCH, whole->end);
         for (; c + PRI_LANES <= channels; c += PRI_LANES)
-            sum_lanes(&p, c, 0xffff, s);
+            sum_lanes(&p, c, PRI_ALL, s);
         if (c < channels)
             sum_lanes(&p, c, pri_lanes_of(channels, c), s);
     }
 }
 
-PRI_AVX512_INLINE void sum_typed(const part *p, int rows, int columns)
+PRI_INLINE void sum_typed(const part *p, int rows, int columns)
 {
     const bool from = p->pair->from_type == PRI_BF16, to = p->pair->to_type == PRI_BF16;
     const int step = p->pair->taps->is_dense ? p->pair->taps->step : 0;
@@ -195,7 +191,7 @@ PRI_AVX512_INLINE void sum_typed(const part *p, int rows, int columns)
 }
 
 #define PART(name, rows, columns)                                                                  \
-    PRI_AVX512 static void name(const part *p)                                                     \
+    static void name(const part *p)                                                                \
     {                                                                                              \
         sum_typed(p, rows, columns);                                                               \
     }
@@ -232,7 +228,7 @@ static void sum_columns(part p, int rows, int columns)
     parts[rows - 1][columns - 1](&p);
 }
 
-void pri_depthwise_sum(float *sums, const pri_depthwise_pair *pair)
+static void sum_weights(float *sums, const pri_depthwise_pair *pair)
 {
     for (int row = pair->first; row < pair->end; row += MOST) {
         for (int column = 0; column < pair->taps->count; column += MOST)
@@ -246,25 +242,16 @@ void pri_depthwise_sum(float *sums, const pri_depthwise_pair *pair)
     }
 }
 
-PRI_AVX512 void pri_depthwise_sum_bias(float *sums, const pri_depthwise_pair *pair)
+static void sum_bias(float *sums, const pri_depthwise_pair *pair)
 {
     for (int64_t c = 0; c < pair->channels; c += PRI_LANES) {
-        const __mmask16 lanes = pri_lanes_of(pair->channels, c);
-        __m512 sum = _mm512_setzero_ps();
+        const pri_lane_set lanes = pri_lanes_of(pair->channels, c);
+        pri_vec sum = pri_zero();
         for (int64_t j = 0; j < pair->count; j++)
-            sum = _mm512_add_ps(sum, pri_load_masked(pair->outputs, pair->to_type == PRI_BF16,
-                                                     j * pair->channels + c, lanes));
-        _mm512_storeu_ps(sums + c, _mm512_add_ps(_mm512_loadu_ps(sums + c), sum));
+            sum +=
+                pri_load(pair->outputs, pair->to_type == PRI_BF16, j * pair->channels + c, lanes);
+        pri_put(sums + c, pri_get(sums + c) + sum);
     }
 }
-#else
-void pri_depthwise_sum(float *sums, const pri_depthwise_pair *pair)
-{
-    (void)sums, (void)pair;
-}
 
-void pri_depthwise_sum_bias(float *sums, const pri_depthwise_pair *pair)
-{
-    (void)sums, (void)pair;
-}
-#endif
+const pri_depthwise_sums PRI_NAMED(pri_depthwise_sums) = {sum_weights, sum_bias};

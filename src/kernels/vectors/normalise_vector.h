@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * normalise_vector.h - the passes of normalise.h over channels-last tensors on vectors of 16
- * channels. The numbers of up to 64 channels, and their sums, stay in registers for as many
+ * normalise_vector.h - the passes of normalise.h over channels-last tensors on vectors of
+ * channels. The numbers of up to 4 vectors, and their sums, stay in registers for as many
  * positions as are at hand, where bfloat16 is widened and rounded too: a training step of
  * ResNet-20 in bfloat16 (128 images) normalises in 18 ms instead of 36 by loops over pieces, on a
  * Xeon with 2 MB of second cache.
@@ -11,20 +11,19 @@
 #ifndef PRI_NORMALISE_VECTOR_H
 #define PRI_NORMALISE_VECTOR_H
 
+#include "kernels/lanes.h"
 #include "kernels/normalise_parts.h"
 
 /* Rows of `width` elements over which sums may run in float. */
 enum { PRI_NORM_ROWS = 128 };
 
+/* Vectors of a strip: a row of few channels is widened to so many. */
+enum { PRI_NORM_STRIP = 4 };
+
 /* Results of more bytes are written past the caches. Training steps of 32 images of MobileNetV2
  * (tensors of up to 50 MB) take 3 % less time so, of ResNet-20 (8 MB) the same, on a processor of
  * 2 MB of second cache. */
 enum { PRI_NORM_STREAMS = 12 << 20 };
-
-/* Whether it serves a tensor: AVX-512, channels-last, one type for all that is read and written. */
-bool pri_norm_by_vector(const pri_channels *ch, const pri_norm_params *p);
-/* Elements of a row, a multiple of C; at most PRI_NORM_PERIOD unless C is more. */
-int64_t pri_norm_width(const pri_channels *ch);
 
 /* Elements at .. at+n-1 of a tensor, from the start of a position on. Numbers in p are repeated to
  * at least `width` elements. */
@@ -35,11 +34,14 @@ typedef struct pri_norm_range {
     bool streams; /* pri_norm_vector_apply: y is too large for the caches to keep it */
 } pri_norm_range;
 
-/* As pri_norm_sums and pri_norm_back_sums, added to `width` floats each. */
-void pri_norm_vector_squares(const pri_norm_range *r, float *square, float *sum);
-void pri_norm_vector_gradients(const pri_norm_range *r, float *product, float *sum);
-/* As pri_norm_apply and pri_norm_back_apply (d NULL: only the residual's gradient). */
-void pri_norm_vector_apply(const pri_norm_range *r, void *y);
-void pri_norm_vector_back(const pri_norm_range *r, void *d);
+typedef struct pri_norm_passes {
+    /* As pri_norm_sums and pri_norm_back_sums, added to `width` floats each. */
+    void (*squares)(const pri_norm_range *r, float *square, float *sum);
+    void (*gradients)(const pri_norm_range *r, float *product, float *sum);
+    /* As pri_norm_apply and pri_norm_back_apply (d NULL: only the residual's gradient). */
+    void (*apply)(const pri_norm_range *r, void *y);
+    void (*back)(const pri_norm_range *r, void *d);
+} pri_norm_passes;
+PRI_TABLES(pri_norm_passes);
 
 #endif

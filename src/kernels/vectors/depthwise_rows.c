@@ -2,39 +2,35 @@
 /*
  * depthwise_rows.c - rows of outputs of depthwise.h, or of gradients of inputs.
  *
- * A tile of TILE pixels of 16 channels stays in registers while all rows under it are read; each
- * pixel that is read serves all pixels of the tile it belongs to. Taps that are not neighbours are
- * taken one by one.
+ * A tile of TILE pixels of a vector of channels stays in registers while all rows under it are
+ * read; each pixel that is read serves all pixels of the tile it belongs to. Taps that are not
+ * neighbours are taken one by one.
  */
-#include "kernels/depthwise_rows.h"
-#include "kernels/vector512.h"
-
-#ifdef PRI_BUILDS_AVX512
-#include "kernels/depthwise_vector.h"
+#include "kernels/vectors/depthwise_vector.h"
 
 enum { TILE = 4, SHORT_TILE = 2 };
 
 typedef pri_depthwise_line line;
 
-PRI_AVX512_INLINE __m512 finished(__m512 y, const line *l)
+PRI_INLINE pri_vec finished(pri_vec y, const line *l)
 {
     if (l->post == PRI_POST_RELU)
         return pri_leaky(y, l->alpha);
     if (l->post == PRI_POST_CLIP)
-        return pri_clipped(y, _mm512_set1_ps(l->alpha), _mm512_set1_ps(l->beta));
+        return pri_clipped(y, pri_all(l->alpha), pri_all(l->beta));
     return y;
 }
 
-PRI_AVX512_INLINE void give(const line *l, int64_t j, int64_t c, __mmask16 lanes, __m512 y)
+PRI_INLINE void give(const line *l, int64_t j, int64_t c, pri_lane_set lanes, pri_vec y)
 {
     const int64_t at = j * l->apart * l->channels + c;
 
     pri_store(l->to, l->to_type == PRI_BF16, at, lanes, finished(y, l));
 }
 
-/* Asks for `vectors` times 16 results from `at` on, to be written: 8 x 8 pixels of 384 channels
+/* Asks for `vectors` vectors of results from `at` on, to be written: 8 x 8 pixels of 384 channels
  * take 0.5 ms by it instead of 0.75 on Sapphire Rapids. */
-PRI_AVX512_INLINE void claim(const line *l, int64_t at, int64_t vectors)
+PRI_INLINE void claim(const line *l, int64_t at, int64_t vectors)
 {
     const char *to = pri_element(l->to, l->to_type, at);
     const int64_t bytes = vectors * PRI_LANES * (l->to_type == PRI_BF16 ? 2 : 4);
@@ -50,14 +46,14 @@ typedef struct shape {
     bool is_edge; /* the window may leave the row */
 } shape;
 
-PRI_AVX512_INLINE void run_tile(const line *l, int64_t j, int64_t c, __mmask16 lanes, shape s)
+PRI_INLINE void run_tile(const line *l, int64_t j, int64_t c, pri_lane_set lanes, shape s)
 {
-    __m512 sum[TILE], w[PRI_DEPTHWISE_TAPS];
+    pri_vec sum[TILE], w[PRI_DEPTHWISE_TAPS];
     const int64_t at = (j * s.step + l->taps->offset[0]) * l->channels + c;
 
     PRI_UNROLL
     for (int t = 0; t < s.tile; t++)
-        sum[t] = _mm512_loadu_ps(l->bias + c);
+        sum[t] = pri_get(l->bias + c);
     for (int r = 0; r < l->ahead.count; r++)
         pri_fetch(l->ahead.rows[r], s.is_narrow, at - c + c * s.tile * s.step, s.tile * s.step);
     if (l->claims)
@@ -65,18 +61,18 @@ PRI_AVX512_INLINE void run_tile(const line *l, int64_t j, int64_t c, __mmask16 l
     for (int r = 0; r < l->n_rows; r++) {
         PRI_UNROLL
         for (int k = 0; k < s.taps; k++)
-            w[k] = _mm512_loadu_ps(l->weights[r] + k * l->filled + c);
+            w[k] = pri_get(l->weights[r] + k * l->filled + c);
         PRI_UNROLL
         for (int column = 0; column < (s.tile - 1) * s.step + s.taps; column++) {
             const bool is_inside =
                 !s.is_edge || pri_is_below(j * s.step + l->taps->offset[0] + column, l->width);
-            const __m512 x = pri_load_masked(l->rows[r], s.is_narrow, at + column * l->channels,
-                                             is_inside ? lanes : 0);
+            const pri_vec x = pri_load_masked(l->rows[r], s.is_narrow, at + column * l->channels,
+                                              is_inside ? lanes : 0);
             PRI_UNROLL
             for (int k = 0; k < s.taps; k++) {
                 const int t = (column - k) / s.step;
                 if (column >= k && (column - k) % s.step == 0 && t < s.tile)
-                    sum[t] = _mm512_fmadd_ps(x, w[k], sum[t]);
+                    sum[t] = pri_fma(x, w[k], sum[t]);
             }
         }
     }
@@ -85,18 +81,18 @@ PRI_AVX512_INLINE void run_tile(const line *l, int64_t j, int64_t c, __mmask16 l
         give(l, j + t, c, lanes, sum[t]);
 }
 
-PRI_AVX512_INLINE void run_pixels(const line *l, int64_t j, shape s)
+PRI_INLINE void run_pixels(const line *l, int64_t j, shape s)
 {
     int64_t c = 0;
 
     for (; c + PRI_LANES <= l->channels; c += PRI_LANES)
-        run_tile(l, j, c, 0xffff, s);
+        run_tile(l, j, c, PRI_ALL, s);
     if (c < l->channels)
         run_tile(l, j, c, pri_lanes_of(l->channels, c), s);
 }
 
 /* The tiles from j on, as far as they fit before count; inside from begin to end. */
-PRI_AVX512_INLINE int64_t run_tiles(const line *l, int64_t j, const int64_t inside[2], shape s)
+PRI_INLINE int64_t run_tiles(const line *l, int64_t j, const int64_t inside[2], shape s)
 {
     for (; j + s.tile <= l->count; j += s.tile) {
         s.is_edge = j < inside[0] || j + s.tile > inside[1];
@@ -108,7 +104,7 @@ PRI_AVX512_INLINE int64_t run_tiles(const line *l, int64_t j, const int64_t insi
     return j;
 }
 
-PRI_AVX512_INLINE int64_t run_all_tiles(const line *l, const int64_t inside[2], shape s)
+PRI_INLINE int64_t run_all_tiles(const line *l, const int64_t inside[2], shape s)
 {
     int64_t j = 0;
 
@@ -118,36 +114,34 @@ PRI_AVX512_INLINE int64_t run_all_tiles(const line *l, const int64_t inside[2], 
     return run_tiles(l, j, inside, s);
 }
 
-PRI_AVX512_INLINE void run_alone(const line *l, int64_t j, int64_t c, __mmask16 lanes,
-                                 bool is_narrow)
+PRI_INLINE void run_alone(const line *l, int64_t j, int64_t c, pri_lane_set lanes, bool is_narrow)
 {
     const pri_depthwise_taps *taps = l->taps;
-    __m512 sum = _mm512_loadu_ps(l->bias + c);
+    pri_vec sum = pri_get(l->bias + c);
 
     for (int k = 0; k < taps->count; k++) {
         const int64_t column = j * taps->step + taps->offset[k];
         if (column < 0 || column >= l->width)
             continue;
         for (int r = 0; r < l->n_rows; r++)
-            sum = _mm512_fmadd_ps(
-                pri_load_masked(l->rows[r], is_narrow, column * l->channels + c, lanes),
-                _mm512_loadu_ps(l->weights[r] + k * l->filled + c), sum);
+            sum = pri_fma(pri_load_masked(l->rows[r], is_narrow, column * l->channels + c, lanes),
+                          pri_get(l->weights[r] + k * l->filled + c), sum);
     }
     give(l, j, c, lanes, sum);
 }
 
 /* One pixel. */
-PRI_AVX512_INLINE void run_pixel(const line *l, int64_t j, bool is_narrow)
+PRI_INLINE void run_pixel(const line *l, int64_t j, bool is_narrow)
 {
     int64_t c = 0;
 
     for (; c + PRI_LANES <= l->channels; c += PRI_LANES)
-        run_alone(l, j, c, 0xffff, is_narrow);
+        run_alone(l, j, c, PRI_ALL, is_narrow);
     if (c < l->channels)
         run_alone(l, j, c, pri_lanes_of(l->channels, c), is_narrow);
 }
 
-PRI_AVX512 static void run_rest(const line *l, int64_t j, int64_t end)
+static void run_rest(const line *l, int64_t j, int64_t end)
 {
     for (; j < end; j++) {
         if (l->from_type == PRI_BF16)
@@ -158,7 +152,7 @@ PRI_AVX512 static void run_rest(const line *l, int64_t j, int64_t end)
 }
 
 #define TILES(name, taps, step)                                                                    \
-    PRI_AVX512 static int64_t name(const line *l, const int64_t inside[2])                         \
+    static int64_t name(const line *l, const int64_t inside[2])                                    \
     {                                                                                              \
         if (l->from_type == PRI_BF16)                                                              \
             return run_all_tiles(l, inside, (shape){true, taps, step, 0, false});                  \
@@ -176,7 +170,7 @@ static int64_t floor_divide(int64_t a, int64_t b)
     return a >= 0 ? a / b : -((b - 1 - a) / b);
 }
 
-PRI_AVX512 void pri_depthwise_row(const pri_depthwise_line *l)
+static void run(const pri_depthwise_line *l)
 {
     static int64_t (*const tiles[2][6])(const line *, const int64_t *) = {
         {NULL, run_1, run_2, run_3, NULL, run_5}, {NULL, NULL, NULL, run_3_by_2, NULL, run_5_by_2}};
@@ -192,9 +186,5 @@ PRI_AVX512 void pri_depthwise_row(const pri_depthwise_line *l)
     }
     run_rest(l, done, l->count);
 }
-#else
-void pri_depthwise_row(const pri_depthwise_line *line)
-{
-    (void)line;
-}
-#endif
+
+const pri_depthwise_rows PRI_NAMED(pri_depthwise_rows) = {run};

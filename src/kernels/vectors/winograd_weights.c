@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* winograd_weights.c - weights and their gradients; see winograd_tile.h. */
-#include "kernels/winograd_tile.h"
+#include "kernels/vectors/winograd_tile.h"
 
-#ifdef PRI_BUILDS_AVX512
-#include "kernels/winograd_vector.h"
+#include "kernels/vectors/winograd_vector.h"
 
 /* The kernels of input channel i and `count` output channels from o on, side by side. */
-PRI_AVX512 static void one_weight(float *u, int64_t place, const float *w, const float *scale,
-                                  int64_t i, int64_t o, const pri_winograd_order *order)
+static void one_weight(float *u, int64_t place, const float *w, const float *scale, int64_t i,
+                       int64_t o, const pri_winograd_order *order)
 {
     float taken[9][PRI_LANES] = {{0}};
-    __m512 part[3][PRI_PATCH], of_row[3], r[PRI_PATCH];
+    pri_vec part[3][PRI_PATCH], of_row[3], r[PRI_PATCH];
 
     for (int64_t n = 0; n < PRI_LANES && o + n < order->out; n++) {
         const float *from = w + i * order->in_stride + (o + n) * order->out_stride;
@@ -20,7 +19,7 @@ PRI_AVX512 static void one_weight(float *u, int64_t place, const float *w, const
     }
     for (int y = 0; y < 3; y++) {
         for (int x = 0; x < 3; x++)
-            of_row[x] = _mm512_loadu_ps(taken[3 * y + x]);
+            of_row[x] = pri_get(taken[3 * y + x]);
         pri_on_weights(part[y], of_row);
     }
     for (int x = 0; x < PRI_PATCH; x++) {
@@ -28,14 +27,14 @@ PRI_AVX512 static void one_weight(float *u, int64_t place, const float *w, const
             of_row[y] = part[y][x];
         pri_on_weights(r, of_row);
         for (int y = 0; y < PRI_PATCH; y++)
-            _mm512_storeu_ps(u + (y * PRI_PATCH + x) * place, r[y]);
+            pri_put(u + (y * PRI_PATCH + x) * place, r[y]);
     }
 }
 
-void pri_winograd_weights(float *u, const float *w, const float *scale,
-                          const pri_winograd_order *order)
+static void turn(float *u, const float *w, const float *scale, const pri_winograd_order *order)
 {
-    const int64_t out = pri_filled(order->out), place = pri_place_stride(order->in, out);
+    const int64_t out = pri_filled(order->out, PRI_LANES),
+                  place = pri_place_stride(order->in, out, PRI_LANES);
 
 #pragma omp parallel for collapse(2) schedule(static) if (place > 4096)
     for (int64_t o = 0; o < out; o += PRI_LANES) {
@@ -48,15 +47,14 @@ void pri_winograd_weights(float *u, const float *w, const float *scale,
 }
 
 /* Adds to `count` kernels, out_stride apart, what their sums give. */
-PRI_AVX512 static void collect(float *w, int64_t out_stride, const float *sums, int64_t place,
-                               int count)
+static void add_kernels(float *w, int64_t out_stride, const float *sums, int64_t place, int count)
 {
-    __m512 part[3][PRI_PATCH], of_column[PRI_PATCH], r[3];
+    pri_vec part[3][PRI_PATCH], of_column[PRI_PATCH], r[3];
     float given[9][PRI_LANES];
 
     for (int x = 0; x < PRI_PATCH; x++) {
         for (int y = 0; y < PRI_PATCH; y++)
-            of_column[y] = _mm512_loadu_ps(sums + (y * PRI_PATCH + x) * place);
+            of_column[y] = pri_get(sums + (y * PRI_PATCH + x) * place);
         pri_on_sums(r, of_column);
         for (int y = 0; y < 3; y++)
             part[y][x] = r[y];
@@ -64,7 +62,7 @@ PRI_AVX512 static void collect(float *w, int64_t out_stride, const float *sums, 
     for (int y = 0; y < 3; y++) {
         pri_on_sums(r, part[y]);
         for (int x = 0; x < 3; x++)
-            _mm512_storeu_ps(given[3 * y + x], r[x]);
+            pri_put(given[3 * y + x], r[x]);
     }
     for (int o = 0; o < count; o++) {
         for (int k = 0; k < 9; k++)
@@ -72,39 +70,39 @@ PRI_AVX512 static void collect(float *w, int64_t out_stride, const float *sums, 
     }
 }
 
-void pri_winograd_gradient(float *w, const float *sums, int64_t in, int64_t out)
+static void collect(float *w, const float *sums, int64_t in, int64_t out)
 {
-    const int64_t rows = pri_filled(in), filled = pri_filled(out);
-    const int64_t place = pri_place_stride(rows, filled);
+    const int64_t rows = pri_filled(in, PRI_LANES), filled = pri_filled(out, PRI_LANES);
+    const int64_t place = pri_place_stride(rows, filled, PRI_LANES);
 
 #pragma omp parallel for schedule(static) if (place > 4096)
     for (int64_t o = 0; o < out; o += PRI_LANES) {
         const int64_t width = pri_block_width(filled, o);
         const float *from = sums + pri_block_at(rows, o) + o % PRI_WIDTH;
         for (int64_t i = 0; i < in; i++)
-            collect(w + (o * in + i) * 9, in * 9, from + i * width, place,
-                    (int)pri_min_i64(PRI_LANES, out - o));
+            add_kernels(w + (o * in + i) * 9, in * 9, from + i * width, place,
+                        (int)pri_min_i64(PRI_LANES, out - o));
     }
 }
 
 /* Sums over stretches of positions, so that floats do not lose what is small. */
-PRI_AVX512 static void sum_lanes(float *bias, const pri_patch *y, int64_t positions, int64_t c)
+static void sum_lanes(float *bias, const pri_patch *y, int64_t positions, int64_t c)
 {
     enum { STRETCH = 256 };
-    const __mmask16 lanes = pri_lanes_of(y->channels, c);
-    __m512 total = _mm512_mask_loadu_ps(_mm512_setzero_ps(), lanes, bias);
+    const pri_lane_set lanes = pri_lanes_of(y->channels, c);
+    pri_vec total = pri_load(bias, false, 0, lanes);
 
     for (int64_t from = 0; from < positions; from += STRETCH) {
         const int64_t to = pri_min_i64(from + STRETCH, positions);
-        __m512 sum = _mm512_setzero_ps();
+        pri_vec part = pri_zero();
         for (int64_t p = from; p < to; p++)
-            sum = PRI_ADD(sum, pri_load(y->data, y->dtype == PRI_BF16, p * y->channels + c, lanes));
-        total = PRI_ADD(total, sum);
+            part = part + pri_load(y->data, y->dtype == PRI_BF16, p * y->channels + c, lanes);
+        total = total + part;
     }
-    _mm512_mask_storeu_ps(bias, lanes, total);
+    pri_store(bias, false, 0, lanes, total);
 }
 
-void pri_winograd_sum(float *bias, const pri_patch *y, int64_t batch)
+static void sum(float *bias, const pri_patch *y, int64_t batch)
 {
     const int64_t positions = batch * y->height * y->width;
 
@@ -112,4 +110,5 @@ void pri_winograd_sum(float *bias, const pri_patch *y, int64_t batch)
     for (int64_t c = 0; c < y->channels; c += PRI_LANES)
         sum_lanes(bias + c, y, positions, c);
 }
-#endif
+
+const pri_winograd_weights PRI_NAMED(pri_winograd_weights) = {turn, collect, sum};
