@@ -31,6 +31,13 @@ typedef uint16_t pri_lane_set;
 #include "kernels/vectors/vector_avx2.h"
 #endif
 
+/* Loops whose bodies fill 16 registers by themselves. */
+#ifdef __AVX512F__
+#define PRI_UNROLL_ROOMY PRI_UNROLL
+#else
+#define PRI_UNROLL_ROOMY
+#endif
+
 enum { PRI_ALL = (1 << PRI_LANES) - 1 };
 
 /* Of `count` elements those from `at` on that a vector holds. */

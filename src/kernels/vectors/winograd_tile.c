@@ -43,17 +43,25 @@ PRI_INLINE frame frame_of(const pri_patch *in, const square *at)
     return f;
 }
 
-PRI_INLINE pri_vec pixel(const pri_patch *from, const square *at, const frame *f, int y, int x,
-                         bool is_narrow, bool is_whole)
+/* `side` pixels of row y of a square. */
+PRI_INLINE void pixels(pri_vec d[PRI_PATCH], const pri_patch *from, const square *at,
+                       const frame *f, int y, int side, bool is_narrow, bool is_whole)
 {
-    const int64_t place = at->first + (y * from->width + x) * from->channels;
+    const int64_t row = at->first + y * from->width * from->channels;
+    const pri_lane_set lanes = is_whole ? PRI_ALL : pri_lanes_of(from->channels, at->c);
 
-    if (is_whole)
-        return pri_load(from->data, is_narrow, place, PRI_ALL);
-    const uintptr_t nothing = (uintptr_t)zeros;
-    const uintptr_t there = (uintptr_t)from->data + (uintptr_t)(place * (is_narrow ? 2 : 4));
-    const uintptr_t address = nothing + ((there - nothing) & f->row[y] & f->column[x]);
-    return pri_load((const void *)address, is_narrow, 0, pri_lanes_of(from->channels, at->c));
+    PRI_UNROLL
+    for (int x = 0; x < side; x++) {
+        const int64_t place = row + x * from->channels;
+        if (is_whole) {
+            d[x] = pri_load(from->data, is_narrow, place, PRI_ALL);
+            continue;
+        }
+        const uintptr_t nothing = (uintptr_t)zeros;
+        const uintptr_t there = (uintptr_t)from->data + (uintptr_t)(place * (is_narrow ? 2 : 4));
+        const uintptr_t address = nothing + ((there - nothing) & f->row[y] & f->column[x]);
+        d[x] = pri_load((const void *)address, is_narrow, 0, lanes);
+    }
 }
 
 PRI_INLINE void take(float *v, int64_t stride, const pri_patch *from, const square *at,
@@ -61,50 +69,46 @@ PRI_INLINE void take(float *v, int64_t stride, const pri_patch *from, const squa
 {
     pri_vec part[PRI_PATCH][PRI_PATCH];
 
-    PRI_UNROLL
+    PRI_UNROLL_ROOMY
+    for (int y = 0; y < PRI_PATCH; y++) {
+        pri_vec d[PRI_PATCH];
+        pixels(d, from, at, f, y, PRI_PATCH, is_narrow, is_whole);
+        pri_on_inputs(part[y], d);
+    }
+    PRI_UNROLL_ROOMY
     for (int x = 0; x < PRI_PATCH; x++) {
         pri_vec d[PRI_PATCH], r[PRI_PATCH];
         PRI_UNROLL
         for (int y = 0; y < PRI_PATCH; y++)
-            d[y] = pixel(from, at, f, y, x, is_narrow, is_whole);
+            d[y] = part[y][x];
         pri_on_inputs(r, d);
         PRI_UNROLL
         for (int y = 0; y < PRI_PATCH; y++)
-            part[y][x] = r[y];
-    }
-    PRI_UNROLL
-    for (int y = 0; y < PRI_PATCH; y++) {
-        pri_vec r[PRI_PATCH];
-        pri_on_inputs(r, part[y]);
-        PRI_UNROLL
-        for (int x = 0; x < PRI_PATCH; x++)
-            pri_put(v + (y * PRI_PATCH + x) * stride, r[x]);
+            pri_put(v + (y * PRI_PATCH + x) * stride, r[y]);
     }
 }
 
 PRI_INLINE void spread(float *z, int64_t stride, const pri_patch *from, const square *at,
                        const frame *f, bool is_narrow, bool is_whole)
 {
-    pri_vec part[PRI_PATCH][PRI_TILE];
+    pri_vec part[PRI_TILE][PRI_PATCH];
 
-    PRI_UNROLL
-    for (int x = 0; x < PRI_TILE; x++) {
+    PRI_UNROLL_ROOMY
+    for (int y = 0; y < PRI_TILE; y++) {
+        pri_vec d[PRI_PATCH];
+        pixels(d, from, at, f, y, PRI_TILE, is_narrow, is_whole);
+        pri_on_outputs(part[y], d);
+    }
+    PRI_UNROLL_ROOMY
+    for (int x = 0; x < PRI_PATCH; x++) {
         pri_vec d[PRI_TILE], r[PRI_PATCH];
         PRI_UNROLL
         for (int y = 0; y < PRI_TILE; y++)
-            d[y] = pixel(from, at, f, y, x, is_narrow, is_whole);
+            d[y] = part[y][x];
         pri_on_outputs(r, d);
         PRI_UNROLL
         for (int y = 0; y < PRI_PATCH; y++)
-            part[y][x] = r[y];
-    }
-    PRI_UNROLL
-    for (int y = 0; y < PRI_PATCH; y++) {
-        pri_vec r[PRI_PATCH];
-        pri_on_outputs(r, part[y]);
-        PRI_UNROLL
-        for (int x = 0; x < PRI_PATCH; x++)
-            pri_put(z + (y * PRI_PATCH + x) * stride, r[x]);
+            pri_put(z + (y * PRI_PATCH + x) * stride, r[y]);
     }
 }
 
@@ -178,7 +182,7 @@ PRI_INLINE void give(const pri_patch *to, const square *at, const float *m, int6
     const pri_vec bias = finish->bias != NULL ? pri_get(finish->bias + at->c) : pri_zero();
     pri_vec part[PRI_TILE][PRI_PATCH];
 
-    PRI_UNROLL
+    PRI_UNROLL_ROOMY
     for (int x = 0; x < PRI_PATCH; x++) {
         pri_vec d[PRI_PATCH], r[PRI_TILE];
         PRI_UNROLL
@@ -189,7 +193,7 @@ PRI_INLINE void give(const pri_patch *to, const square *at, const float *m, int6
         for (int y = 0; y < PRI_TILE; y++)
             part[y][x] = r[y];
     }
-    PRI_UNROLL
+    PRI_UNROLL_ROOMY
     for (int y = 0; y < PRI_TILE; y++) {
         pri_vec r[PRI_TILE];
         pri_on_products(r, part[y]);
