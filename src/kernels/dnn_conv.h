@@ -7,6 +7,7 @@
 #include "kernels/depthwise.h"
 #include "kernels/dnn.h"
 #include "kernels/dnn_api.h"
+#include "kernels/gathered.h"
 #include "kernels/pointwise_product.h"
 #include "kernels/pointwise_weights.h"
 #include "kernels/winograd.h"
@@ -47,6 +48,8 @@ struct pri_conv {
     pri_depthwise *depthwise;       /* runs all directions; or NULL */
     pri_pointwise_product *product; /* runs the ways forwards and to the inputs; or NULL */
     bool has_pointwise_weights;     /* gradients of weights by pointwise_weights.h */
+    pri_gathered *gathered;         /* runs the directions of gathered_directions; or NULL */
+    unsigned gathered_directions;
     size_t scratch_bytes;
 };
 

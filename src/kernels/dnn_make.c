@@ -45,6 +45,13 @@ static pare_status make_amx_weights(pri_conv *conv)
     return PARE_OK;
 }
 
+static pare_status make_gathered(pri_conv *conv)
+{
+    PRI_TRY(pri_gathered_new(&conv->gathered, conv->ctx, &conv->problem));
+    pri_conv_need(conv, pri_gathered_scratch(conv->gathered));
+    return PARE_OK;
+}
+
 /* Directions that are left: by the kernels that suit, the others by oneDNN. */
 static pare_status make_direct(pri_conv *conv, unsigned directions)
 {
@@ -59,6 +66,10 @@ static pare_status make_direct(pri_conv *conv, unsigned directions)
     if (training && pri_pointwise_product_suits(p)) {
         PRI_TRY(pri_pointwise_product_new(&conv->product, conv->ctx, p));
         directions &= (unsigned)PRI_CONV_BACKWARD_WEIGHTS;
+    }
+    if (training && directions != 0 && pri_gathered_suits(p)) {
+        conv->gathered_directions = directions;
+        return make_gathered(conv);
     }
     if (directions == 0)
         return PARE_OK;
@@ -114,6 +125,7 @@ void pri_conv_free(pri_conv *conv)
     pri_amx_weights_free(conv->amx_weights);
     pri_depthwise_free(conv->depthwise);
     pri_pointwise_product_free(conv->product);
+    pri_gathered_free(conv->gathered);
     pri_dnn_clear(conv);
     pri_free(conv);
 }

@@ -66,6 +66,11 @@ static bool by_winograd(const pri_conv *conv, unsigned direction)
     return (conv->winograd_directions & direction) != 0;
 }
 
+static bool by_gathering(const pri_conv *conv, unsigned direction)
+{
+    return (conv->gathered_directions & direction) != 0;
+}
+
 static pare_status run(pri_conv *conv, dnnl_primitive_t primitive, int n,
                        const dnnl_exec_arg_t *args, const char *what)
 {
@@ -93,6 +98,8 @@ pare_status pri_conv_pack(pri_conv *conv, const float *weights, const float *sca
         pri_depthwise_pack(conv->depthwise, weights, scale, bias);
     if (conv->product != NULL)
         pri_pointwise_product_pack(conv->product, weights, scale, bias);
+    if (conv->gathered != NULL)
+        pri_gathered_pack(conv->gathered, weights, scale, bias);
     if (conv->plain_memory == NULL) /* nothing is left to oneDNN */
         return PARE_OK;
     if (scale != NULL) {
@@ -139,6 +146,10 @@ pare_status pri_conv_forward(pri_conv *conv, const void *src, void *dst, void *s
         pri_winograd_forward(conv->winograd, src, dst, scratch);
         return PARE_OK;
     }
+    if (by_gathering(conv, PRI_CONV_FORWARD)) {
+        pri_gathered_forward(conv->gathered, src, dst, scratch);
+        return PARE_OK;
+    }
     set_handle(d->a, read_side(&conv->src, src, &at, false));
     set_handle(d->b, dst);
     set_handle(d->scratchpad, at);
@@ -165,6 +176,10 @@ pare_status pri_conv_backward_data(pri_conv *conv, const void *diff_dst, void *d
     }
     if (by_winograd(conv, PRI_CONV_BACKWARD_DATA)) {
         pri_winograd_backward_data(conv->winograd, diff_dst, diff_src, scratch);
+        return PARE_OK;
+    }
+    if (by_gathering(conv, PRI_CONV_BACKWARD_DATA)) {
+        pri_gathered_backward_data(conv->gathered, diff_dst, diff_src, scratch);
         return PARE_OK;
     }
     set_handle(d->b, read_side(&conv->dst, diff_dst, &at, false));
@@ -197,6 +212,11 @@ pare_status pri_conv_backward_weights(pri_conv *conv, const void *src, const voi
     }
     if (by_winograd(conv, PRI_CONV_BACKWARD_WEIGHTS)) {
         pri_winograd_backward_weights(conv->winograd, src, diff_dst, diff_weights, diff_bias,
+                                      scratch);
+        return PARE_OK;
+    }
+    if (by_gathering(conv, PRI_CONV_BACKWARD_WEIGHTS)) {
+        pri_gathered_backward_weights(conv->gathered, src, diff_dst, diff_weights, diff_bias,
                                       scratch);
         return PARE_OK;
     }

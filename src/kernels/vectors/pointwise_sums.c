@@ -23,9 +23,8 @@ PRI_INLINE void fetch(const pri_pointwise_block *b, int64_t position, int64_t v,
 
     if (s == 0) {
         PRI_UNROLL
-        for (int k = 0; k < by.vectors; k++)
-            _mm_prefetch((const char *)(b->wide + at * b->wide_channels + v + k * PRI_LANES),
-                         _MM_HINT_T1);
+        for (int byte = 0; byte < by.vectors * PRI_LANES * 4; byte += 64)
+            _mm_prefetch((const char *)(b->wide + at * b->wide_channels + v) + byte, _MM_HINT_T1);
     }
     if (v == 0)
         _mm_prefetch((const char *)(b->slim + at * b->slim_channels + s), _MM_HINT_T1);
