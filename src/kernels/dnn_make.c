@@ -67,10 +67,10 @@ static pare_status make_direct(pri_conv *conv, unsigned directions)
         PRI_TRY(pri_pointwise_product_new(&conv->product, conv->ctx, p));
         directions &= (unsigned)PRI_CONV_BACKWARD_WEIGHTS;
     }
-    if (training && directions != 0 && pri_gathered_suits(p)) {
-        conv->gathered_directions = directions;
-        return make_gathered(conv);
-    }
+    conv->gathered_directions = training ? directions & pri_gathered_gains(p) : 0;
+    if (conv->gathered_directions != 0)
+        PRI_TRY(make_gathered(conv));
+    directions &= ~conv->gathered_directions;
     if (directions == 0)
         return PARE_OK;
     PRI_TRY(pri_dnn_describe(conv));

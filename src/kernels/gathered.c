@@ -33,6 +33,15 @@ enum { MOST_TILED = 32 * 1024 };
 /* Bytes of the rows of a block: for tiles, for sums of tiles, for BLAS. */
 enum { TILED_BYTES = 48 * 1024, SUMS_BYTES = 24 * 1024, BLAS_BYTES = 512 * 1024 };
 enum { LEAST_ROWS = PRI_POINTWISE_ROWS };
+/* Numbers of a row, and weights, from which gradients of weights are faster than oneDNN's; channels
+ * from which the other directions are, unless windows are 1 x 1 (ms here and there, Zen 3,
+ * forwards, by the input, by the weights; in, out channels, kernel, stride): 128 x 3 x 32 x 32 to
+ * 16, 3, 1: 3.7/1.8, 6.8/4.5, 4.5/3.2; 32 x 3 x 128 x 128 to 32, 3, 2: 5.7/3.5, 8.7/13, 7.0/9.4;
+ * 128 x 16 x 32 x 32 to 32, 3, 2: 5.0/4.8, 6.1/4.7, 5.5/6.7; 128 x 32 x 16 x 16 to 64, 3,
+ * 2: 4.2/5.7, 4.7/5.0, 5.0/5.9; 4 x 32 x 128 x 128 to 64, 2, 2: 4.3/8.9, 5.2/5.4, 5.1/11.6; 4 x 128
+ * x 32 x 32 to 256, 2, 2: 3.6/6.1, 3.9/5.5, 4.0/7.9; 32 x 160 x 4 x 4 to 960, 1,
+ * 1: 2.1/2.0, 2.1/2.0, 2.2/3.5. */
+enum { LEAST_ROW = 27, LEAST_WEIGHTS = 27 * 32, LEAST_CHANNELS = 32 };
 enum { MOST_PARTS = 16, LEAST_PART = 512, MOST_SUMS = 4 * 1024 * 1024 };
 
 struct pri_gathered {
@@ -49,11 +58,25 @@ struct pri_gathered {
     bool has_bias;
 };
 
-bool pri_gathered_suits(const pri_conv_problem *p)
+static bool suits(const pri_conv_problem *p)
 {
     return pri_lanes() == 8 && p->spatial == 2 && p->groups == 1 &&
            p->layout == PRI_CHANNELS_LAST && !p->is_narrow && p->src_type != PRI_BF16 &&
            p->dst_type != PRI_BF16 && !p->accumulates && p->post == PRI_POST_NONE;
+}
+
+unsigned pri_gathered_gains(const pri_conv_problem *p)
+{
+    const int64_t taps = p->kernel[0] * p->kernel[1], in = taps * p->in_channels;
+    unsigned directions = 0;
+
+    if (!suits(p))
+        return 0;
+    if (in >= LEAST_ROW && in * p->out_channels >= LEAST_WEIGHTS)
+        directions |= PRI_CONV_BACKWARD_WEIGHTS;
+    if (taps > 1 && p->in_channels >= LEAST_CHANNELS && p->out_channels >= LEAST_CHANNELS)
+        directions |= PRI_CONV_FORWARD | PRI_CONV_BACKWARD_DATA;
+    return directions;
 }
 
 pare_status pri_gathered_new(pri_gathered **out, pare_context *ctx, const pri_conv_problem *problem)
@@ -299,23 +322,23 @@ void pri_gathered_backward_data(const pri_gathered *g, const float *diff_dst, fl
 
 /* --- Backwards by the weights --- */
 
-/* Positions at .. end-1; of products that BLAS makes whole, the bias alone. */
+/* Positions of a range; of products that BLAS makes whole, the bias alone. */
 static void sum_part(const pri_gathered *g, float *sums, const float *src, const float *diff_dst,
-                     float *room, int64_t at, int64_t end)
+                     float *room, const int64_t range[2], bool has_bias)
 {
     const layout l = layout_of(g);
     const int64_t step = rows_summed_at_once(g);
 
     memset(sums, 0, (size_t)l.all * sizeof *sums);
-    for (; at < end; at += step) {
-        const int64_t count = pri_min_i64(step, end - at);
+    for (int64_t at = range[0]; at < range[1]; at += step) {
+        const int64_t count = pri_min_i64(step, range[1] - at);
         const float *dy = diff_dst + at * g->out;
         if (!g->is_plain)
             pri_windows_gather(&g->windows, room, src, at, count);
         if (!is_whole(g))
             multiply_sums(g, sums, g->is_plain ? src + at * g->in : room, dy, count,
                           g->is_plain ? pri_min_i64(count, g->windows.positions - at - count) : 0);
-        for (int64_t i = 0; i < count; i++)
+        for (int64_t i = 0; i < count && has_bias; i++)
             pri_add_piece(sums + l.weights, dy + i * g->out, g->out);
     }
 }
@@ -352,9 +375,11 @@ void pri_gathered_backward_weights(const pri_gathered *g, const float *src, cons
     if (is_whole(g) && diff_bias == NULL)
         return;
 #pragma omp parallel for schedule(static) num_threads(g->threads) if (parts > 1)
-    for (int64_t part = 0; part < parts; part++)
-        sum_part(g, sums + part * l.all, src, diff_dst, room_of(g, rooms), positions * part / parts,
-                 positions * (part + 1) / parts);
+    for (int64_t part = 0; part < parts; part++) {
+        const int64_t range[2] = {positions * part / parts, positions * (part + 1) / parts};
+        sum_part(g, sums + part * l.all, src, diff_dst, room_of(g, rooms), range,
+                 diff_bias != NULL);
+    }
 #pragma omp parallel for schedule(static) num_threads(g->threads)
     for (int64_t o = 0; o < g->out; o++) {
         if (!is_whole(g) && diff_weights != NULL)

@@ -19,9 +19,11 @@
 
 typedef struct pri_gathered pri_gathered;
 
-/* Whether the processor has AVX2 and no more, and the convolution has two spatial axes, one group,
- * channels-last floats and nothing fused behind it. */
-bool pri_gathered_suits(const pri_conv_problem *problem);
+/* The directions (bits of dnn.h) in which it is the faster one: none where the processor has no
+ * AVX2 or more than that, or the convolution has not two spatial axes, one group, channels-last
+ * floats and nothing fused behind it. */
+unsigned pri_gathered_gains(const pri_conv_problem *problem);
+/* It can compute all directions of a convolution with gains in one. */
 pare_status pri_gathered_new(pri_gathered **out, pare_context *ctx,
                              const pri_conv_problem *problem);
 void pri_gathered_free(pri_gathered *g); /* NULL is fine */

@@ -59,9 +59,9 @@ static inline void copy(float *to, const float *from, int64_t n)
 
     for (; i + PIECE <= n; i += PIECE)
         memcpy(to + i, from + i, PIECE * sizeof *to);
-    if (i < n && n >= PIECE)
+    if (i < n && n >= PIECE) {
         memcpy(to + n - PIECE, from + n - PIECE, PIECE * sizeof *to);
-    else if (n >= HALF) {
+    } else if (i < n && n >= HALF) {
         memcpy(to, from, HALF * sizeof *to);
         memcpy(to + n - HALF, from + n - HALF, HALF * sizeof *to);
     } else {
@@ -70,94 +70,108 @@ static inline void copy(float *to, const float *from, int64_t n)
     }
 }
 
-static void gather_span(const pri_windows *w, float *to, const float *pixels, span s)
+static void gather_span(const pri_windows *w, float *to, const float *pixels, const span *s)
 {
     const int64_t c = w->channels, step = w->dilation[1];
-    const float *from = pixels + (s.column + s.first * step) * c;
+    const float *from = pixels + (s->column + s->first * step) * c;
 
-    if (step == 1 && s.first == 0 && s.end == w->kernel[1]) {
-        copy(to, from, s.end * c);
-        return;
-    }
-    memset(to, 0, (size_t)(s.first * c) * sizeof *to);
+    memset(to, 0, (size_t)(s->first * c) * sizeof *to);
     if (step == 1)
-        memcpy(to + s.first * c, from, (size_t)((s.end - s.first) * c) * sizeof *to);
-    for (int64_t k = s.first; k < s.end && step > 1; k++)
-        memcpy(to + k * c, from + (k - s.first) * step * c, (size_t)c * sizeof *to);
-    memset(to + s.end * c, 0, (size_t)((w->kernel[1] - s.end) * c) * sizeof *to);
+        memcpy(to + s->first * c, from, (size_t)((s->end - s->first) * c) * sizeof *to);
+    for (int64_t k = s->first; k < s->end && step > 1; k++)
+        memcpy(to + k * c, from + (k - s->first) * step * c, (size_t)c * sizeof *to);
+    memset(to + s->end * c, 0, (size_t)((w->kernel[1] - s->end) * c) * sizeof *to);
 }
 
-static void scatter_span(const pri_windows *w, float *pixels, const float *from, span s)
+static void scatter_span(const pri_windows *w, float *pixels, const float *from, const span *s)
 {
     const int64_t c = w->channels, step = w->dilation[1];
-    float *to = pixels + (s.column + s.first * step) * c;
+    float *to = pixels + (s->column + s->first * step) * c;
 
     if (step == 1)
-        pri_add_piece(to, from + s.first * c, (s.end - s.first) * c);
-    for (int64_t k = s.first; k < s.end && step > 1; k++)
-        pri_add_piece(to + (k - s.first) * step * c, from + k * c, c);
+        pri_add_piece(to, from + s->first * c, (s->end - s->first) * c);
+    for (int64_t k = s->first; k < s->end && step > 1; k++)
+        pri_add_piece(to + (k - s->first) * step * c, from + k * c, c);
 }
 
-/* Row r of the window at output row `out_row`, of `image`: its pixels' place; -1: outside. */
-static int64_t row_at(const pri_windows *w, int64_t image, int64_t out_row, int64_t r)
-{
-    const int64_t y = out_row * w->stride[0] - w->pad[0] + r * w->dilation[0];
+/* Neighbouring positions of one row of outputs, and the row of kernels that is taken of them. */
+typedef struct stretch {
+    int64_t image, out_row, column, count;
+    int64_t r, pixels; /* pixels: where their row begins; -1: outside */
+} stretch;
 
-    return y < 0 || y >= w->height ? -1 : (image * w->height + y) * w->width * w->channels;
+/* The positions from `first` on, at most `most`, that are one row. */
+static stretch stretch_of(const pri_windows *w, int64_t first, int64_t most)
+{
+    stretch s = {.image = first / (w->out_height * w->out_width),
+                 .out_row = first / w->out_width % w->out_height,
+                 .column = first % w->out_width};
+
+    s.count = pri_min_i64(most, w->out_width - s.column);
+    return s;
 }
 
-typedef struct place {
-    int64_t image, row, column;
-} place;
-
-static place place_of(const pri_windows *w, int64_t position)
+static stretch row_of(const pri_windows *w, stretch s, int64_t r)
 {
-    return (place){position / (w->out_height * w->out_width),
-                   position / w->out_width % w->out_height, position % w->out_width};
+    const int64_t y = s.out_row * w->stride[0] - w->pad[0] + r * w->dilation[0];
+
+    s.r = r;
+    s.pixels = y < 0 || y >= w->height ? -1 : (s.image * w->height + y) * w->width * w->channels;
+    return s;
 }
 
-static void advance(const pri_windows *w, place *at)
+PRI_CLONES static void gather_row(const pri_windows *w, float *rows, const float *images,
+                                  const stretch *s)
 {
-    if (++at->column < w->out_width)
-        return;
-    at->column = 0;
-    if (++at->row < w->out_height)
-        return;
-    at->row = 0;
-    at->image++;
-}
+    const int64_t part = w->kernel[1] * w->channels, reach = (w->kernel[1] - 1) * w->dilation[1];
+    int64_t column = s->column * w->stride[1] - w->pad[1];
 
-PRI_CLONES void pri_windows_gather(const pri_windows *w, float *rows, const float *images,
-                                   int64_t first, int64_t count)
-{
-    const int64_t part = w->kernel[1] * w->channels;
-    place at = place_of(w, first);
-
-    for (int64_t i = 0; i < count; i++, advance(w, &at)) {
-        const span s = span_of(w, at.column);
-        for (int64_t r = 0; r < w->kernel[0]; r++, rows += part) {
-            const int64_t from = row_at(w, at.image, at.row, r);
-            if (from < 0 || s.first == s.end)
-                memset(rows, 0, (size_t)part * sizeof *rows);
-            else
-                gather_span(w, rows, images + from, s);
+    rows += s->r * part;
+    for (int64_t i = 0; i < s->count; i++, rows += w->row, column += w->stride[1]) {
+        if (s->pixels < 0) {
+            memset(rows, 0, (size_t)part * sizeof *rows);
+        } else if (column >= 0 && column + reach < w->width && w->dilation[1] == 1) {
+            copy(rows, images + s->pixels + column * w->channels, part);
+        } else {
+            const span at = span_of(w, s->column + i);
+            gather_span(w, rows, images + s->pixels, &at);
         }
+    }
+}
+
+void pri_windows_gather(const pri_windows *w, float *rows, const float *images, int64_t first,
+                        int64_t count)
+{
+    for (int64_t i = 0; i < count;) {
+        const stretch s = stretch_of(w, first + i, count - i);
+        for (int64_t r = 0; r < w->kernel[0]; r++) {
+            const stretch row = row_of(w, s, r);
+            gather_row(w, rows + i * w->row, images, &row);
+        }
+        i += s.count;
+    }
+}
+
+static void scatter_row(const pri_windows *w, float *images, const float *rows, const stretch *s)
+{
+    rows += s->r * w->kernel[1] * w->channels;
+    for (int64_t i = 0; i < s->count && s->pixels >= 0; i++, rows += w->row) {
+        const span at = span_of(w, s->column + i);
+        if (at.first < at.end)
+            scatter_span(w, images + s->pixels, rows, &at);
     }
 }
 
 void pri_windows_scatter(const pri_windows *w, float *images, const float *rows, int64_t first,
                          int64_t count)
 {
-    const int64_t part = w->kernel[1] * w->channels;
-    place at = place_of(w, first);
-
-    for (int64_t i = 0; i < count; i++, advance(w, &at)) {
-        const span s = span_of(w, at.column);
-        for (int64_t r = 0; r < w->kernel[0]; r++, rows += part) {
-            const int64_t to = row_at(w, at.image, at.row, r);
-            if (to >= 0 && s.first < s.end)
-                scatter_span(w, images + to, rows, s);
+    for (int64_t i = 0; i < count;) {
+        const stretch s = stretch_of(w, first + i, count - i);
+        for (int64_t r = 0; r < w->kernel[0]; r++) {
+            const stretch row = row_of(w, s, r);
+            scatter_row(w, images, rows + i * w->row, &row);
         }
+        i += s.count;
     }
 }
 
