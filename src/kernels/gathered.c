@@ -58,11 +58,11 @@ struct pri_gathered {
     bool has_bias;
 };
 
-static bool suits(const pri_conv_problem *p)
+bool pri_gathered_suits(const pri_conv_problem *p)
 {
-    return pri_lanes() == 8 && p->spatial == 2 && p->groups == 1 &&
-           p->layout == PRI_CHANNELS_LAST && !p->is_narrow && p->src_type != PRI_BF16 &&
-           p->dst_type != PRI_BF16 && !p->accumulates && p->post == PRI_POST_NONE;
+    return pri_lanes() > 0 && p->spatial == 2 && p->groups == 1 && p->layout == PRI_CHANNELS_LAST &&
+           !p->is_narrow && p->src_type != PRI_BF16 && p->dst_type != PRI_BF16 && !p->accumulates &&
+           p->post == PRI_POST_NONE && p->out[0] * p->out[1] <= INT32_MAX / p->batch;
 }
 
 unsigned pri_gathered_gains(const pri_conv_problem *p)
@@ -70,7 +70,7 @@ unsigned pri_gathered_gains(const pri_conv_problem *p)
     const int64_t taps = p->kernel[0] * p->kernel[1], in = taps * p->in_channels;
     unsigned directions = 0;
 
-    if (!suits(p))
+    if (pri_lanes() != 8 || !pri_gathered_suits(p))
         return 0;
     if (in >= LEAST_ROW && in * p->out_channels >= LEAST_WEIGHTS)
         directions |= PRI_CONV_BACKWARD_WEIGHTS;

@@ -10,7 +10,8 @@
  *     dw[o][k] = sum over positions of dy[position][o] x[position][k]
  *
  * For what oneDNN's kernels for AVX2 are far from the processor's limit with: strides, few
- * input channels, transposed convolutions, gradients of 1 x 1. Those for AVX-512 are not.
+ * input channels, transposed convolutions, gradients of 1 x 1. Those for AVX-512 are not. Needs
+ * AVX2 or AVX-512.
  */
 #ifndef PRI_GATHERED_H
 #define PRI_GATHERED_H
@@ -19,11 +20,11 @@
 
 typedef struct pri_gathered pri_gathered;
 
-/* The directions (bits of dnn.h) in which it is the faster one: none where the processor has no
- * AVX2 or more than that, or the convolution has not two spatial axes, one group, channels-last
- * floats and nothing fused behind it. */
+/* Whether the processor and the convolution allow it: two spatial axes, one group, channels-last
+ * floats, nothing fused behind it. */
+bool pri_gathered_suits(const pri_conv_problem *problem);
+/* The directions (bits of dnn.h) in which it is faster than oneDNN. */
 unsigned pri_gathered_gains(const pri_conv_problem *problem);
-/* It can compute all directions of a convolution with gains in one. */
 pare_status pri_gathered_new(pri_gathered **out, pare_context *ctx,
                              const pri_conv_problem *problem);
 void pri_gathered_free(pri_gathered *g); /* NULL is fine */

@@ -5,6 +5,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "kernels/channel_step.h"
 #include "model/model.h"
 #include "onnx/onnx_io.h"
 
@@ -151,11 +152,13 @@ static void aligned_counts_are_multiples(void **state)
     pare_context_free(ctx);
 }
 
-/* Wide groups end at multiples of 16, narrower ones at multiples of 4, but for the last step. */
+/* Wide groups end at multiples of the machine's step, narrower ones at multiples of 4, but for the
+ * last step. */
 static void auto_alignment_goes_by_the_width(void **state)
 {
     pare_context *ctx = test_context();
     pare_model *model = test_network(ctx, "resnet56");
+    const int step = pri_channel_step(ctx);
 
     (void)state;
     for (uint64_t seed = 0; seed < 4; seed++) {
@@ -173,7 +176,7 @@ static void auto_alignment_goes_by_the_width(void **state)
             if (group->after == group->before || group->before < 32)
                 continue;
             wide++;
-            finer += group->after % 16 != 0;
+            finer += group->after % step != 0;
         }
         const double share = test_achieved(&result, PARE_MACS);
         assert_true(share > 0.985 * options.target.value && share <= options.target.value);
