@@ -17,9 +17,9 @@
 #include "base/text.h"
 #include "kernels/winograd.h"
 
-/* Of keys and file, and of what an algorithm does: where winograd.c or amx_weights.c becomes faster
- * or computes otherwise, this goes up, and shapes are timed anew in another file. */
-enum { FORMAT = 4 };
+/* Of keys and file, and of what an algorithm does: where winograd.c, gathered.c or amx_weights.c
+ * becomes faster or computes otherwise, this goes up, and shapes are timed anew in another file. */
+enum { FORMAT = 5 };
 
 const char *pri_conv_algorithm_name(pri_conv_algorithm algorithm)
 {
