@@ -35,7 +35,10 @@ static pare_status score(pri_trainer *t, pare_epoch *report)
         has_single = has_single || t->view.heads[k].classes == 1;
     if (!has_single) {
         pare_scores scores = {0};
-        PRI_TRY(pare_evaluate(&scores, t->view.model, t->val));
+        const pare_status status = pare_evaluate(&scores, t->view.model, t->val);
+        if (status == PARE_ERROR_NUMERIC)
+            return pri_trainer_not_finite(t, "output for a validation image");
+        PRI_TRY(status);
         const double nll = scores.classes > 0 ? scores.nll : 0;
         const double mask_nll = scores.mask_classes > 0 ? scores.mask_nll : 0;
         report->val_nll = nll + mask_nll;

@@ -1,1 +1,1 @@
-pare train model.onnx -o t.onnx --data cifar10 --epochs 3 --lr 1e30 --schedule constant --quiet
+pare train model.onnx -o t.onnx --data cifar10 --epochs 3 --batch 36 --val-fraction 0 --keep-last --lr 1e30 --schedule constant --quiet
