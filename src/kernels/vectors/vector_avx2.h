@@ -138,20 +138,27 @@ PRI_INLINE bool pri_are_all(pri_lane_set lanes)
     return __builtin_constant_p(lanes) && lanes == (1 << PRI_LANES) - 1;
 }
 
-PRI_INLINE pri_vec pri_load_masked(const void *data, bool is_narrow, int64_t at, pri_lane_set lanes)
+/* Not in line: it is rare, and loops that are unrolled hold many. */
+__attribute__((noinline, unused)) static pri_vec pri_widened_few(const uint16_t *from,
+                                                                 pri_lane_set lanes)
 {
     uint16_t room[PRI_LANES] = {0};
 
+    for (int k = 0; k < PRI_LANES; k++) {
+        if (lanes >> k & 1)
+            room[k] = from[k];
+    }
+    return pri_widened(room);
+}
+
+PRI_INLINE pri_vec pri_load_masked(const void *data, bool is_narrow, int64_t at, pri_lane_set lanes)
+{
     if (pri_are_all(lanes))
         return is_narrow ? pri_widened((const uint16_t *)data + at)
                          : pri_get((const float *)data + at);
-    if (!is_narrow) /* 1 or 2 steps, unlike stores */
-        return _mm256_maskload_ps((const float *)data + at, pri_lane_mask(lanes));
-    for (int k = 0; k < PRI_LANES; k++) {
-        if (lanes >> k & 1)
-            room[k] = ((const uint16_t *)data)[at + k];
-    }
-    return pri_widened(room);
+    if (is_narrow)
+        return pri_widened_few((const uint16_t *)data + at, lanes);
+    return _mm256_maskload_ps((const float *)data + at, pri_lane_mask(lanes)); /* 1 or 2 steps */
 }
 
 /* Elements of `bytes` each, fewer than PRI_LANES, in pieces of 4, 2 and 1: AMD's processors take
