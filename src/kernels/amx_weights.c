@@ -11,6 +11,7 @@
 
 #include <string.h>
 
+#include "base/thread.h"
 #include "kernels/amx_tile.h"
 
 bool pri_amx_weights_gains(const pri_conv_problem *p)
@@ -22,15 +23,6 @@ bool pri_amx_weights_gains(const pri_conv_problem *p)
 }
 
 #if defined(__x86_64__) && defined(__GNUC__) && defined(__linux__)
-#ifdef _OPENMP
-#include <omp.h>
-#else
-static int omp_get_thread_num(void)
-{
-    return 0;
-}
-#endif
-
 enum { SUMS = PRI_AMX_CHANNELS * PRI_AMX_CHANNELS }; /* of a tile */
 
 struct pri_amx_weights {
@@ -250,7 +242,7 @@ void pri_amx_weights_run(const pri_amx_weights *w, const uint16_t *src, const ui
 
 #pragma omp parallel for schedule(static) num_threads(w->threads)
     for (int64_t k = 0; k < s->blocks * w->parts; k++)
-        sum_part(w, &o, k, rooms + omp_get_thread_num() * strip_bytes(s), sums);
+        sum_part(w, &o, k, rooms + pri_thread() * strip_bytes(s), sums);
     if (diff_weights != NULL) {
 #pragma omp parallel for schedule(static) num_threads(w->threads) if (weight_sums(s) > 65536)
         for (int64_t k = 0; k < s->out_blocks * s->in_blocks; k++) {

@@ -35,7 +35,7 @@ typedef struct pass {
 struct pri_depthwise {
     pare_context *ctx;
     pri_conv_problem p;
-    const pri_depthwise_rows *kernels; /* of this processor */
+    const pri_depthwise_rows *rows; /* both of this processor */
     const pri_depthwise_sums *sums;
     int64_t filled; /* channels in whole vectors */
     pass forward, data;
@@ -115,7 +115,7 @@ pare_status pri_depthwise_new(pri_depthwise **out, pare_context *ctx,
         return PARE_ERROR_MEMORY;
     d->ctx = ctx;
     d->p = *problem;
-    d->kernels = PRI_TABLE(pri_depthwise_rows);
+    d->rows = PRI_TABLE(pri_depthwise_rows);
     d->sums = PRI_TABLE(pri_depthwise_sums);
     d->filled = pri_filled(problem->in_channels, pri_lanes());
     const size_t all = (size_t)(2 * taps_of(problem) + 2) * (size_t)d->filled * sizeof(float);
@@ -240,7 +240,7 @@ static void run_row(const pri_depthwise *d, const pass *s, pri_depthwise_line li
         if (kind == across - 1 && y % down == down - 1 && taps->count > 0)
             line.ahead = ahead_of(from, first + taps->offset[taps->count - 1] + 1, taps->step);
         line.claims = kind == 0;
-        d->kernels->run(&line);
+        d->rows->run(&line);
     }
 }
 

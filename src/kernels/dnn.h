@@ -86,12 +86,13 @@ pare_status pri_conv_backward_weights(pri_conv *conv, const void *src, const voi
                                       float *diff_weights, float *diff_bias, void *scratch,
                                       bool after_data);
 
+/* Whether oneDNN makes code for AVX2 (with FMA), for AVX-512 (F, BW, VL, DQ). */
+bool pri_dnn_has_avx2(void);
+bool pri_dnn_has_avx512(void);
 /* Whether the processor multiplies bfloat16 by itself (is_narrow would be slow elsewhere), whether
  * it has tiles for it (AMX), and whether it does so clearly faster than float32: with AMX, and with
  * AVX512_BF16 on AMD's processors (measured on Zen 4: 1.6 to 2 times), not on Intel's without AMX.
  */
-bool pri_dnn_has_avx2(void);   /* and FMA */
-bool pri_dnn_has_avx512(void); /* F, BW, VL and DQ */
 bool pri_dnn_has_bf16(void);
 bool pri_dnn_has_amx(void);
 bool pri_dnn_gains_by_bf16(void);

@@ -47,7 +47,8 @@ static pare_status make_amx_weights(pri_conv *conv)
 
 static pare_status make_gathered(pri_conv *conv)
 {
-    PRI_TRY(pri_gathered_new(&conv->gathered, conv->ctx, &conv->problem));
+    PRI_TRY(
+        pri_gathered_new(&conv->gathered, conv->ctx, &conv->problem, conv->gathered_directions));
     pri_conv_need(conv, pri_gathered_scratch(conv->gathered));
     return PARE_OK;
 }

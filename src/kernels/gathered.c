@@ -4,43 +4,30 @@
  *
  * Positions are taken in blocks, whose rows stay in a cache, and blocks are shared between threads.
  * Few weights are multiplied by the tiles of kernels/vectors, which read a block from the cache
- * as it is; many by BLAS, which packs what it reads. Windows of 1 x 1 are not gathered: their rows
- * are the activations. Gradients of weights are summed over parts of the positions, whose number
- * depends on the shape alone, and then over parts in double, so that threads do not change them.
+ * as it is; many by BLAS, which packs what it reads. For gradients of weights windows of 1 x 1 are
+ * not gathered: their rows are the activations. Gradients of weights are summed over parts of the
+ * positions, whose number depends on the shape alone, and then over parts in double, so that
+ * threads do not change them.
  */
 #include "kernels/gathered.h"
 
 #include <cblas.h>
 #include <string.h>
 
+#include "base/thread.h"
 #include "kernels/gathered_rows.h"
 #include "kernels/narrow.h"
 #include "kernels/vectors/pointwise_sums.h"
 #include "kernels/vectors/pointwise_tile.h"
 
-#ifdef _OPENMP
-#include <omp.h>
-#else
-static int omp_get_thread_num(void)
-{
-    return 0;
-}
-#endif
-
-/* Weights that tiles read from the second cache; more are left to BLAS, which is no faster with
- * fewer (288 to 64, Zen 3: 18 to 24 GMAC/s; tiles 26 to 31). */
+/* Weights that tiles read from the second cache; of more, BLAS is faster. */
 enum { MOST_TILED = 32 * 1024 };
 /* Bytes of the rows of a block: for tiles, for sums of tiles, for BLAS. */
 enum { TILED_BYTES = 48 * 1024, SUMS_BYTES = 24 * 1024, BLAS_BYTES = 512 * 1024 };
 enum { LEAST_ROWS = PRI_POINTWISE_ROWS };
 /* Numbers of a row, and weights, from which gradients of weights are faster than oneDNN's; channels
- * from which the other directions are, unless windows are 1 x 1 (ms here and there, Zen 3,
- * forwards, by the input, by the weights; in, out channels, kernel, stride): 128 x 3 x 32 x 32 to
- * 16, 3, 1: 3.7/1.8, 6.8/4.5, 4.5/3.2; 32 x 3 x 128 x 128 to 32, 3, 2: 5.7/3.5, 8.7/13, 7.0/9.4;
- * 128 x 16 x 32 x 32 to 32, 3, 2: 5.0/4.8, 6.1/4.7, 5.5/6.7; 128 x 32 x 16 x 16 to 64, 3,
- * 2: 4.2/5.7, 4.7/5.0, 5.0/5.9; 4 x 32 x 128 x 128 to 64, 2, 2: 4.3/8.9, 5.2/5.4, 5.1/11.6; 4 x 128
- * x 32 x 32 to 256, 2, 2: 3.6/6.1, 3.9/5.5, 4.0/7.9; 32 x 160 x 4 x 4 to 960, 1,
- * 1: 2.1/2.0, 2.1/2.0, 2.2/3.5. */
+ * from which the other directions are, unless windows are 1 x 1: measured on Zen 3, see the table
+ * in bench/results/training.md. */
 enum { LEAST_ROW = 27, LEAST_WEIGHTS = 27 * 32, LEAST_CHANNELS = 32 };
 enum { MOST_PARTS = 16, LEAST_PART = 512, MOST_SUMS = 4 * 1024 * 1024 };
 
@@ -50,6 +37,7 @@ struct pri_gathered {
     int64_t in, out; /* numbers of a row, output channels */
     bool is_plain;   /* rows are the activations */
     bool is_tiled;
+    bool has_weights; /* some direction reads them */
     int threads;
     int64_t in_filled, out_filled; /* in whole vectors */
     float *forward, *data;         /* tiled: [in][out_filled] and [out][in_filled]; else data
@@ -79,7 +67,8 @@ unsigned pri_gathered_gains(const pri_conv_problem *p)
     return directions;
 }
 
-pare_status pri_gathered_new(pri_gathered **out, pare_context *ctx, const pri_conv_problem *problem)
+pare_status pri_gathered_new(pri_gathered **out, pare_context *ctx, const pri_conv_problem *problem,
+                             unsigned directions)
 {
     pri_gathered *g = pri_alloc(ctx, 1, sizeof *g);
 
@@ -92,11 +81,12 @@ pare_status pri_gathered_new(pri_gathered **out, pare_context *ctx, const pri_co
     g->out = problem->out_channels;
     g->is_plain = pri_windows_are_pixels(&g->windows);
     g->is_tiled = g->in * g->out <= MOST_TILED;
+    g->has_weights = (directions & ~(unsigned)PRI_CONV_BACKWARD_WEIGHTS) != 0;
     g->threads = pare_context_threads(ctx);
     g->in_filled = pri_filled(g->in, pri_lanes());
     g->out_filled = pri_filled(g->out, pri_lanes());
-    const int64_t forward = g->is_tiled ? g->in * g->out_filled : 0;
-    const int64_t data = g->out * (g->is_tiled ? g->in_filled : g->in);
+    const int64_t forward = g->has_weights && g->is_tiled ? g->in * g->out_filled : 0;
+    const int64_t data = g->has_weights ? g->out * (g->is_tiled ? g->in_filled : g->in) : 0;
     const size_t bytes =
         (size_t)(forward + data + g->out_filled + g->in_filled) * sizeof *g->forward;
     g->forward = pri_alloc_aligned(ctx, bytes);
@@ -122,12 +112,6 @@ void pri_gathered_free(pri_gathered *g)
 
 /* --- Sizes --- */
 
-/* BLAS shares one product of all rows between threads by itself. */
-static bool is_whole(const pri_gathered *g)
-{
-    return g->is_plain && !g->is_tiled;
-}
-
 /* Rows of a block whose rows have `row` numbers. */
 static int64_t block_of(int64_t row, int64_t bytes)
 {
@@ -146,8 +130,8 @@ static int64_t rows_summed_at_once(const pri_gathered *g)
     return g->is_tiled ? block_of(g->in + g->out, SUMS_BYTES) : block_of(g->in, BLAS_BYTES);
 }
 
-/* Sums of weights of one part: [o][k], or for tiles [wide][slim] with the longer side in vectors;
- * then those of the bias. */
+/* Sums of weights of one part: [o][k], or for tiles [slim][wide], the longer side in whole vectors;
+ * then those of the bias. Where rows are the activations, weights are added to at once. */
 typedef struct layout {
     int64_t o, k, weights, all;
 } layout;
@@ -156,7 +140,7 @@ static layout layout_of(const pri_gathered *g)
 {
     layout l = {.o = g->in, .k = 1, .weights = g->in * g->out};
 
-    if (is_whole(g)) /* they are added to at once */
+    if (g->is_plain)
         l.weights = 0;
     else if (g->is_tiled && g->out >= g->in)
         l = (layout){.o = 1, .k = g->out_filled, .weights = g->in * g->out_filled};
@@ -168,18 +152,14 @@ static layout layout_of(const pri_gathered *g)
 
 static int64_t parts_of(const pri_gathered *g)
 {
-    const int64_t most = is_whole(g)
-                             ? MOST_PARTS
-                             : pri_min_i64(MOST_PARTS, MOST_SUMS / (g->in_filled * g->out_filled));
+    const int64_t most = pri_min_i64(MOST_PARTS, MOST_SUMS / (g->in_filled * g->out_filled));
 
     return pri_max_i64(1, pri_min_i64(most, g->windows.positions / LEAST_PART));
 }
 
 static size_t room_floats(const pri_gathered *g)
 {
-    const int64_t rows = pri_max_i64(rows_at_once(g), rows_summed_at_once(g));
-
-    return g->is_plain ? 0 : (size_t)(rows * g->in);
+    return (size_t)(pri_max_i64(rows_at_once(g), rows_summed_at_once(g)) * g->in);
 }
 
 size_t pri_gathered_scratch(const pri_gathered *g)
@@ -194,7 +174,7 @@ void pri_gathered_pack(pri_gathered *g, const float *weights, const float *scale
 {
     const int64_t stride = g->is_tiled ? g->in_filled : g->in;
 
-    for (int64_t o = 0; o < g->out; o++) {
+    for (int64_t o = 0; o < g->out && g->has_weights; o++) {
         float *to = g->data + o * stride;
         pri_windows_arrange(&g->windows, to, weights + o * g->in, scale != NULL ? scale[o] : 1);
         for (int64_t k = 0; k < g->in && g->is_tiled; k++)
@@ -244,57 +224,47 @@ static void multiply_back(const pri_gathered *g, const float *dy, float *rows, i
                 dy, (int)g->out, g->data, (int)g->in, 0, rows, (int)g->in);
 }
 
-/* sums += dy' rows. `ahead`: rows of activations that lie behind these. */
-static void multiply_sums(const pri_gathered *g, float *sums, const float *rows, const float *dy,
-                          int64_t count, int64_t ahead)
+/* sums += dy' rows, [o][k]. */
+static void add_products(const pri_gathered *g, float *sums, const float *rows, const float *dy,
+                         int64_t count)
 {
-    const bool is_out_wide = g->out >= g->in;
-
-    if (g->is_tiled) {
-        const pri_pointwise_block block = {.wide = is_out_wide ? dy : rows,
-                                           .slim = is_out_wide ? rows : dy,
-                                           .wide_channels = pri_max_i64(g->in, g->out),
-                                           .slim_channels = pri_min_i64(g->in, g->out),
-                                           .filled = pri_max_i64(g->in_filled, g->out_filled),
-                                           .count = count,
-                                           .ahead = ahead};
-        PRI_TABLE(pri_pointwise_sums)->add(sums, &block);
-        return;
-    }
     cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, (int)g->out, (int)g->in, (int)count, 1, dy,
                 (int)g->out, rows, (int)g->in, 1, sums, (int)g->in);
 }
 
+/* The same, [slim][wide]. */
+static void add_tiled(const pri_gathered *g, float *sums, const float *rows, const float *dy,
+                      int64_t count)
+{
+    const bool is_out_wide = g->out >= g->in;
+    const pri_pointwise_block block = {.wide = is_out_wide ? dy : rows,
+                                       .slim = is_out_wide ? rows : dy,
+                                       .wide_channels = pri_max_i64(g->in, g->out),
+                                       .slim_channels = pri_min_i64(g->in, g->out),
+                                       .filled = pri_max_i64(g->in_filled, g->out_filled),
+                                       .count = count};
+
+    PRI_TABLE(pri_pointwise_sums)->add(sums, &block);
+}
+
 /* --- Forwards, and backwards by the input --- */
 
-/* Where a thread gathers; NULL where rows are activations. */
+/* Where a thread gathers. */
 static float *room_of(const pri_gathered *g, void *scratch)
 {
-    return g->is_plain ? NULL : (float *)scratch + (size_t)omp_get_thread_num() * room_floats(g);
+    return (float *)scratch + (size_t)pri_thread() * room_floats(g);
 }
 
 void pri_gathered_forward(const pri_gathered *g, const float *src, float *dst, void *scratch)
 {
-    const int64_t step = is_whole(g) ? g->windows.positions : rows_at_once(g);
+    const int64_t step = rows_at_once(g);
 
-#pragma omp parallel for schedule(static) num_threads(g->threads) if (!is_whole(g))
+#pragma omp parallel for schedule(static) num_threads(g->threads)
     for (int64_t at = 0; at < g->windows.positions; at += step) {
         const int64_t count = pri_min_i64(step, g->windows.positions - at);
         float *room = room_of(g, scratch);
-        if (!g->is_plain)
-            pri_windows_gather(&g->windows, room, src, at, count);
-        multiply_forward(g, g->is_plain ? src + at * g->in : room, dst + at * g->out, count);
-    }
-}
-
-/* Positions at .. end-1, block by block. */
-static void back_range(const pri_gathered *g, const float *diff_dst, float *diff_src, float *room,
-                       int64_t at, int64_t end)
-{
-    for (const int64_t step = rows_at_once(g); at < end; at += step) {
-        const int64_t count = pri_min_i64(step, end - at);
-        multiply_back(g, diff_dst + at * g->out, room, count);
-        pri_windows_scatter(&g->windows, diff_src, room, at, count);
+        pri_windows_gather(&g->windows, room, src, at, count);
+        multiply_forward(g, room, dst + at * g->out, count);
     }
 }
 
@@ -303,26 +273,24 @@ void pri_gathered_backward_data(const pri_gathered *g, const float *diff_dst, fl
                                 void *scratch)
 {
     const pri_windows *w = &g->windows;
-    const int64_t step = is_whole(g) ? w->positions : rows_at_once(g);
-    const int64_t of_image = w->positions / w->batch;
+    const int64_t step = rows_at_once(g), of_image = w->positions / w->batch;
 
-    if (g->is_plain) {
-#pragma omp parallel for schedule(static) num_threads(g->threads) if (!is_whole(g))
-        for (int64_t at = 0; at < w->positions; at += step)
-            multiply_back(g, diff_dst + at * g->out, diff_src + at * g->in,
-                          pri_min_i64(step, w->positions - at));
-        return;
-    }
 #pragma omp parallel for schedule(static) num_threads(g->threads)
     for (int64_t n = 0; n < w->batch; n++) {
+        const int64_t end = (n + 1) * of_image;
+        float *room = room_of(g, scratch);
         pri_windows_clear(w, diff_src, n);
-        back_range(g, diff_dst, diff_src, room_of(g, scratch), n * of_image, (n + 1) * of_image);
+        for (int64_t at = n * of_image; at < end; at += step) {
+            const int64_t count = pri_min_i64(step, end - at);
+            multiply_back(g, diff_dst + at * g->out, room, count);
+            pri_windows_scatter(w, diff_src, room, at, count);
+        }
     }
 }
 
 /* --- Backwards by the weights --- */
 
-/* Positions of a range; of products that BLAS makes whole, the bias alone. */
+/* Positions of a range. */
 static void sum_part(const pri_gathered *g, float *sums, const float *src, const float *diff_dst,
                      float *room, const int64_t range[2], bool has_bias)
 {
@@ -333,11 +301,10 @@ static void sum_part(const pri_gathered *g, float *sums, const float *src, const
     for (int64_t at = range[0]; at < range[1]; at += step) {
         const int64_t count = pri_min_i64(step, range[1] - at);
         const float *dy = diff_dst + at * g->out;
-        if (!g->is_plain)
+        if (!g->is_plain) {
             pri_windows_gather(&g->windows, room, src, at, count);
-        if (!is_whole(g))
-            multiply_sums(g, sums, g->is_plain ? src + at * g->in : room, dy, count,
-                          g->is_plain ? pri_min_i64(count, g->windows.positions - at - count) : 0);
+            (g->is_tiled ? add_tiled : add_products)(g, sums, room, dy, count);
+        }
         for (int64_t i = 0; i < count && has_bias; i++)
             pri_add_piece(sums + l.weights, dy + i * g->out, g->out);
     }
@@ -363,6 +330,7 @@ static void collect(const pri_gathered *g, float *diff_weights, const float *sum
     }
 }
 
+/* Where rows are the activations, BLAS makes one product and shares it between threads itself. */
 void pri_gathered_backward_weights(const pri_gathered *g, const float *src, const float *diff_dst,
                                    float *diff_weights, float *diff_bias, void *scratch)
 {
@@ -370,9 +338,9 @@ void pri_gathered_backward_weights(const pri_gathered *g, const float *src, cons
     const int64_t parts = parts_of(g), positions = g->windows.positions;
     float *sums = scratch, *rooms = sums + parts * l.all;
 
-    if (is_whole(g) && diff_weights != NULL)
-        multiply_sums(g, diff_weights, src, diff_dst, positions, 0);
-    if (is_whole(g) && diff_bias == NULL)
+    if (g->is_plain && diff_weights != NULL)
+        add_products(g, diff_weights, src, diff_dst, positions);
+    if (g->is_plain && diff_bias == NULL)
         return;
 #pragma omp parallel for schedule(static) num_threads(g->threads) if (parts > 1)
     for (int64_t part = 0; part < parts; part++) {
@@ -382,7 +350,7 @@ void pri_gathered_backward_weights(const pri_gathered *g, const float *src, cons
     }
 #pragma omp parallel for schedule(static) num_threads(g->threads)
     for (int64_t o = 0; o < g->out; o++) {
-        if (!is_whole(g) && diff_weights != NULL)
+        if (!g->is_plain && diff_weights != NULL)
             collect(g, diff_weights + o * g->in, sums + o * l.o, l);
         if (diff_bias != NULL)
             diff_bias[o] += sum_at(g, sums + l.weights + o, l.all);

@@ -25,8 +25,9 @@ typedef struct pri_gathered pri_gathered;
 bool pri_gathered_suits(const pri_conv_problem *problem);
 /* The directions (bits of dnn.h) in which it is faster than oneDNN. */
 unsigned pri_gathered_gains(const pri_conv_problem *problem);
-pare_status pri_gathered_new(pri_gathered **out, pare_context *ctx,
-                             const pri_conv_problem *problem);
+/* For the directions asked for. */
+pare_status pri_gathered_new(pri_gathered **out, pare_context *ctx, const pri_conv_problem *problem,
+                             unsigned directions);
 void pri_gathered_free(pri_gathered *g); /* NULL is fine */
 /* Scratch any call needs, aligned to 64. */
 size_t pri_gathered_scratch(const pri_gathered *g);

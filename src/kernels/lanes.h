@@ -2,8 +2,9 @@
 /*
  * lanes.h - which of the kernels in kernels/vectors run on this processor.
  *
- * Those are compiled once for AVX-512 and once for AVX2. Each file there ends with a table of what
- * it offers, constant and of both names: pri_NAME_avx512 and pri_NAME_avx2.
+ * Those are compiled once for AVX-512 and once for AVX2. Each file there ends with a table of its
+ * functions, whose type its header declares; the two are named as the type is, with _avx512 and
+ * _avx2 behind.
  */
 #ifndef PRI_LANES_H
 #define PRI_LANES_H
@@ -20,8 +21,8 @@ static inline int64_t pri_filled(int64_t channels, int lanes)
     return (channels + lanes - 1) / lanes * lanes;
 }
 
-/* Declares both tables of a name, of the type of that name. */
-#define PRI_TABLES(name) extern const name name##_avx512, name##_avx2
+/* Of a type: declares both its tables (PRI_DEFINE_TABLE makes the one being compiled). */
+#define PRI_DECLARE_TABLE(name) extern const name name##_avx512, name##_avx2
 
 /* The table that pri_lanes() asks for; NULL where it is 0. */
 #if defined(__x86_64__)

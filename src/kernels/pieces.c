@@ -10,7 +10,7 @@
 
 #include "base/base.h"
 #include "kernels/narrow.h"
-#include "kernels/vectors/column.h"
+#include "kernels/vectors/piece_rows.h"
 
 enum {
     BLOCK = 16384,   /* bytes of rows that move together */
@@ -20,7 +20,7 @@ enum {
     CHUNK = 8192 /* elements of these */
 };
 
-typedef pri_column column;
+typedef pri_piece_rows column;
 
 /* --- Copying --- */
 
@@ -94,7 +94,7 @@ static void move_column(const column *c)
     if (!c->add && c->to_type == c->from_type)
         copy_rows(c, (size_t)c->count * pri_dtype_bytes(c->to_type));
     else if (pri_lanes() > 0)
-        PRI_TABLE(pri_columns)->move(c);
+        PRI_TABLE(pri_piece_moves)->move(c);
     else
         move_floats(c);
 }

@@ -13,7 +13,7 @@
 #include "kernels/pointwise.h"
 #include "kernels/vectors/pointwise_tile.h"
 
-enum { BLOCK = 8 * PRI_POINTWISE_ROWS };
+enum { BLOCK = 8 * PRI_POINTWISE_ROWS, LINE = 16 /* floats */ };
 /* Sapphire Rapids, batch 32, time by oneDNN's, forwards: 16 to 96 channels at 64 x 64 pixels 0.8,
  * 96 to 16 0.82, 32 to 16 0.65, 24 to 144 at 32 x 32 0.75, 144 to 24 0.69, 32 to 192 at 16 x 16
  * 0.89, but 64 to 64 at 32 x 32 as long. MOST_PRODUCTS: in out / (in + out), products to an
@@ -97,8 +97,8 @@ static void run(pri_pointwise_rows all)
 {
     const pri_pointwise_tiles *tiles = PRI_TABLE(pri_pointwise_tiles);
 
-    all.streams =
-        all.to % 16 == 0 && (uintptr_t)all.y % 64 == 0 && all.count * all.to >= LEAST_STREAMED;
+    all.streams = all.to % LINE == 0 && (uintptr_t)all.y % (LINE * sizeof(float)) == 0 &&
+                  all.count * all.to >= LEAST_STREAMED;
 #pragma omp parallel for schedule(static)
     for (int64_t at = 0; at < all.count; at += BLOCK) {
         pri_pointwise_rows rows = all;

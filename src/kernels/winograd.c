@@ -11,16 +11,8 @@
 
 #include <string.h>
 
+#include "base/thread.h"
 #include "kernels/vectors/winograd_tile.h"
-
-#ifdef _OPENMP
-#include <omp.h>
-#else
-static int omp_get_thread_num(void)
-{
-    return 0;
-}
-#endif
 
 /* Groups fit the second cache, unless weights do not by far: then these are read less often. */
 enum { LARGE_WEIGHTS = 4 << 20 };
@@ -98,7 +90,7 @@ static int64_t group_of(const pri_conv_problem *p)
  * 36 places of a tile do not fall into the same sets of a cache. */
 static int64_t place_stride(const pri_winograd *w, int64_t channels)
 {
-    return w->group * pri_filled(channels, w->lanes) + 16;
+    return w->group * pri_filled(channels, w->lanes) + PRI_LINE;
 }
 
 pare_status pri_winograd_new(pri_winograd **out, pare_context *ctx, const pri_conv_problem *problem,
@@ -241,7 +233,7 @@ static void run(pass *s, bool is_turned, void *scratch)
     }
 #pragma omp parallel for schedule(static) num_threads(s->w->threads)
     for (int64_t first = 0; first < s->grid.tiles; first += s->w->group)
-        run_group(s, first, groups + omp_get_thread_num() * floats);
+        run_group(s, first, groups + pri_thread() * floats);
 }
 
 static pri_patch src_of(const pri_winograd *w, const void *data)

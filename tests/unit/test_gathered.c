@@ -32,6 +32,7 @@ static float *drawn(int64_t count, uint64_t seed)
     return x;
 }
 
+enum { ALL = PRI_CONV_FORWARD | PRI_CONV_BACKWARD_DATA | PRI_CONV_BACKWARD_WEIGHTS };
 enum { X, G, W, BIAS, Y, GX, GW, GB, OPERANDS };
 
 /* Activations, weights, and results, which hold numbers before. */
@@ -62,7 +63,7 @@ static void convolve(pare_context *ctx, operands *o, const pri_conv_problem *p, 
 {
     pri_gathered *g = NULL;
 
-    test_ok(ctx, pri_gathered_new(&g, ctx, p));
+    test_ok(ctx, pri_gathered_new(&g, ctx, p, ALL));
     void *scratch = malloc(pri_gathered_scratch(g) + 1); /* malloc aligns to 16: enough here */
     assert_non_null(scratch);
     memset(scratch, 0xff, pri_gathered_scratch(g));

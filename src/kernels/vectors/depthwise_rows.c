@@ -187,4 +187,4 @@ static void run(const pri_depthwise_line *l)
     run_rest(l, done, l->count);
 }
 
-const pri_depthwise_rows PRI_NAMED(pri_depthwise_rows) = {run};
+PRI_DEFINE_TABLE(pri_depthwise_rows) = {run};

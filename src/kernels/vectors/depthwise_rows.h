@@ -58,7 +58,7 @@ typedef struct pri_depthwise_pair {
 typedef struct pri_depthwise_rows {
     void (*run)(const pri_depthwise_line *line);
 } pri_depthwise_rows;
-PRI_TABLES(pri_depthwise_rows);
+PRI_DECLARE_TABLE(pri_depthwise_rows);
 
 typedef struct pri_depthwise_sums {
     /* sums[ky * kernel + kx][filled] += sum over the row's pixels of input times gradient. */
@@ -66,6 +66,6 @@ typedef struct pri_depthwise_sums {
     /* sums[filled] += sum over the row's pixels of the gradient. */
     void (*bias)(float *sums, const pri_depthwise_pair *pair);
 } pri_depthwise_sums;
-PRI_TABLES(pri_depthwise_sums);
+PRI_DECLARE_TABLE(pri_depthwise_sums);
 
 #endif

@@ -254,4 +254,4 @@ static void sum_bias(float *sums, const pri_depthwise_pair *pair)
     }
 }
 
-const pri_depthwise_sums PRI_NAMED(pri_depthwise_sums) = {sum_weights, sum_bias};
+PRI_DEFINE_TABLE(pri_depthwise_sums) = {sum_weights, sum_bias};

@@ -301,5 +301,4 @@ static void back_all(const pri_norm_range *r, void *d)
     run(r, (strip){.out = d}, back_loops);
 }
 
-const pri_norm_passes PRI_NAMED(pri_norm_passes) = {squares_all, gradients_all, apply_all,
-                                                    back_all};
+PRI_DEFINE_TABLE(pri_norm_passes) = {squares_all, gradients_all, apply_all, back_all};

@@ -42,6 +42,6 @@ typedef struct pri_norm_passes {
     void (*apply)(const pri_norm_range *r, void *y);
     void (*back)(const pri_norm_range *r, void *d);
 } pri_norm_passes;
-PRI_TABLES(pri_norm_passes);
+PRI_DECLARE_TABLE(pri_norm_passes);
 
 #endif

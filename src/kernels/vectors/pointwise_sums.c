@@ -113,4 +113,4 @@ static void add(float *sums, const pri_pointwise_block *b)
     }
 }
 
-const pri_pointwise_sums PRI_NAMED(pri_pointwise_sums) = {add};
+PRI_DEFINE_TABLE(pri_pointwise_sums) = {add};

@@ -16,6 +16,6 @@ typedef struct pri_pointwise_sums {
     /* sums[slim][filled] += sum over positions of slim times wide. */
     void (*add)(float *sums, const pri_pointwise_block *block);
 } pri_pointwise_sums;
-PRI_TABLES(pri_pointwise_sums);
+PRI_DECLARE_TABLE(pri_pointwise_sums);
 
 #endif

@@ -163,4 +163,4 @@ static void multiply(const pri_pointwise_rows *r)
         _mm_sfence();
 }
 
-const pri_pointwise_tiles PRI_NAMED(pri_pointwise_tiles) = {multiply};
+PRI_DEFINE_TABLE(pri_pointwise_tiles) = {multiply};

@@ -24,6 +24,6 @@ typedef struct pri_pointwise_rows {
 typedef struct pri_pointwise_tiles {
     void (*multiply)(const pri_pointwise_rows *rows);
 } pri_pointwise_tiles;
-PRI_TABLES(pri_pointwise_tiles);
+PRI_DECLARE_TABLE(pri_pointwise_tiles);
 
 #endif

@@ -284,4 +284,4 @@ static void backward(const pri_pool_problem *p, const void *x, const void *g, vo
     }
 }
 
-const pri_pool_lanes PRI_NAMED(pri_pool_lanes) = {forward, backward};
+PRI_DEFINE_TABLE(pri_pool_lanes) = {forward, backward};

@@ -32,6 +32,6 @@ typedef struct pri_pool_lanes {
      * maxima alone. add: to what d holds. */
     void (*backward)(const pri_pool_problem *p, const void *x, const void *g, void *d, bool add);
 } pri_pool_lanes;
-PRI_TABLES(pri_pool_lanes);
+PRI_DECLARE_TABLE(pri_pool_lanes);
 
 #endif

@@ -3,7 +3,7 @@
 #ifndef PRI_VECTOR_AVX2_H
 #define PRI_VECTOR_AVX2_H
 
-#define PRI_NAMED(name) name##_avx2
+#define PRI_DEFINE_TABLE(name) const name name##_avx2
 
 enum { PRI_LANES = 8, PRI_REGISTERS = 16 };
 
@@ -132,7 +132,7 @@ PRI_INLINE void pri_put_upper_halves(uint16_t *to, pri_vec x)
 
 /* --- Some lanes --- */
 
-/* As far as the compiler knows. */
+/* As far as the compiler knows: loads that ask for the mask without a branch need none then. */
 PRI_INLINE bool pri_are_all(pri_lane_set lanes)
 {
     return __builtin_constant_p(lanes) && lanes == (1 << PRI_LANES) - 1;
@@ -161,34 +161,35 @@ PRI_INLINE pri_vec pri_load_masked(const void *data, bool is_narrow, int64_t at,
     return _mm256_maskload_ps((const float *)data + at, pri_lane_mask(lanes)); /* 1 or 2 steps */
 }
 
-/* Elements of `bytes` each, fewer than PRI_LANES, in pieces of 4, 2 and 1: AMD's processors take
- * tens of steps for a masked store. */
-PRI_INLINE void pri_copy_few(unsigned char *to, const unsigned char *from, unsigned count,
-                             size_t bytes)
+/* `count` elements of `bytes` each, fewer than PRI_LANES, in pieces of 4, 2 and 1: AMD's processors
+ * take tens of steps for a masked store. */
+PRI_INLINE void pri_copy_few(void *to, const void *from, unsigned count, size_t bytes)
 {
+    unsigned char *target = to;
+    const unsigned char *source = from;
+
     if (count & 4)
-        memcpy(to, from, 4 * bytes);
+        memcpy(target, source, 4 * bytes);
     if (count & 2)
-        memcpy(to + (count & 4) * bytes, from + (count & 4) * bytes, 2 * bytes);
+        memcpy(target + (count & 4) * bytes, source + (count & 4) * bytes, 2 * bytes);
     if (count & 1)
-        memcpy(to + (count & 6) * bytes, from + (count & 6) * bytes, bytes);
+        memcpy(target + (count & 6) * bytes, source + (count & 6) * bytes, bytes);
 }
 
+/* Not of all lanes: pri_store_rounded sees to those. */
 PRI_INLINE void pri_store_masked(void *data, bool is_narrow, int64_t at, pri_lane_set lanes,
                                  pri_vec x)
 {
-    float room[PRI_LANES];
+    float floats[PRI_LANES];
     uint16_t halves[PRI_LANES];
     const unsigned count = (unsigned)__builtin_popcount(lanes);
 
     if (is_narrow) {
-        pri_put_upper_halves(count == PRI_LANES ? (uint16_t *)data + at : halves, x);
-        if (count < PRI_LANES)
-            pri_copy_few((unsigned char *)data + at * 2, (const unsigned char *)halves, count, 2);
+        pri_put_upper_halves(halves, x);
+        pri_copy_few((uint16_t *)data + at, halves, count, sizeof *halves);
     } else {
-        pri_put(count == PRI_LANES ? (float *)data + at : room, x);
-        if (count < PRI_LANES)
-            pri_copy_few((unsigned char *)data + at * 4, (const unsigned char *)room, count, 4);
+        pri_put(floats, x);
+        pri_copy_few((float *)data + at, floats, count, sizeof *floats);
     }
 }
 

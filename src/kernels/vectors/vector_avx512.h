@@ -3,7 +3,7 @@
 #ifndef PRI_VECTOR_AVX512_H
 #define PRI_VECTOR_AVX512_H
 
-#define PRI_NAMED(name) name##_avx512
+#define PRI_DEFINE_TABLE(name) const name name##_avx512
 
 enum { PRI_LANES = 16, PRI_REGISTERS = 32 };
 
@@ -64,6 +64,7 @@ PRI_INLINE pri_truth pri_equal(pri_vec a, pri_vec b)
     return _mm512_cmp_ps_mask(a, b, _CMP_EQ_OQ);
 }
 
+/* Neither bound is. */
 PRI_INLINE pri_truth pri_is_between(pri_vec x, pri_vec low, pri_vec high)
 {
     return _mm512_mask_cmp_ps_mask(_mm512_cmp_ps_mask(x, low, _CMP_GT_OQ), x, high, _CMP_LT_OQ);
@@ -74,6 +75,7 @@ PRI_INLINE pri_truth pri_both(pri_truth a, pri_truth b)
     return a & b;
 }
 
+/* a and not b. */
 PRI_INLINE pri_truth pri_but(pri_truth a, pri_truth b)
 {
     return (pri_truth)(a & ~b);

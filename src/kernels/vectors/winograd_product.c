@@ -119,4 +119,4 @@ static void outer(float *u, const float *v, const float *z, int64_t tiles, int64
     }
 }
 
-const pri_winograd_products PRI_NAMED(pri_winograd_products) = {inner, outer};
+PRI_DEFINE_TABLE(pri_winograd_products) = {inner, outer};

@@ -237,4 +237,4 @@ static void give_all(const pri_patch *to, int64_t image, int64_t row, int64_t co
                 stride, finish);
 }
 
-const pri_winograd_tiles PRI_NAMED(pri_winograd_tiles) = {take_all, spread_all, give_all};
+PRI_DEFINE_TABLE(pri_winograd_tiles) = {take_all, spread_all, give_all};

@@ -14,14 +14,14 @@
 
 enum { PRI_PLACES = 36, PRI_TILE = 4, PRI_PATCH = 6 };
 
-/* Tiles come in multiples of this to the products. */
-enum { PRI_ROWS = 12 };
+/* Tiles come in multiples of this to the products; floats of a line of a cache. */
+enum { PRI_ROWS = 12, PRI_LINE = 16 };
 
 /* Floats from one place's weights of `in` rows to the next's: a line more than they take, so that
  * the places of one weight do not fall into one set of a cache. */
 static inline int64_t pri_place_stride(int64_t in, int64_t out, int lanes)
 {
-    return in * pri_filled(out, lanes) + 16;
+    return in * pri_filled(out, lanes) + PRI_LINE;
 }
 
 /* Images of one size, channels-last: [image][row][column][channel]. */
@@ -59,7 +59,7 @@ typedef struct pri_winograd_tiles {
     void (*give)(const pri_patch *to, int64_t image, int64_t row, int64_t column, const float *m,
                  int64_t stride, const pri_winograd_finish *finish);
 } pri_winograd_tiles;
-PRI_TABLES(pri_winograd_tiles);
+PRI_DECLARE_TABLE(pri_winograd_tiles);
 
 typedef struct pri_winograd_weights {
     /* u = G (scale w) G', in blocks, of all kernels, places pri_place_stride(in, out) apart. scale:
@@ -71,7 +71,7 @@ typedef struct pri_winograd_weights {
     /* bias[o] += sum of channel o over `batch` images. */
     void (*sum)(float *bias, const pri_patch *y, int64_t batch);
 } pri_winograd_weights;
-PRI_TABLES(pri_winograd_weights);
+PRI_DECLARE_TABLE(pri_winograd_weights);
 
 typedef struct pri_winograd_products {
     /* m[t][o] = sum over i < in of v[t][i] u[i][o] for t < tiles: v rows of filled(in), m rows of
@@ -80,6 +80,6 @@ typedef struct pri_winograd_products {
     /* u[i][o] += sum over t < tiles of v[t][i] z[t][o], with i < filled(in). */
     void (*outer)(float *u, const float *v, const float *z, int64_t tiles, int64_t in, int64_t out);
 } pri_winograd_products;
-PRI_TABLES(pri_winograd_products);
+PRI_DECLARE_TABLE(pri_winograd_products);
 
 #endif

@@ -111,4 +111,4 @@ static void sum(float *bias, const pri_patch *y, int64_t batch)
         sum_lanes(bias + c, y, positions, c);
 }
 
-const pri_winograd_weights PRI_NAMED(pri_winograd_weights) = {turn, collect, sum};
+PRI_DEFINE_TABLE(pri_winograd_weights) = {turn, collect, sum};

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* column.c - see column.h. */
-#include "kernels/vectors/column.h"
+/* piece_rows.c - see piece_rows.h. */
+#include "kernels/vectors/piece_rows.h"
 
 #include "kernels/vectors/vector.h"
 
-PRI_INLINE void move_rows(const pri_column *c, bool to_narrow, bool from_narrow)
+PRI_INLINE void move_rows(const pri_piece_rows *c, bool to_narrow, bool from_narrow)
 {
     for (int64_t i = 0; i < c->rows; i++) {
         void *to = c->to + i * c->to_step;
@@ -19,7 +19,7 @@ PRI_INLINE void move_rows(const pri_column *c, bool to_narrow, bool from_narrow)
     }
 }
 
-static void move(const pri_column *c)
+static void move(const pri_piece_rows *c)
 {
     const bool to_narrow = c->to_type == PRI_BF16, from_narrow = c->from_type == PRI_BF16;
 
@@ -33,4 +33,4 @@ static void move(const pri_column *c)
         move_rows(c, false, false);
 }
 
-const pri_columns PRI_NAMED(pri_columns) = {move};
+PRI_DEFINE_TABLE(pri_piece_moves) = {move};
