@@ -190,6 +190,32 @@ static void a_loss_that_is_not_finite_stops_with_good_weights(void **state)
     pare_context_free(ctx);
 }
 
+/* Nothing but a product, so that what is infinite stays so; one step an epoch, whose loss is that
+ * of the first weights. */
+static void outputs_that_are_not_finite_in_validation_stop_it(void **state)
+{
+    pare_context *ctx = test_context();
+    pare_data *train = train_images(ctx, IMAGES, 1, false), *val = train_images(ctx, 32, 2, false);
+    const pare_train_options options = {
+        .epochs = 3, .batch = IMAGES, .learning_rate = 3e38, .schedule = "constant"};
+    pri_value *x;
+    pri_graph *graph = train_graph(ctx, &x);
+    pri_value *inputs[2] = {
+        train_node(graph, "Flatten", 1, &x, "row"),
+        train_weight(graph, "weights", 2, (const int64_t[]){3 * SIZE * SIZE, CLASSES}, 0, 0.1)};
+    pare_model *model =
+        train_finish(graph, train_node(graph, "Gemm", 2, inputs, "scores"), 2, CLASSES);
+
+    (void)state;
+    assert_int_equal(pare_train(model, train, val, &options, NULL), PARE_ERROR_NUMERIC);
+    assert_non_null(strstr(pare_context_message(ctx), "validation image"));
+    assert_non_null(strstr(pare_context_message(ctx), "smaller learning rate"));
+    pare_model_free(model);
+    pare_data_free(train);
+    pare_data_free(val);
+    pare_context_free(ctx);
+}
+
 static void a_softmax_head_trains_like_its_logits(void **state)
 {
     pare_context *ctx = test_context();
@@ -334,6 +360,7 @@ int main(void)
         cmocka_unit_test(the_same_seed_gives_the_same_bytes),
         cmocka_unit_test(a_student_follows_a_teacher_that_stays_as_it_was),
         cmocka_unit_test(a_loss_that_is_not_finite_stops_with_good_weights),
+        cmocka_unit_test(outputs_that_are_not_finite_in_validation_stop_it),
         cmocka_unit_test(a_softmax_head_trains_like_its_logits),
         cmocka_unit_test(statistics_read_through_identity_are_separated),
         cmocka_unit_test(a_mask_head_learns),
