@@ -11,7 +11,7 @@
 
 enum { ROWS = PRI_REGISTERS == 32 ? 12 : 6 };
 
-/* v: rows `stride` apart; u: `in` rows of 16 * vectors. */
+/* v: rows `stride` apart; u: `in` rows of `vectors`. */
 PRI_INLINE void rows_by(float *m, int64_t m_stride, const float *v, int64_t stride, const float *u,
                         int64_t in, int vectors)
 {
@@ -72,7 +72,7 @@ static void inner(float *m, const float *v, const float *u, int64_t tiles, int64
 
 enum { SIDE = PRI_REGISTERS == 32 ? 8 : 4 };
 
-/* SIDE rows of u, 16 * vectors wide, over all tiles. */
+/* SIDE rows of u, `vectors` wide, over all tiles. */
 PRI_INLINE void outer_by(float *u, const float *v, int64_t v_stride, const float *z,
                          int64_t z_stride, int64_t tiles, int vectors)
 {

@@ -4,7 +4,7 @@
 
 #include "kernels/vectors/winograd_vector.h"
 
-/* Chooses the copy of `loop` for a type, and for 16 channels of pixels that are all in the image.
+/* Chooses the copy of `loop` for a type, and for whole vectors of pixels that are all in the image.
  */
 #define BY_CASE(is_narrow, is_whole, loop, ...)                                                    \
     do {                                                                                           \
@@ -18,7 +18,7 @@
             loop(__VA_ARGS__, false, false);                                                       \
     } while (0)
 
-/* `side` x `side` pixels of an image, 16 channels of them. */
+/* `side` x `side` pixels of an image, a vector of channels of them. */
 typedef struct square {
     int64_t row, column, first, c; /* first: element (row, column, c) */
 } square;
