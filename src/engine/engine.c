@@ -71,7 +71,6 @@ void pri_engine_free(pri_engine *engine)
     pri_free(engine->instances);
     pri_free(engine->blocks);
     pri_free(engine->slab);
-    pri_free(engine->scratch);
     pri_free(engine->weight_gradients);
     pri_arena_free(engine->arena);
     pri_free(engine);

@@ -192,12 +192,19 @@ pare_status pri_plan_memory(pri_engine *engine)
     PRI_TRY(pri_plan_recompute(engine));
     if (engine->options.plan_only)
         return PARE_OK;
-    engine->slab = pri_alloc_aligned(engine->ctx, engine->slab_bytes);
-    engine->scratch = pri_alloc_aligned(engine->ctx, engine->scratch_bytes);
+    /* One allocation: scratch by itself is too small for large pages, and kernels that write to
+     * many places of it at once (Winograd: 72) need more pages of the small kind than are
+     * remembered. */
+    const size_t slab_bytes = (engine->slab_bytes + 63) / 64 * 64;
+    if (engine->scratch_bytes > SIZE_MAX - slab_bytes)
+        return pri_fail(engine->ctx, PARE_ERROR_MEMORY,
+                        "the model needs more memory than there is");
+    engine->slab = pri_alloc_aligned(engine->ctx, slab_bytes + engine->scratch_bytes);
     engine->weight_gradients =
         pri_alloc_aligned(engine->ctx, engine->weight_gradient_count * sizeof(float));
-    if (engine->slab == NULL || engine->scratch == NULL || engine->weight_gradients == NULL)
+    if (engine->slab == NULL || engine->weight_gradients == NULL)
         return PARE_ERROR_MEMORY;
+    engine->scratch = engine->slab + slab_bytes;
     memset(engine->slab, 0, engine->slab_bytes);
     float *next = engine->weight_gradients;
     for (int i = 0; i < engine->n_instances; i++) {

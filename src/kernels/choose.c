@@ -19,7 +19,7 @@
 
 /* Of keys and file, and of what an algorithm does: where winograd.c, gathered.c or amx_weights.c
  * becomes faster or computes otherwise, this goes up, and shapes are timed anew in another file. */
-enum { FORMAT = 5 };
+enum { FORMAT = 6 };
 
 const char *pri_conv_algorithm_name(pri_conv_algorithm algorithm)
 {

@@ -6,18 +6,27 @@
 
 #include "kernels/dnn.h"
 
-static int lanes;
-static pthread_once_t lanes_once = PTHREAD_ONCE_INIT;
+static pri_vector_set set;
+static pthread_once_t set_once = PTHREAD_ONCE_INIT;
 
-static void find_lanes(void)
+static void find_set(void)
 {
 #if defined(__x86_64__)
-    lanes = pri_dnn_has_avx512() ? 16 : pri_dnn_has_avx2() ? 8 : 0;
+    set = pri_dnn_has_avx512() ? (pri_dnn_has_bf16() ? PRI_AVX512_BF16 : PRI_AVX512)
+          : pri_dnn_has_avx2() ? PRI_AVX2
+                               : PRI_NO_VECTORS;
 #endif
+}
+
+pri_vector_set pri_vectors(void)
+{
+    pthread_once(&set_once, find_set);
+    return set;
 }
 
 int pri_lanes(void)
 {
-    pthread_once(&lanes_once, find_lanes);
-    return lanes;
+    const pri_vector_set vectors = pri_vectors();
+
+    return vectors >= PRI_AVX512 ? 16 : vectors == PRI_AVX2 ? 8 : 0;
 }

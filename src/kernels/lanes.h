@@ -2,9 +2,9 @@
 /*
  * lanes.h - which of the kernels in kernels/vectors run on this processor.
  *
- * Those are compiled once for AVX-512 and once for AVX2. Each file there ends with a table of its
- * functions, whose type its header declares; the two are named as the type is, with _avx512 and
- * _avx2 behind.
+ * Those are compiled once a set of instructions. Each file there ends with a table of its
+ * functions, whose type its header declares; the tables are named as the type is, with _avx2,
+ * _avx512 or _avx512_bf16 behind.
  */
 #ifndef PRI_LANES_H
 #define PRI_LANES_H
@@ -21,13 +21,26 @@ static inline int64_t pri_filled(int64_t channels, int lanes)
     return (channels + lanes - 1) / lanes * lanes;
 }
 
-/* Of a type: declares both its tables (PRI_DEFINE_TABLE makes the one being compiled). */
-#define PRI_DECLARE_TABLE(name) extern const name name##_avx512, name##_avx2
+/* Which of the sets, by the same rule. AVX512_BF16: as AVX-512, but bfloat16 by its instructions.
+ */
+typedef enum pri_vector_set {
+    PRI_NO_VECTORS,
+    PRI_AVX2,
+    PRI_AVX512,
+    PRI_AVX512_BF16
+} pri_vector_set;
+pri_vector_set pri_vectors(void);
 
-/* The table that pri_lanes() asks for; NULL where it is 0. */
+/* Of a type: declares its tables (PRI_DEFINE_TABLE makes the one being compiled). */
+#define PRI_DECLARE_TABLE(name) extern const name name##_avx512_bf16, name##_avx512, name##_avx2
+
+/* The table of pri_vectors(), or NULL. */
 #if defined(__x86_64__)
 #define PRI_TABLE(name)                                                                            \
-    (pri_lanes() == 16 ? &name##_avx512 : pri_lanes() == 8 ? &name##_avx2 : NULL)
+    (pri_vectors() == PRI_AVX512_BF16 ? &name##_avx512_bf16                                        \
+     : pri_vectors() == PRI_AVX512    ? &name##_avx512                                             \
+     : pri_vectors() == PRI_AVX2      ? &name##_avx2                                               \
+                                      : NULL)
 #else
 #define PRI_TABLE(name) ((const name *)NULL)
 #endif

@@ -182,19 +182,53 @@ typedef struct pass {
     pri_winograd_finish finish;
 } pass;
 
-static void place_of(const grid *g, int64_t tile, int64_t *image, int64_t at[2])
+/* Goes from tile to tile. `ahead` is AHEAD tiles before `at`. */
+typedef struct cursor {
+    const grid *grid;
+    pri_corner at, ahead;
+} cursor;
+
+enum { AHEAD = 3 };
+
+static pri_corner corner_of(const grid *g, int64_t tile)
 {
-    *image = tile / (g->down * g->across);
-    at[0] = tile / g->across % g->down * PRI_TILE;
-    at[1] = tile % g->across * PRI_TILE;
+    return (pri_corner){tile / (g->down * g->across), tile / g->across % g->down * PRI_TILE,
+                        tile % g->across * PRI_TILE};
 }
 
-static void take_tile(const pass *s, int64_t tile, float *v, int64_t place_stride)
+static cursor cursor_at(const grid *g, int64_t tile)
 {
-    int64_t image, at[2];
+    return (cursor){g, corner_of(g, tile), corner_of(g, tile + AHEAD)};
+}
 
-    place_of(&s->grid, tile, &image, at);
-    s->w->tiles->take(v, place_stride, &s->from, image, at[0] - s->pad[0], at[1] - s->pad[1]);
+static void step_corner(pri_corner *at, const grid *g)
+{
+    at->column += PRI_TILE;
+    if (at->column < g->width)
+        return;
+    at->column = 0;
+    at->row += PRI_TILE;
+    if (at->row < g->height)
+        return;
+    at->row = 0;
+    at->image++;
+}
+
+static void step(cursor *c)
+{
+    step_corner(&c->at, c->grid);
+    step_corner(&c->ahead, c->grid);
+}
+
+/* The patch of a tile begins `pad` before it. */
+static pri_corner padded(pri_corner at, const int64_t pad[2])
+{
+    return (pri_corner){at.image, at.row - pad[0], at.column - pad[1]};
+}
+
+static void take_tile(const pass *s, const cursor *c, float *v, int64_t place_stride)
+{
+    s->w->tiles->take(v, place_stride, &s->from, padded(c->at, s->pad), padded(c->ahead, s->pad));
 }
 
 static void run_group(const pass *s, int64_t first, float *room)
@@ -203,21 +237,20 @@ static void run_group(const pass *s, int64_t first, float *room)
     const int64_t group = w->group, count = pri_min_i64(group, s->grid.tiles - first);
     const int64_t in = pri_filled(s->from.channels, w->lanes),
                   out = pri_filled(s->to.channels, w->lanes);
-    const int64_t padded = (count + PRI_ROWS - 1) / PRI_ROWS * PRI_ROWS;
+    const int64_t whole = (count + PRI_ROWS - 1) / PRI_ROWS * PRI_ROWS;
     const int64_t v_stride = place_stride(w, in), m_stride = place_stride(w, out);
     float *v = room, *m = room + PRI_PLACES * v_stride;
 
-    for (int64_t t = 0; t < count; t++)
-        take_tile(s, first + t, v + t * in, v_stride);
+    cursor c = cursor_at(&s->grid, first);
+    for (int64_t t = 0; t < count; t++, step(&c))
+        take_tile(s, &c, v + t * in, v_stride);
     for (int64_t k = 0; k < PRI_PLACES; k++)
         w->products->inner(m + k * m_stride, v + k * v_stride,
                            s->weights + k * pri_place_stride(s->from.channels, out, w->lanes),
-                           padded, s->from.channels, s->to.channels);
-    for (int64_t t = 0; t < count; t++) {
-        int64_t image, at[2];
-        place_of(&s->grid, first + t, &image, at);
-        w->tiles->give(&s->to, image, at[0], at[1], m + t * out, m_stride, &s->finish);
-    }
+                           whole, s->from.channels, s->to.channels);
+    c = cursor_at(&s->grid, first);
+    for (int64_t t = 0; t < count; t++, step(&c))
+        w->tiles->give(&s->to, c.at, c.ahead, m + t * out, m_stride, &s->finish);
 }
 
 static void run(pass *s, bool is_turned, void *scratch)
@@ -297,19 +330,22 @@ void pri_winograd_backward_weights(const pri_winograd *w, const void *src, const
     for (int64_t first = 0; first < s.grid.tiles; first += w->group) {
         const int64_t count = pri_min_i64(w->group, s.grid.tiles - first);
 #pragma omp for schedule(static)
-        for (int64_t t = 0; t < count; t++) {
-            int64_t image, at[2];
-            take_tile(&s, first + t, v + t * in, v_stride);
-            place_of(&s.grid, first + t, &image, at);
-            w->tiles->spread(z + t * out, z_stride, &y, image, at[0], at[1]);
+        for (int part = 0; part < w->threads; part++) {
+            int64_t t = count * part / w->threads;
+            cursor c = cursor_at(&s.grid, first + t);
+            for (; t < count * (part + 1) / w->threads; t++, step(&c)) {
+                take_tile(&s, &c, v + t * in, v_stride);
+                w->tiles->spread(z + t * out, z_stride, &y, c.at, c.ahead);
+            }
         }
 #pragma omp for schedule(static)
-        for (int64_t k = 0; k < PRI_PLACES; k++)
+        for (int64_t k = 0; k < PRI_PLACES; k++) {
             w->products->outer(sums + k * pri_place_stride(in, out, w->lanes), v + k * v_stride,
                                z + k * z_stride, count, p->in_channels, p->out_channels);
+            if (k == PRI_SUM_PLACE && diff_bias != NULL)
+                w->kernels->sum(diff_bias, z + k * z_stride, count, p->out_channels);
+        }
     }
     if (diff_weights != NULL)
         w->kernels->collect(diff_weights, sums, p->in_channels, p->out_channels);
-    if (diff_bias != NULL)
-        w->kernels->sum(diff_bias, &y, p->batch);
 }

@@ -94,9 +94,7 @@ PRI_INLINE void put_window(const row *r, const window *w, bool is_max, bool x_na
         pri_vec value = gather(r, w, c, lanes, start, is_max, x_narrow);
         if (!is_max)
             value = value / pri_all(w->divisor);
-        if (!is_max || !x_narrow) /* else it is one of those inputs */
-            value = y_narrow ? pri_rounded(value) : value;
-        pri_store_rounded(r->y, y_narrow, w->to + c, lanes, value);
+        pri_store(r->y, y_narrow, w->to + c, lanes, value);
     }
 }
 
@@ -113,8 +111,6 @@ PRI_INLINE void give_window(const row *r, const window *w, bool is_max, bool x_n
             largest = gather(r, w, c, lanes, -INFINITY, true, x_narrow);
         else
             share = share / pri_all(w->divisor);
-        if (!add && x_narrow)
-            share = pri_rounded(share);
         FOR_WINDOW(r, w, at)
         {
             pri_truth here = waits;
@@ -124,7 +120,7 @@ PRI_INLINE void give_window(const row *r, const window *w, bool is_max, bool x_n
                 waits = pri_but(waits, here);
             }
             if (!add) {
-                pri_store_rounded(r->d, x_narrow, at + c, lanes, pri_where(here, share));
+                pri_store(r->d, x_narrow, at + c, lanes, pri_where(here, share));
                 continue;
             }
             const pri_vec d = pri_load(r->d, x_narrow, at + c, lanes);

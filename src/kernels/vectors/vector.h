@@ -2,9 +2,10 @@
 /*
  * vector.h - vectors of floats, read from and written to arrays of floats or bfloat16.
  *
- * The files of this folder are compiled twice: for AVX-512, with 16 floats a vector and 32
- * registers, and for AVX2, with 8 and 16. They see PRI_LANES, and sums and differences are written
- * + and -; kernels/lanes.h says which of the two run.
+ * The files of this folder are compiled three times: for AVX-512, with 16 floats a vector and 32
+ * registers, once with and once without its instructions for bfloat16, and for AVX2, with 8 and 16.
+ * They see PRI_LANES, and sums and differences are written + and -; kernels/lanes.h says which of
+ * them run.
  */
 #ifndef PRI_VECTOR_H
 #define PRI_VECTOR_H
@@ -57,27 +58,15 @@ PRI_INLINE pri_vec pri_load(const void *data, bool is_narrow, int64_t at, pri_la
     return pri_get((const float *)data + at);
 }
 
-/* To elements in lanes; x is pri_rounded. */
-PRI_INLINE void pri_store_rounded(void *data, bool is_narrow, int64_t at, pri_lane_set lanes,
-                                  pri_vec x)
+/* To elements in lanes, rounded. */
+PRI_INLINE void pri_store(void *data, bool is_narrow, int64_t at, pri_lane_set lanes, pri_vec x)
 {
     if (lanes != PRI_ALL)
         pri_store_masked(data, is_narrow, at, lanes, x);
     else if (is_narrow)
-        pri_put_upper_halves((uint16_t *)data + at, x);
+        pri_put_narrowed((uint16_t *)data + at, x);
     else
         pri_put((float *)data + at, x);
-}
-
-PRI_INLINE void pri_store(void *data, bool is_narrow, int64_t at, pri_lane_set lanes, pri_vec x)
-{
-    pri_store_rounded(data, is_narrow, at, lanes, is_narrow ? pri_rounded(x) : x);
-}
-
-/* All lanes past the caches, to an aligned place; then _mm_sfence. */
-PRI_INLINE void pri_stream(void *data, bool is_narrow, int64_t at, pri_vec x)
-{
-    pri_stream_rounded(data, is_narrow, at, is_narrow ? pri_rounded(x) : x);
 }
 
 /* min and max give their second operand where one is a NaN. */

@@ -106,28 +106,24 @@ PRI_INLINE pri_vec pri_widened(const uint16_t *from)
     return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(halves), 16));
 }
 
-PRI_INLINE pri_vec pri_rounded(pri_vec x)
+/* As pri_f32_to_bf16. */
+PRI_INLINE __m128i pri_narrowed(pri_vec x)
 {
     const __m256i bits = _mm256_castps_si256(x);
     const __m256i odd = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));
     const __m256i up = _mm256_add_epi32(bits, _mm256_add_epi32(odd, _mm256_set1_epi32(0x7fff)));
     const __m256i quiet = _mm256_or_si256(bits, _mm256_set1_epi32(0x400000));
-
-    return _mm256_blendv_ps(_mm256_castsi256_ps(up), _mm256_castsi256_ps(quiet),
-                            _mm256_cmp_ps(x, x, _CMP_UNORD_Q));
-}
-
-PRI_INLINE __m128i pri_upper_halves(pri_vec x)
-{
-    const __m256i words = _mm256_srli_epi32(_mm256_castps_si256(x), 16);
+    const __m256 all = _mm256_blendv_ps(_mm256_castsi256_ps(up), _mm256_castsi256_ps(quiet),
+                                        _mm256_cmp_ps(x, x, _CMP_UNORD_Q));
+    const __m256i words = _mm256_srli_epi32(_mm256_castps_si256(all), 16);
     const __m256i packed = _mm256_packus_epi32(words, words);
 
     return _mm256_castsi256_si128(_mm256_permute4x64_epi64(packed, 0x08));
 }
 
-PRI_INLINE void pri_put_upper_halves(uint16_t *to, pri_vec x)
+PRI_INLINE void pri_put_narrowed(uint16_t *to, pri_vec x)
 {
-    _mm_storeu_si128((__m128i *)(void *)to, pri_upper_halves(x));
+    _mm_storeu_si128((__m128i *)(void *)to, pri_narrowed(x));
 }
 
 /* --- Some lanes --- */
@@ -176,7 +172,7 @@ PRI_INLINE void pri_copy_few(void *to, const void *from, unsigned count, size_t 
         memcpy(target + (count & 6) * bytes, source + (count & 6) * bytes, bytes);
 }
 
-/* Not of all lanes: pri_store_rounded sees to those. */
+/* Not of all lanes: pri_store sees to those. */
 PRI_INLINE void pri_store_masked(void *data, bool is_narrow, int64_t at, pri_lane_set lanes,
                                  pri_vec x)
 {
@@ -185,7 +181,7 @@ PRI_INLINE void pri_store_masked(void *data, bool is_narrow, int64_t at, pri_lan
     const unsigned count = (unsigned)__builtin_popcount(lanes);
 
     if (is_narrow) {
-        pri_put_upper_halves(halves, x);
+        pri_put_narrowed(halves, x);
         pri_copy_few((uint16_t *)data + at, halves, count, sizeof *halves);
     } else {
         pri_put(floats, x);
@@ -193,10 +189,11 @@ PRI_INLINE void pri_store_masked(void *data, bool is_narrow, int64_t at, pri_lan
     }
 }
 
-PRI_INLINE void pri_stream_rounded(void *data, bool is_narrow, int64_t at, pri_vec x)
+/* All lanes past the caches, to an aligned place; then _mm_sfence. */
+PRI_INLINE void pri_stream(void *data, bool is_narrow, int64_t at, pri_vec x)
 {
     if (is_narrow)
-        _mm_stream_si128((__m128i *)(void *)((uint16_t *)data + at), pri_upper_halves(x));
+        _mm_stream_si128((__m128i *)(void *)((uint16_t *)data + at), pri_narrowed(x));
     else
         _mm256_stream_ps((float *)data + at, x);
 }

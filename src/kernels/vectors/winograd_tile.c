@@ -112,10 +112,10 @@ PRI_INLINE void spread(float *z, int64_t stride, const pri_patch *from, const sq
     }
 }
 
-static square square_of(const pri_patch *in, int64_t image, int64_t row, int64_t column)
+static square square_of(const pri_patch *in, pri_corner at)
 {
-    return (square){row, column, ((image * in->height + row) * in->width + column) * in->channels,
-                    0};
+    return (square){at.row, at.column,
+                    ((at.image * in->height + at.row) * in->width + at.column) * in->channels, 0};
 }
 
 static bool is_inside(const pri_patch *in, const square *at, int64_t side)
@@ -124,42 +124,49 @@ static bool is_inside(const pri_patch *in, const square *at, int64_t side)
            at->column + side <= in->width;
 }
 
-enum { AHEAD = 2, LINE = 64 };
+enum { LINE = 64 };
 
-/* Asks for the pixels that the tile after the next one adds: six short rows are more than the
- * processor foresees by itself. */
-PRI_INLINE void fetch(const pri_patch *from, const square *at)
+/* Asks for `side` rows of pixels, `columns` of each, from a corner on, to read or to write: so many
+ * short rows are more than the processor foresees by itself. */
+PRI_INLINE void fetch(const pri_patch *in, pri_corner at, int side, int columns, bool to_write)
 {
-    const int64_t bytes = from->dtype == PRI_BF16 ? 2 : 4, pixel_bytes = from->channels * bytes;
-    const uintptr_t first =
-        (uintptr_t)from->data + (uintptr_t)(at->first * bytes + (2 + 4 * AHEAD) * pixel_bytes);
+    const square first = square_of(in, at);
+    const int64_t bytes = in->dtype == PRI_BF16 ? 2 : 4, pixel_bytes = in->channels * bytes;
+    const uintptr_t data = (uintptr_t)(to_write ? in->written : in->data);
 
-    for (int y = 0; y < PRI_PATCH; y++) {
-        const uintptr_t row = first + (uintptr_t)(y * from->width * pixel_bytes);
-        for (int64_t b = 0; b < PRI_TILE * pixel_bytes; b += LINE)
-            _mm_prefetch((const char *)(row + (uintptr_t)b), _MM_HINT_T0);
+    for (int y = 0; y < side; y++) {
+        const uintptr_t row = data + (uintptr_t)(first.first * bytes + y * in->width * pixel_bytes);
+        for (int64_t b = 0; b < columns * pixel_bytes; b += LINE) {
+            if (to_write)
+                __builtin_prefetch((const void *)(row + (uintptr_t)b), 1, 3);
+            else
+                __builtin_prefetch((const void *)(row + (uintptr_t)b), 0, 3);
+        }
     }
 }
 
-static void take_all(float *v, int64_t stride, const pri_patch *from, int64_t image, int64_t row,
-                     int64_t column)
+static void take_all(float *v, int64_t stride, const pri_patch *from, pri_corner corner,
+                     pri_corner ahead)
 {
-    square at = square_of(from, image, row, column);
+    square at = square_of(from, corner);
     const bool inside = is_inside(from, &at, PRI_PATCH), is_narrow = from->dtype == PRI_BF16;
     const frame f = frame_of(from, &at);
 
-    fetch(from, &at);
+    ahead.column += 2; /* those before have come with the tile before */
+    fetch(from, ahead, PRI_PATCH, PRI_TILE, false);
     for (; at.c < from->channels; at.c += PRI_LANES, at.first += PRI_LANES)
         BY_CASE(is_narrow, inside && at.c + PRI_LANES <= from->channels, take, v + at.c, stride,
                 from, &at, &f);
 }
 
-static void spread_all(float *z, int64_t stride, const pri_patch *from, int64_t image, int64_t row,
-                       int64_t column)
+static void spread_all(float *z, int64_t stride, const pri_patch *from, pri_corner corner,
+                       pri_corner ahead)
 {
-    square at = square_of(from, image, row, column);
+    square at = square_of(from, corner);
     const bool inside = is_inside(from, &at, PRI_TILE), is_narrow = from->dtype == PRI_BF16;
     const frame f = frame_of(from, &at);
+
+    fetch(from, ahead, PRI_TILE, PRI_TILE, false);
 
     for (; at.c < from->channels; at.c += PRI_LANES, at.first += PRI_LANES)
         BY_CASE(is_narrow, inside && at.c + PRI_LANES <= from->channels, spread, z + at.c, stride,
@@ -212,26 +219,13 @@ PRI_INLINE void give(const pri_patch *to, const square *at, const float *m, int6
     }
 }
 
-PRI_INLINE void claim(const pri_patch *to, const square *at)
+static void give_all(const pri_patch *to, pri_corner corner, pri_corner ahead, const float *m,
+                     int64_t stride, const pri_winograd_finish *finish)
 {
-    const int64_t bytes = to->dtype == PRI_BF16 ? 2 : 4, pixel_bytes = to->channels * bytes;
-    const uintptr_t first =
-        (uintptr_t)to->written + (uintptr_t)(at->first * bytes + 4 * AHEAD * pixel_bytes);
-
-    for (int y = 0; y < PRI_TILE; y++) {
-        const uintptr_t row = first + (uintptr_t)(y * to->width * pixel_bytes);
-        for (int64_t b = 0; b < PRI_TILE * pixel_bytes; b += LINE)
-            __builtin_prefetch((const void *)(row + (uintptr_t)b), 1, 3);
-    }
-}
-
-static void give_all(const pri_patch *to, int64_t image, int64_t row, int64_t column,
-                     const float *m, int64_t stride, const pri_winograd_finish *finish)
-{
-    square at = square_of(to, image, row, column);
+    square at = square_of(to, corner);
     const bool inside = is_inside(to, &at, PRI_TILE), is_narrow = to->dtype == PRI_BF16;
 
-    claim(to, &at);
+    fetch(to, ahead, PRI_TILE, PRI_TILE, true);
     for (; at.c < to->channels; at.c += PRI_LANES, at.first += PRI_LANES)
         BY_CASE(is_narrow, inside && at.c + PRI_LANES <= to->channels, give, to, &at, m + at.c,
                 stride, finish);

@@ -14,6 +14,9 @@
 
 enum { PRI_PLACES = 36, PRI_TILE = 4, PRI_PATCH = 6 };
 
+/* Where A y A' holds the sum of all of y: the point 1 in both directions. */
+enum { PRI_SUM_PLACE = PRI_PATCH + 1 };
+
 /* Tiles come in multiples of this to the products; floats of a line of a cache. */
 enum { PRI_ROWS = 12, PRI_LINE = 16 };
 
@@ -47,16 +50,22 @@ typedef struct pri_winograd_finish {
     float alpha, beta;
 } pri_winograd_finish;
 
+/* The first pixel of a tile: (row, column) of an image; may be outside. */
+typedef struct pri_corner {
+    int64_t image, row, column;
+} pri_corner;
+
+/* `at` is a tile's corner, `ahead` that of one some tiles later, whose memory is asked for; it may
+ * be of an image that is not there. */
 typedef struct pri_winograd_tiles {
-    /* v[place] = B' x B of the 6 x 6 pixels from (row, column) on, zero outside of the image;
-     * places `stride` apart, channels filled up with zeros. */
-    void (*take)(float *v, int64_t stride, const pri_patch *from, int64_t image, int64_t row,
-                 int64_t column);
-    /* z[place] = A y A' of the 4 x 4 pixels from (row, column) on. */
-    void (*spread)(float *z, int64_t stride, const pri_patch *from, int64_t image, int64_t row,
-                   int64_t column);
-    /* The 4 x 4 pixels from (row, column) on, as far as they are in the image, = A' m A. */
-    void (*give)(const pri_patch *to, int64_t image, int64_t row, int64_t column, const float *m,
+    /* v[place] = B' x B of the 6 x 6 pixels from the corner on, zero outside of the image; places
+     * `stride` apart, channels filled up with zeros. */
+    void (*take)(float *v, int64_t stride, const pri_patch *from, pri_corner at, pri_corner ahead);
+    /* z[place] = A y A' of the 4 x 4 pixels from the corner on. */
+    void (*spread)(float *z, int64_t stride, const pri_patch *from, pri_corner at,
+                   pri_corner ahead);
+    /* The 4 x 4 pixels from the corner on, as far as they are in the image, = A' m A. */
+    void (*give)(const pri_patch *to, pri_corner at, pri_corner ahead, const float *m,
                  int64_t stride, const pri_winograd_finish *finish);
 } pri_winograd_tiles;
 PRI_DECLARE_TABLE(pri_winograd_tiles);
@@ -68,8 +77,8 @@ typedef struct pri_winograd_weights {
     /* w[o][i] += G' sums G, from blocks with filled(in) rows, places pri_place_stride(filled(in),
      * out) apart. */
     void (*collect)(float *w, const float *sums, int64_t in, int64_t out);
-    /* bias[o] += sum of channel o over `batch` images. */
-    void (*sum)(float *bias, const pri_patch *y, int64_t batch);
+    /* bias[o] += sum over t < tiles of z[t][o], rows of filled(out). */
+    void (*sum)(float *bias, const float *z, int64_t tiles, int64_t out);
 } pri_winograd_weights;
 PRI_DECLARE_TABLE(pri_winograd_weights);
 

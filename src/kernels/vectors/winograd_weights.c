@@ -85,30 +85,17 @@ static void collect(float *w, const float *sums, int64_t in, int64_t out)
     }
 }
 
-/* Sums over stretches of positions, so that floats do not lose what is small. */
-static void sum_lanes(float *bias, const pri_patch *y, int64_t positions, int64_t c)
+static void sum(float *bias, const float *z, int64_t tiles, int64_t out)
 {
-    enum { STRETCH = 256 };
-    const pri_lane_set lanes = pri_lanes_of(y->channels, c);
-    pri_vec total = pri_load(bias, false, 0, lanes);
+    const int64_t filled = pri_filled(out, PRI_LANES);
 
-    for (int64_t from = 0; from < positions; from += STRETCH) {
-        const int64_t to = pri_min_i64(from + STRETCH, positions);
+    for (int64_t o = 0; o < out; o += PRI_LANES) {
         pri_vec part = pri_zero();
-        for (int64_t p = from; p < to; p++)
-            part = part + pri_load(y->data, y->dtype == PRI_BF16, p * y->channels + c, lanes);
-        total = total + part;
+        for (int64_t t = 0; t < tiles; t++)
+            part = part + pri_get(z + t * filled + o);
+        const pri_lane_set lanes = pri_lanes_of(out, o);
+        pri_store(bias + o, false, 0, lanes, pri_load(bias + o, false, 0, lanes) + part);
     }
-    pri_store(bias, false, 0, lanes, total);
-}
-
-static void sum(float *bias, const pri_patch *y, int64_t batch)
-{
-    const int64_t positions = batch * y->height * y->width;
-
-#pragma omp parallel for schedule(static) if (positions > 4096)
-    for (int64_t c = 0; c < y->channels; c += PRI_LANES)
-        sum_lanes(bias + c, y, positions, c);
 }
 
 PRI_DEFINE_TABLE(pri_winograd_weights) = {turn, collect, sum};
