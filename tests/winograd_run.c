@@ -89,7 +89,7 @@ winograd_run winograd_run_new(const pri_conv_problem *p)
                           .scale = array_of(p->out_channels, PRI_F32, 4),
                           .bias = array_of(p->out_channels, PRI_F32, 5),
                           .y = array_of(out, p->dst_type, p->accumulates ? 6 : 0),
-                          .gx = array_of(in, p->src_type, 0),
+                          .gx = array_of(in, p->src_type, p->accumulates ? 9 : 0),
                           .gw = array_of(weights, PRI_F32, 7), /* gradients are added to these */
                           .gb = array_of(p->out_channels, PRI_F32, 8)};
 }
@@ -122,7 +122,7 @@ void winograd_convolve(pare_context *ctx, winograd_run *r, unsigned made, unsign
     if ((asked & WINOGRAD_F) != 0)
         pri_winograd_forward(w, r->x.data, r->y.data, scratch);
     if ((asked & WINOGRAD_D) != 0)
-        pri_winograd_backward_data(w, r->g.data, r->gx.data, scratch);
+        pri_winograd_backward_data(w, r->g.data, r->gx.data, r->p.accumulates, scratch);
     if ((asked & WINOGRAD_W) != 0)
         pri_winograd_backward_weights(w, r->x.data, r->g.data, (float *)(void *)r->gw.data,
                                       (float *)(void *)r->gb.data, scratch);

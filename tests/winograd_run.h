@@ -33,8 +33,7 @@ typedef struct winograd_run {
     pri_conv_problem p;
     bool has_scale;
     test_array x, g, w, scale, bias;
-    test_array y;      /* a residual before, if the problem accumulates, else NaN */
-    test_array gx;     /* NaN before */
+    test_array y, gx;  /* numbers to add to before, if the problem accumulates, else NaN */
     test_array gw, gb; /* numbers before, which gradients are added to */
 } winograd_run;
 

@@ -79,6 +79,9 @@ pare_status pri_conv_forward(pri_conv *conv, const void *src, void *dst, void *s
 /* Overwrites diff_src. */
 pare_status pri_conv_backward_data(pri_conv *conv, const void *diff_dst, void *diff_src,
                                    void *scratch);
+/* Whether it can add to diff_src as well; then pri_conv_add_data does. */
+bool pri_conv_adds_data(const pri_conv *conv);
+pare_status pri_conv_add_data(pri_conv *conv, const void *diff_dst, void *diff_src, void *scratch);
 /* Adds to plain gradients; diff_bias may be NULL. after_data: the call before was
  * pri_conv_backward_data with the same diff_dst and scratch, so that diff_dst need not be staged
  * again. */

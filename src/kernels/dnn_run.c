@@ -175,7 +175,7 @@ pare_status pri_conv_backward_data(pri_conv *conv, const void *diff_dst, void *d
         return PARE_OK;
     }
     if (by_winograd(conv, PRI_CONV_BACKWARD_DATA)) {
-        pri_winograd_backward_data(conv->winograd, diff_dst, diff_src, scratch);
+        pri_winograd_backward_data(conv->winograd, diff_dst, diff_src, false, scratch);
         return PARE_OK;
     }
     if (by_gathering(conv, PRI_CONV_BACKWARD_DATA)) {
@@ -186,6 +186,17 @@ pare_status pri_conv_backward_data(pri_conv *conv, const void *diff_dst, void *d
     set_handle(d->a, diff_src);
     set_handle(d->scratchpad, at);
     return run(conv, d->primitive, 4, args, "run a convolution backwards");
+}
+
+bool pri_conv_adds_data(const pri_conv *conv)
+{
+    return by_winograd(conv, PRI_CONV_BACKWARD_DATA);
+}
+
+pare_status pri_conv_add_data(pri_conv *conv, const void *diff_dst, void *diff_src, void *scratch)
+{
+    pri_winograd_backward_data(conv->winograd, diff_dst, diff_src, true, scratch);
+    return PARE_OK;
 }
 
 pare_status pri_conv_backward_weights(pri_conv *conv, const void *src, const void *diff_dst,

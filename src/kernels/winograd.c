@@ -294,14 +294,15 @@ void pri_winograd_forward(const pri_winograd *w, const void *src, void *dst, voi
 }
 
 void pri_winograd_backward_data(const pri_winograd *w, const void *diff_dst, void *diff_src,
-                                void *scratch)
+                                bool adds, void *scratch)
 {
     const pri_conv_problem *p = &w->p;
     pass s = {.w = w,
               .from = dst_of(w, diff_dst),
               .to = src_of(w, NULL),
               .pad = {2 - p->pad_begin[0], 2 - p->pad_begin[1]},
-              .grid = grid_of(p->batch, p->in)};
+              .grid = grid_of(p->batch, p->in),
+              .finish = {.accumulates = adds}};
 
     s.to.written = diff_src;
     run(&s, true, scratch);

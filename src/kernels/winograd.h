@@ -36,8 +36,9 @@ size_t pri_winograd_scratch(const pri_winograd *w);
 void pri_winograd_pack(pri_winograd *w, const float *weights, const float *scale,
                        const float *bias);
 void pri_winograd_forward(const pri_winograd *w, const void *src, void *dst, void *scratch);
+/* adds: to what diff_src holds. */
 void pri_winograd_backward_data(const pri_winograd *w, const void *diff_dst, void *diff_src,
-                                void *scratch);
+                                bool adds, void *scratch);
 void pri_winograd_backward_weights(const pri_winograd *w, const void *src, const void *diff_dst,
                                    float *diff_weights, float *diff_bias, void *scratch);
 

@@ -151,7 +151,7 @@ static pare_status prepare(pri_call *call)
         if (state->bias == NULL)
             return PARE_ERROR_MEMORY;
     }
-    if ((directions & PRI_CONV_BACKWARD_DATA) != 0)
+    if ((directions & PRI_CONV_BACKWARD_DATA) != 0 && !pri_conv_adds_data(state->conv))
         state->data_scratch = pri_conv_data_scratch(&call->in[0]);
     call->scratch_bytes = state->data_scratch + pri_conv_scratch(state->conv);
     return PARE_OK;
@@ -243,6 +243,8 @@ static pare_status backward(pri_call *call)
         return PARE_OK;
     if (call->grad_in[0] != NULL && pri_is_fresh(call, 0)) {
         PRI_TRY(pri_conv_backward_data(state->conv, call->grad_out[0], call->grad_in[0], scratch));
+    } else if (call->grad_in[0] != NULL && pri_conv_adds_data(state->conv)) {
+        PRI_TRY(pri_conv_add_data(state->conv, call->grad_out[0], call->grad_in[0], scratch));
     } else if (call->grad_in[0] != NULL) {
         PRI_TRY(pri_conv_backward_data(state->conv, call->grad_out[0], call->scratch, scratch));
         pri_add_elements(call->grad_in[0], call->scratch, call->in[0].dtype,

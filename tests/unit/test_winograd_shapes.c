@@ -70,6 +70,8 @@ static void assert_right(const winograd_run *r)
     for (int64_t i = 0; i < r->y.count; i++)
         y[i] = finished(p, y[i]);
     naive_conv_data(gx, p, r->g.floats, w);
+    for (int64_t i = 0; i < r->gx.count; i++)
+        gx[i] += p->accumulates ? (double)r->gx.floats[i] : 0;
     naive_conv_weights(gw, gb, p, r->x.floats, r->g.floats);
     for (int64_t i = 0; i < r->gw.count; i++)
         gw[i] += (double)r->gw.floats[i];
