@@ -31,35 +31,56 @@ void pri_layout_strides(int64_t strides[PRI_MAX_RANK], const pri_shape *shape, p
     strides[0] = stride;
 }
 
-enum { TILE = 32 };
+/* Of a matrix, from one on and up to before the other. */
+typedef struct tile {
+    int64_t row[2], column[2];
+} tile;
 
-/* dst[c][r] (+)= src[r][c] for one sample, rows from .. to-1, in tiles that stay in cache. */
-static void transpose(float *dst, const float *src, int64_t rows, int64_t columns, int64_t from,
-                      int64_t to, bool add)
+enum { TILE_ROWS = 64, TILE_COLUMNS = 64 };
+
+static inline void put(void *dst, int64_t to, const void *src, int64_t from, bool is_narrow,
+                       bool add)
 {
-    for (int64_t c0 = 0; c0 < columns; c0 += TILE) {
-        const int64_t c1 = pri_min_i64(c0 + TILE, columns);
-        for (int64_t r = from; r < to; r++) {
-            for (int64_t c = c0; c < c1; c++) {
-                if (add)
-                    dst[c * rows + r] += src[r * columns + c];
-                else
-                    dst[c * rows + r] = src[r * columns + c];
-            }
-        }
+    if (is_narrow) {
+        uint16_t *at = (uint16_t *)dst + to;
+        const uint16_t value = ((const uint16_t *)src)[from];
+        *at = add ? pri_f32_to_bf16(pri_bf16_to_f32(*at) + pri_bf16_to_f32(value)) : value;
+    } else {
+        float *at = (float *)dst + to;
+        const float value = ((const float *)src)[from];
+        *at = add ? *at + value : value;
     }
 }
 
-static void transpose_narrow(uint16_t *dst, const uint16_t *src, int64_t rows, int64_t columns,
-                             int64_t from, int64_t to, bool add)
+/* dst[c][r] (+)= src[r][c] in a tile, whose longer side goes fastest: what is short is a few
+ * channels, and to write to all of them in turn would fall into one set of a cache. */
+static inline void turn(void *dst, const void *src, int64_t rows, int64_t columns, tile t,
+                        bool is_narrow, bool add)
 {
-    for (int64_t r = from; r < to; r++) {
-        for (int64_t c = 0; c < columns; c++) {
-            uint16_t *at = &dst[c * rows + r];
-            const uint16_t value = src[r * columns + c];
-            *at = add ? pri_f32_to_bf16(pri_bf16_to_f32(*at) + pri_bf16_to_f32(value)) : value;
+    if (t.row[1] - t.row[0] >= t.column[1] - t.column[0]) {
+        for (int64_t c = t.column[0]; c < t.column[1]; c++) {
+            for (int64_t r = t.row[0]; r < t.row[1]; r++)
+                put(dst, c * rows + r, src, r * columns + c, is_narrow, add);
         }
+        return;
     }
+    for (int64_t r = t.row[0]; r < t.row[1]; r++) {
+        for (int64_t c = t.column[0]; c < t.column[1]; c++)
+            put(dst, c * rows + r, src, r * columns + c, is_narrow, add);
+    }
+}
+
+static void turn_tile(void *dst, const void *src, int64_t rows, int64_t columns, tile t,
+                      bool is_narrow, bool add)
+{
+    if (is_narrow && add)
+        turn(dst, src, rows, columns, t, true, true);
+    else if (is_narrow)
+        turn(dst, src, rows, columns, t, true, false);
+    else if (add)
+        turn(dst, src, rows, columns, t, false, true);
+    else
+        turn(dst, src, rows, columns, t, false, false);
 }
 
 void pri_layout_copy(void *dst, pri_layout to, const void *src, pri_layout from,
@@ -68,19 +89,20 @@ void pri_layout_copy(void *dst, pri_layout to, const void *src, pri_layout from,
     const pri_channels ch = pri_channels_of(shape, from);
     const int64_t rows = from == PRI_CHANNELS_LAST ? ch.inner : ch.channels;
     const int64_t columns = from == PRI_CHANNELS_LAST ? ch.channels : ch.inner;
-    const int64_t tiles = (rows + TILE - 1) / TILE;
+    const size_t sample = (size_t)(rows * columns) * pri_dtype_bytes(dtype);
 
     (void)to;
 #pragma omp parallel for collapse(2) schedule(static)
     for (int64_t n = 0; n < ch.outer; n++) {
-        for (int64_t t = 0; t < tiles; t++) {
-            const int64_t first = n * rows * columns, end = pri_min_i64((t + 1) * TILE, rows);
-            if (dtype == PRI_BF16)
-                transpose_narrow((uint16_t *)dst + first, (const uint16_t *)src + first, rows,
-                                 columns, t * TILE, end, add);
-            else
-                transpose((float *)dst + first, (const float *)src + first, rows, columns, t * TILE,
-                          end, add);
+        for (int64_t r = 0; r < rows; r += TILE_ROWS) {
+            tile t = {.row = {r, pri_min_i64(r + TILE_ROWS, rows)}};
+            for (int64_t c = 0; c < columns; c += TILE_COLUMNS) {
+                t.column[0] = c;
+                t.column[1] = pri_min_i64(c + TILE_COLUMNS, columns);
+                turn_tile((unsigned char *)dst + (size_t)n * sample,
+                          (const unsigned char *)src + (size_t)n * sample, rows, columns, t,
+                          dtype == PRI_BF16, add);
+            }
         }
     }
 }
