@@ -32,15 +32,18 @@ static int64_t tile_bytes(const pri_conv_problem *p)
            (int64_t)sizeof(float);
 }
 
-static int64_t group_of(const pri_conv_problem *p)
+/* Tiles of a group, so many that each thread has as many groups. */
+static int64_t group_of(const pri_conv_problem *p, int threads)
 {
-    const int64_t fit = GROUP_BYTES / tile_bytes(p) / PRI_ROWS * PRI_ROWS;
+    const bool is_large = pri_winograd_weights_count(p) * sizeof(float) > (size_t)PRI_LARGE_WEIGHTS;
+    const int64_t fit =
+        is_large ? MOST_TILES : pri_min_i64(GROUP_BYTES / tile_bytes(p), MOST_TILES);
+    const int64_t most = pri_max_i64(fit / PRI_ROWS * PRI_ROWS, FEWEST_TILES);
     const int64_t tiles = pri_grid_of(p->batch, p->out).tiles;
-    const int64_t most = (tiles + PRI_ROWS - 1) / PRI_ROWS * PRI_ROWS;
+    const int64_t turns = (tiles + most * threads - 1) / (most * threads);
+    const int64_t even = (tiles + turns * threads - 1) / (turns * threads);
 
-    if ((int64_t)(pri_winograd_weights_count(p) * sizeof(float)) > PRI_LARGE_WEIGHTS)
-        return pri_min_i64(most, MOST_TILES);
-    return pri_min_i64(most, fit < FEWEST_TILES ? FEWEST_TILES : pri_min_i64(fit, MOST_TILES));
+    return (even + PRI_ROWS - 1) / PRI_ROWS * PRI_ROWS;
 }
 
 pare_status pri_winograd_new(pri_winograd **out, pare_context *ctx, const pri_conv_problem *problem,
@@ -59,7 +62,7 @@ pare_status pri_winograd_new(pri_winograd **out, pare_context *ctx, const pri_co
                         .lanes = pri_lanes(),
                         .directions = directions,
                         .threads = pare_context_threads(ctx),
-                        .group = group_of(problem)};
+                        .group = group_of(problem, pare_context_threads(ctx))};
     if (directions == PRI_CONV_FORWARD)
         w->kept = pri_alloc_aligned(ctx, pri_winograd_weights_count(problem) * sizeof(float));
     w->bias = pri_alloc(ctx, (size_t)pri_filled(problem->out_channels, w->lanes), sizeof(float));
@@ -118,7 +121,7 @@ static void run_group(const pri_pass *s, int64_t first, float *room)
     const int64_t in = pri_filled(s->from.channels, w->lanes),
                   out = pri_filled(s->to.channels, w->lanes);
     const int64_t whole = (count + PRI_ROWS - 1) / PRI_ROWS * PRI_ROWS;
-    const int64_t v_stride = pri_group_stride(w, in), m_stride = pri_group_stride(w, out);
+    const int64_t v_stride = pri_group_stride(group, in), m_stride = pri_group_stride(group, out);
     float *v = room, *m = room + PRI_PLACES * v_stride;
 
     pri_cursor c = pri_cursor_at(&s->grid, first);

@@ -109,17 +109,17 @@ static inline size_t pri_winograd_weights_count(const pri_conv_problem *p)
                                                          p->out_channels, pri_lanes());
 }
 
-/* Floats from one place's rows of a group to the next's: one line more than they take, so that the
- * 36 places of a tile do not fall into the same sets of a cache. */
-static inline int64_t pri_group_stride(const pri_winograd *w, int64_t channels)
+/* Floats from one place's rows of a group of tiles to the next's: one line more than they take, so
+ * that the 36 places of a tile do not fall into the same sets of a cache. filled: channels. */
+static inline int64_t pri_group_stride(int64_t group, int64_t filled)
 {
-    return w->group * pri_filled(channels, w->lanes) + PRI_LINE;
+    return group * filled + PRI_LINE;
 }
 
 static inline int64_t pri_group_floats(const pri_winograd *w)
 {
-    return PRI_PLACES *
-           (pri_group_stride(w, w->p.in_channels) + pri_group_stride(w, w->p.out_channels));
+    return PRI_PLACES * (pri_group_stride(w->group, pri_filled(w->p.in_channels, w->lanes)) +
+                         pri_group_stride(w->group, pri_filled(w->p.out_channels, w->lanes)));
 }
 
 /* What gradients of weights are summed in: at least the weights. See winograd_sums.c. */

@@ -34,6 +34,8 @@ typedef struct gradients {
     pri_pass x;
     pri_patch y;
     int64_t in, out; /* channels, filled */
+    int64_t group;   /* tiles at a time */
+    int64_t v_stride, z_stride;
     bool has_bias;
 } gradients;
 
@@ -41,13 +43,12 @@ typedef struct gradients {
 static void spread_tiles(const gradients *g, int64_t first, int64_t from, int64_t to, float *room)
 {
     const pri_winograd *w = g->x.w;
-    const int64_t v_stride = pri_group_stride(w, g->in), z_stride = pri_group_stride(w, g->out);
-    float *z = room + PRI_PLACES * v_stride;
+    float *z = room + PRI_PLACES * g->v_stride;
     pri_cursor c = pri_cursor_at(&g->x.grid, first + from);
 
     for (int64_t t = from; t < to; t++, pri_cursor_step(&c)) {
-        pri_take_tile(&g->x, &c, room + t * g->in, v_stride);
-        w->tiles->spread(z + t * g->out, z_stride, &g->y, c.at, c.ahead);
+        pri_take_tile(&g->x, &c, room + t * g->in, g->v_stride);
+        w->tiles->spread(z + t * g->out, g->z_stride, &g->y, c.at, c.ahead);
     }
 }
 
@@ -55,25 +56,24 @@ static void spread_tiles(const gradients *g, int64_t first, int64_t from, int64_
 static void sum_place(const gradients *g, int64_t k, int64_t count, const float *room, float *sums)
 {
     const pri_winograd *w = g->x.w;
-    const int64_t v_stride = pri_group_stride(w, g->in), z_stride = pri_group_stride(w, g->out);
-    const float *z = room + PRI_PLACES * v_stride + k * z_stride;
+    const float *z = room + PRI_PLACES * g->v_stride + k * g->z_stride;
 
-    w->products->outer(sums + k * pri_place_stride(g->in, g->out, w->lanes), room + k * v_stride, z,
-                       count, w->p.in_channels, w->p.out_channels);
+    w->products->outer(sums + k * pri_place_stride(g->in, g->out, w->lanes), room + k * g->v_stride,
+                       z, count, w->p.in_channels, w->p.out_channels);
     if (k == PRI_SUM_PLACE && g->has_bias)
         w->kernels->sum(sums + pri_winograd_weights_count(&w->p), z, count, w->p.out_channels);
 }
 
 static int64_t tiles_of_group(const gradients *g, int64_t first)
 {
-    return pri_min_i64(g->x.w->group, g->x.grid.tiles - first);
+    return pri_min_i64(g->group, g->x.grid.tiles - first);
 }
 
 /* Each thread the sums of its own groups, which are added up in the order of the threads. */
 static void sum_apart(const gradients *g, float *sums, float *rooms)
 {
     const pri_winograd *w = g->x.w;
-    const int64_t groups = (g->x.grid.tiles + w->group - 1) / w->group;
+    const int64_t groups = (g->x.grid.tiles + g->group - 1) / g->group;
     const size_t count = sums_count(w);
 
 #pragma omp parallel for schedule(static) num_threads(w->threads)
@@ -82,8 +82,8 @@ static void sum_apart(const gradients *g, float *sums, float *rooms)
         const int64_t end = groups * (part + 1) / w->threads;
         memset(own, 0, count * sizeof *own);
         for (int64_t k = groups * part / w->threads; k < end; k++) {
-            const int64_t tiles = tiles_of_group(g, k * w->group);
-            spread_tiles(g, k * w->group, 0, tiles, room);
+            const int64_t tiles = tiles_of_group(g, k * g->group);
+            spread_tiles(g, k * g->group, 0, tiles, room);
             for (int64_t place = 0; place < PRI_PLACES; place++)
                 sum_place(g, place, tiles, room, own);
         }
@@ -92,14 +92,15 @@ static void sum_apart(const gradients *g, float *sums, float *rooms)
         pri_add_piece(sums, sums + (size_t)part * count, (int64_t)count);
 }
 
-/* All threads the tiles of a group, then its places. */
+/* All threads the tiles of one large group, whose room is that of all of theirs, then its places.
+ */
 static void sum_together(const gradients *g, float *sums, float *room)
 {
     const pri_winograd *w = g->x.w;
 
     memset(sums, 0, sums_count(w) * sizeof *sums);
 #pragma omp parallel num_threads(w->threads)
-    for (int64_t first = 0; first < g->x.grid.tiles; first += w->group) {
+    for (int64_t first = 0; first < g->x.grid.tiles; first += g->group) {
         const int64_t tiles = tiles_of_group(g, first);
 #pragma omp for schedule(static)
         for (int part = 0; part < w->threads; part++)
@@ -115,17 +116,21 @@ void pri_winograd_backward_weights(const pri_winograd *w, const void *src, const
                                    float *diff_weights, float *diff_bias, void *scratch)
 {
     const pri_conv_problem *p = &w->p;
-    const gradients g = {.x = {.w = w,
-                               .from = pri_winograd_src(w, src),
-                               .pad = {p->pad_begin[0], p->pad_begin[1]},
-                               .grid = pri_grid_of(p->batch, p->out)},
-                         .y = pri_winograd_dst(w, diff_dst),
-                         .in = pri_filled(p->in_channels, w->lanes),
-                         .out = pri_filled(p->out_channels, w->lanes),
-                         .has_bias = diff_bias != NULL};
+    const bool apart = has_own_sums(w);
+    gradients g = {.x = {.w = w,
+                         .from = pri_winograd_src(w, src),
+                         .pad = {p->pad_begin[0], p->pad_begin[1]},
+                         .grid = pri_grid_of(p->batch, p->out)},
+                   .y = pri_winograd_dst(w, diff_dst),
+                   .in = pri_filled(p->in_channels, w->lanes),
+                   .out = pri_filled(p->out_channels, w->lanes),
+                   .has_bias = diff_bias != NULL};
     float *sums = scratch;
 
-    if (has_own_sums(w))
+    g.group = apart ? w->group : w->group * w->threads;
+    g.v_stride = pri_group_stride(g.group, g.in);
+    g.z_stride = pri_group_stride(g.group, g.out);
+    if (apart)
         sum_apart(&g, sums, pri_groups_in(w, scratch));
     else
         sum_together(&g, sums, pri_groups_in(w, scratch));
