@@ -98,7 +98,7 @@ struct pri_engine {
     int end; /* of plan time: readable after the run */
     unsigned char *slab;
     size_t slab_bytes;
-    void *scratch;
+    void *scratch; /* behind the slab, in one allocation */
     size_t scratch_bytes;
     float *weight_gradients;
     size_t weight_gradient_count;

@@ -167,7 +167,6 @@ static void spread_all(float *z, int64_t stride, const pri_patch *from, pri_corn
     const frame f = frame_of(from, &at);
 
     fetch(from, ahead, PRI_TILE, PRI_TILE, false);
-
     for (; at.c < from->channels; at.c += PRI_LANES, at.first += PRI_LANES)
         BY_CASE(is_narrow, inside && at.c + PRI_LANES <= from->channels, spread, z + at.c, stride,
                 from, &at, &f);
