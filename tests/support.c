@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "kernels/lanes.h"
 
 static void print_log(void *user, pare_log_level level, const char *text)
 {
@@ -70,4 +71,9 @@ const char *test_shared(const char *name)
         return path;
     fprintf(stderr, "skipped: no '%s' (set PARE_SHARED to the folder of shared assets)\n", path);
     return NULL;
+}
+
+pri_dtype test_narrow_type(void)
+{
+    return pri_vectors_take(PRI_BF16) ? PRI_BF16 : PRI_F32;
 }

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "base/base.h"
+#include "tensor/tensor.h"
 
 /* A context whose warnings go to stderr; free with pare_context_free. */
 pare_context *test_context(void);
@@ -25,5 +26,7 @@ void test_remove_folder(const char *path);
 /* Path below the shared assets, or NULL (after printing a skip line) where they are absent;
  * borrowed until the next call. */
 const char *test_shared(const char *name);
+/* PRI_BF16 where the kernels of kernels/vectors take it, else PRI_F32. */
+pri_dtype test_narrow_type(void);
 
 #endif

@@ -159,8 +159,8 @@ pri_conv_problem winograd_drawn(uint64_t *draws)
     p.in_channels = winograd_channels[winograd_pick(WINOGRAD_CHANNELS, draws)];
     p.out_channels = winograd_channels[winograd_pick(WINOGRAD_CHANNELS, draws)];
     p.batch = winograd_pick(2, draws) == 0 ? 1 : 5;
-    p.src_type = winograd_pick(2, draws) == 0 ? PRI_F32 : PRI_BF16;
-    p.dst_type = winograd_pick(2, draws) == 0 ? PRI_F32 : PRI_BF16;
+    p.src_type = winograd_pick(2, draws) == 0 ? PRI_F32 : test_narrow_type();
+    p.dst_type = winograd_pick(2, draws) == 0 ? PRI_F32 : test_narrow_type();
     p.accumulates = winograd_pick(2, draws) == 0;
     const int64_t post = winograd_pick(4, draws);
     p.post = posts[post];

@@ -44,9 +44,9 @@ struct pri_depthwise {
 
 bool pri_depthwise_suits(const pri_conv_problem *p)
 {
-    if (pri_lanes() == 0 || p->spatial != 2 || p->layout != PRI_CHANNELS_LAST ||
-        p->groups != p->in_channels || p->groups != p->out_channels || p->groups < LEAST_CHANNELS ||
-        p->accumulates ||
+    if (!pri_vectors_take(p->src_type) || !pri_vectors_take(p->dst_type) || p->spatial != 2 ||
+        p->layout != PRI_CHANNELS_LAST || p->groups != p->in_channels ||
+        p->groups != p->out_channels || p->groups < LEAST_CHANNELS || p->accumulates ||
         (p->post != PRI_POST_NONE && p->post != PRI_POST_RELU && p->post != PRI_POST_CLIP))
         return false;
     for (int k = 0; k < 2; k++) {

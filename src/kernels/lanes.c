@@ -30,3 +30,9 @@ int pri_lanes(void)
 
     return vectors >= PRI_AVX512 ? 16 : vectors == PRI_AVX2 ? 8 : 0;
 }
+
+bool pri_vectors_take(pri_dtype dtype)
+{
+    return pri_vectors() != PRI_NO_VECTORS &&
+           (dtype != PRI_BF16 || pri_vectors() == PRI_AVX512_BF16);
+}

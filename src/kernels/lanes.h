@@ -9,7 +9,7 @@
 #ifndef PRI_LANES_H
 #define PRI_LANES_H
 
-#include "base/base.h"
+#include "tensor/tensor.h"
 
 /* Floats in a vector: 16 with AVX-512 (F, BW, VL, DQ), 8 with AVX2 and FMA, else 0, and then no
  * kernel of kernels/vectors is to be called. Never more than oneDNN takes (ONEDNN_MAX_CPU_ISA). */
@@ -30,6 +30,9 @@ typedef enum pri_vector_set {
     PRI_AVX512_BF16
 } pri_vector_set;
 pri_vector_set pri_vectors(void);
+/* Whether kernels take elements of this type: PRI_F32, and PRI_BF16 where there are instructions
+ * for it; elsewhere bfloat16 is refused as a whole, or left to slower loops. */
+bool pri_vectors_take(pri_dtype dtype);
 
 /* Of a type: declares its tables (PRI_DEFINE_TABLE makes the one being compiled). */
 #define PRI_DECLARE_TABLE(name) extern const name name##_avx512_bf16, name##_avx512, name##_avx2

@@ -237,7 +237,7 @@ static void run_stretch(const pri_norm_params *p, const void *x, const void *g, 
 
 bool pri_norm_by_vector(const pri_channels *ch, const pri_norm_params *p)
 {
-    return pri_norm_is_interleaved(ch) && p->x_type == p->y_type && pri_lanes() > 0 &&
+    return pri_norm_is_interleaved(ch) && p->x_type == p->y_type && pri_vectors_take(p->x_type) &&
            (p->residual.data == NULL || p->residual.dtype == p->x_type);
 }
 

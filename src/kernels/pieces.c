@@ -93,7 +93,7 @@ static void move_column(const column *c)
 {
     if (!c->add && c->to_type == c->from_type)
         copy_rows(c, (size_t)c->count * pri_dtype_bytes(c->to_type));
-    else if (pri_lanes() > 0)
+    else if (pri_vectors_take(c->to_type) && pri_vectors_take(c->from_type))
         PRI_TABLE(pri_piece_moves)->move(c);
     else
         move_floats(c);

@@ -13,8 +13,8 @@ enum { GROUP_BYTES = 384 * 1024, FEWEST_TILES = 2 * PRI_ROWS, MOST_TILES = 8 * P
 
 bool pri_winograd_suits(const pri_conv_problem *p)
 {
-    if (pri_lanes() == 0 || p->is_direct || p->spatial != 2 || p->groups != 1 ||
-        p->layout != PRI_CHANNELS_LAST ||
+    if (!pri_vectors_take(p->src_type) || !pri_vectors_take(p->dst_type) || p->is_direct ||
+        p->spatial != 2 || p->groups != 1 || p->layout != PRI_CHANNELS_LAST ||
         (p->post != PRI_POST_NONE && p->post != PRI_POST_RELU && p->post != PRI_POST_CLIP))
         return false;
     for (int k = 0; k < 2; k++) {

@@ -147,7 +147,8 @@ static bool as_lanes(pri_pool_problem *out, const pri_call *call, const pri_wind
     const pri_operand *x = &call->in[0], *y = &call->out[0];
     const pri_pool_axis none = {1, 1, 1, 1, 1, 0, 0};
 
-    if (x->layout != PRI_CHANNELS_LAST || y->layout != PRI_CHANNELS_LAST || pri_lanes() == 0)
+    if (x->layout != PRI_CHANNELS_LAST || y->layout != PRI_CHANNELS_LAST ||
+        !pri_vectors_take(x->dtype) || !pri_vectors_take(y->dtype))
         return false;
     *out = (pri_pool_problem){.images = x->shape.dims[0],
                               .channels = x->shape.dims[1],

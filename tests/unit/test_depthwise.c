@@ -258,8 +258,10 @@ static pri_conv_problem drawn(uint64_t *draws)
     p.batch = 1 + pick(4, draws);
     p.groups = channels[pick(PRI_COUNT(channels), draws)];
     p.in_channels = p.out_channels = p.groups;
-    p.src_type = pick(2, draws) == 0 ? PRI_F32 : PRI_BF16;
-    p.dst_type = pick(4, draws) == 0 ? p.src_type == PRI_F32 ? PRI_BF16 : PRI_F32 : p.src_type;
+    const pri_dtype types[] = {PRI_F32, test_narrow_type()};
+    const int64_t type = pick(2, draws);
+    p.src_type = types[type];
+    p.dst_type = types[pick(4, draws) == 0 ? 1 - type : type];
     p.post = posts[pick(PRI_COUNT(posts), draws)];
     p.alpha = p.post == PRI_POST_CLIP ? -1.5f : pick(2, draws) == 0 ? 0.125f : 0;
     p.beta = 3;

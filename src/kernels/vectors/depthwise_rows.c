@@ -25,7 +25,7 @@ PRI_INLINE void give(const line *l, int64_t j, int64_t c, pri_lane_set lanes, pr
 {
     const int64_t at = j * l->apart * l->channels + c;
 
-    pri_store(l->to, l->to_type == PRI_BF16, at, lanes, finished(y, l));
+    pri_store(l->to, pri_is_narrow(l->to_type), at, lanes, finished(y, l));
 }
 
 /* Asks for `vectors` vectors of results from `at` on, to be written: 8 x 8 pixels of 384 channels
@@ -33,7 +33,7 @@ PRI_INLINE void give(const line *l, int64_t j, int64_t c, pri_lane_set lanes, pr
 PRI_INLINE void claim(const line *l, int64_t at, int64_t vectors)
 {
     const char *to = pri_element(l->to, l->to_type, at);
-    const int64_t bytes = vectors * PRI_LANES * (l->to_type == PRI_BF16 ? 2 : 4);
+    const int64_t bytes = vectors * PRI_LANES * (pri_is_narrow(l->to_type) ? 2 : 4);
 
     for (int64_t k = 0; k < bytes; k += 64)
         __builtin_prefetch(to + k, 1);
@@ -144,7 +144,7 @@ PRI_INLINE void run_pixel(const line *l, int64_t j, bool is_narrow)
 static void run_rest(const line *l, int64_t j, int64_t end)
 {
     for (; j < end; j++) {
-        if (l->from_type == PRI_BF16)
+        if (pri_is_narrow(l->from_type))
             run_pixel(l, j, true);
         else
             run_pixel(l, j, false);
@@ -154,7 +154,7 @@ static void run_rest(const line *l, int64_t j, int64_t end)
 #define TILES(name, taps, step)                                                                    \
     static int64_t name(const line *l, const int64_t inside[2])                                    \
     {                                                                                              \
-        if (l->from_type == PRI_BF16)                                                              \
+        if (pri_is_narrow(l->from_type))                                                           \
             return run_all_tiles(l, inside, (shape){true, taps, step, 0, false});                  \
         return run_all_tiles(l, inside, (shape){false, taps, step, 0, false});                     \
     }

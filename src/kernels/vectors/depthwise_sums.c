@@ -169,7 +169,7 @@ PRI_INLINE void sum_part(const part *whole, shape s)
 
 PRI_INLINE void sum_typed(const part *p, int rows, int columns)
 {
-    const bool from = p->pair->from_type == PRI_BF16, to = p->pair->to_type == PRI_BF16;
+    const bool from = pri_is_narrow(p->pair->from_type), to = pri_is_narrow(p->pair->to_type);
     const int step = p->pair->taps->is_dense ? p->pair->taps->step : 0;
 
     if (from && to && step == 1)
@@ -248,8 +248,8 @@ static void sum_bias(float *sums, const pri_depthwise_pair *pair)
         const pri_lane_set lanes = pri_lanes_of(pair->channels, c);
         pri_vec sum = pri_zero();
         for (int64_t j = 0; j < pair->count; j++)
-            sum +=
-                pri_load(pair->outputs, pair->to_type == PRI_BF16, j * pair->channels + c, lanes);
+            sum += pri_load(pair->outputs, pri_is_narrow(pair->to_type), j * pair->channels + c,
+                            lanes);
         pri_put(sums + c, pri_get(sums + c) + sum);
     }
 }

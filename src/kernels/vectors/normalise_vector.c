@@ -212,33 +212,35 @@ PRI_INLINE void back(const strip *s, int vectors, pri_lane_set lanes, bool is_na
 typedef void loop(const strip *s);
 enum { WIDTHS = 3 }; /* 4 and 2 vectors, and up to 1 */
 
+#define LOOPS_OF(name, type, is_narrow)                                                            \
+    static void name##_##type##_4(const strip *s)                                                  \
+    {                                                                                              \
+        name(s, 4, PRI_ALL, is_narrow);                                                            \
+    }                                                                                              \
+    static void name##_##type##_2(const strip *s)                                                  \
+    {                                                                                              \
+        name(s, 2, PRI_ALL, is_narrow);                                                            \
+    }                                                                                              \
+    static void name##_##type##_1(const strip *s)                                                  \
+    {                                                                                              \
+        name(s, 1, s->lanes, is_narrow);                                                           \
+    }
+#define THREE(name, type)                                                                          \
+    {                                                                                              \
+        name##_##type##_4, name##_##type##_2, name##_##type##_1                                    \
+    }
+
+/* By whether elements are bfloat16; the second row is that of sets that have it. */
+#ifdef __AVX512BF16__
 #define LOOPS(name)                                                                                \
-    static void name##_f32_4(const strip *s)                                                       \
-    {                                                                                              \
-        name(s, 4, PRI_ALL, false);                                                                \
-    }                                                                                              \
-    static void name##_f32_2(const strip *s)                                                       \
-    {                                                                                              \
-        name(s, 2, PRI_ALL, false);                                                                \
-    }                                                                                              \
-    static void name##_f32_1(const strip *s)                                                       \
-    {                                                                                              \
-        name(s, 1, s->lanes, false);                                                               \
-    }                                                                                              \
-    static void name##_bf16_4(const strip *s)                                                      \
-    {                                                                                              \
-        name(s, 4, PRI_ALL, true);                                                                 \
-    }                                                                                              \
-    static void name##_bf16_2(const strip *s)                                                      \
-    {                                                                                              \
-        name(s, 2, PRI_ALL, true);                                                                 \
-    }                                                                                              \
-    static void name##_bf16_1(const strip *s)                                                      \
-    {                                                                                              \
-        name(s, 1, s->lanes, true);                                                                \
-    }                                                                                              \
-    static loop *const name##_loops[2][WIDTHS] = {{name##_f32_4, name##_f32_2, name##_f32_1},      \
-                                                  {name##_bf16_4, name##_bf16_2, name##_bf16_1}}
+    LOOPS_OF(name, f32, false)                                                                     \
+    LOOPS_OF(name, bf16, true)                                                                     \
+    static loop *const name##_loops[2][WIDTHS] = {THREE(name, f32), THREE(name, bf16)}
+#else
+#define LOOPS(name)                                                                                \
+    LOOPS_OF(name, f32, false)                                                                     \
+    static loop *const name##_loops[1][WIDTHS] = {THREE(name, f32)}
+#endif
 
 LOOPS(squares);
 LOOPS(gradients);
@@ -258,10 +260,10 @@ static void run_rows(strip s, int64_t width, loop *const loops[WIDTHS])
 }
 
 /* Rows whose strips stay in the first cache, then the next ones; a last row may be shorter. */
-static void run(const pri_norm_range *r, strip s, loop *const all[2][WIDTHS])
+static void run(const pri_norm_range *r, strip s, loop *const all[][WIDTHS])
 {
     enum { BLOCK = 4096, AHEAD = 2048 }; /* elements */
-    loop *const *loops = all[r->p->x_type == PRI_BF16];
+    loop *const *loops = all[pri_is_narrow(r->p->x_type)];
     const int64_t rows = r->n / r->width, rest = r->n % r->width;
     const bool is_one = r->width <= 4 * PRI_LANES;
     const int64_t most = is_one ? rows : BLOCK / r->width > 4 ? BLOCK / r->width : 4;

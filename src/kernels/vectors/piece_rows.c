@@ -21,7 +21,7 @@ PRI_INLINE void move_rows(const pri_piece_rows *c, bool to_narrow, bool from_nar
 
 static void move(const pri_piece_rows *c)
 {
-    const bool to_narrow = c->to_type == PRI_BF16, from_narrow = c->from_type == PRI_BF16;
+    const bool to_narrow = pri_is_narrow(c->to_type), from_narrow = pri_is_narrow(c->from_type);
 
     if (to_narrow && from_narrow)
         move_rows(c, true, true);

@@ -169,7 +169,7 @@ PRI_INLINE void give_row(const row *r, bool is_max, bool x_narrow, bool y_narrow
 
 static int types_of(const pri_pool_problem *p)
 {
-    return (p->x_type == PRI_BF16 ? 2 : 0) + (p->y_type == PRI_BF16 ? 1 : 0);
+    return (pri_is_narrow(p->x_type) ? 2 : 0) + (pri_is_narrow(p->y_type) ? 1 : 0);
 }
 
 static void put_max(const row *r)

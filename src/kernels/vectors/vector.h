@@ -3,7 +3,7 @@
  * vector.h - vectors of floats, read from and written to arrays of floats or bfloat16.
  *
  * The files of this folder are compiled three times: for AVX-512, with 16 floats a vector and 32
- * registers, once with and once without its instructions for bfloat16, and for AVX2, with 8 and 16.
+ * registers, once with bfloat16 and its instructions and once without, and for AVX2, with 8 and 16.
  * They see PRI_LANES, and sums and differences are written + and -; kernels/lanes.h says which of
  * them run.
  */
@@ -47,26 +47,41 @@ static inline pri_lane_set pri_lanes_of(int64_t count, int64_t at)
     return count - at >= PRI_LANES ? PRI_ALL : (pri_lane_set)((1u << (count - at)) - 1);
 }
 
-/* Elements from `at` on; those that are not in lanes are 0, and their memory is not touched. Lanes
- * of PRI_ALL and types that the compiler knows make it one or two instructions. */
+#include "kernels/vectors/vector_bf16.h"
+
+/* Elements from `at` on; those that are not in lanes are 0, and their memory is not touched. There
+ * is no branch on lanes. */
+PRI_INLINE pri_vec pri_load_masked(const void *data, bool is_narrow, int64_t at, pri_lane_set lanes)
+{
+    return is_narrow ? pri_widened((const uint16_t *)data + at, lanes)
+                     : pri_get_some((const float *)data + at, lanes);
+}
+
+/* The same. Lanes of PRI_ALL and types that the compiler knows make it one or two instructions. */
 PRI_INLINE pri_vec pri_load(const void *data, bool is_narrow, int64_t at, pri_lane_set lanes)
 {
-    if (lanes != PRI_ALL)
-        return pri_load_masked(data, is_narrow, at, lanes);
-    if (is_narrow)
-        return pri_widened((const uint16_t *)data + at);
-    return pri_get((const float *)data + at);
+    return is_narrow || lanes != PRI_ALL ? pri_load_masked(data, is_narrow, at, lanes)
+                                         : pri_get((const float *)data + at);
 }
 
 /* To elements in lanes, rounded. */
 PRI_INLINE void pri_store(void *data, bool is_narrow, int64_t at, pri_lane_set lanes, pri_vec x)
 {
-    if (lanes != PRI_ALL)
-        pri_store_masked(data, is_narrow, at, lanes, x);
-    else if (is_narrow)
-        pri_put_narrowed((uint16_t *)data + at, x);
-    else
+    if (is_narrow)
+        pri_put_narrowed((uint16_t *)data + at, lanes, x);
+    else if (lanes == PRI_ALL)
         pri_put((float *)data + at, x);
+    else
+        pri_put_some((float *)data + at, lanes, x);
+}
+
+/* All lanes past the caches, to an aligned place; then _mm_sfence. */
+PRI_INLINE void pri_stream(void *data, bool is_narrow, int64_t at, pri_vec x)
+{
+    if (is_narrow)
+        pri_put_narrowed_past_caches((uint16_t *)data + at, x);
+    else
+        pri_put_past_caches((float *)data + at, x);
 }
 
 /* min and max give their second operand where one is a NaN. */

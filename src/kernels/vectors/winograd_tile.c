@@ -131,7 +131,7 @@ enum { LINE = 64 };
 PRI_INLINE void fetch(const pri_patch *in, pri_corner at, int side, int columns, bool to_write)
 {
     const square first = square_of(in, at);
-    const int64_t bytes = in->dtype == PRI_BF16 ? 2 : 4, pixel_bytes = in->channels * bytes;
+    const int64_t bytes = pri_is_narrow(in->dtype) ? 2 : 4, pixel_bytes = in->channels * bytes;
     const uintptr_t data = (uintptr_t)(to_write ? in->written : in->data);
 
     for (int y = 0; y < side; y++) {
@@ -149,7 +149,7 @@ static void take_all(float *v, int64_t stride, const pri_patch *from, pri_corner
                      pri_corner ahead)
 {
     square at = square_of(from, corner);
-    const bool inside = is_inside(from, &at, PRI_PATCH), is_narrow = from->dtype == PRI_BF16;
+    const bool inside = is_inside(from, &at, PRI_PATCH), is_narrow = pri_is_narrow(from->dtype);
     const frame f = frame_of(from, &at);
 
     ahead.column += 2; /* those before have come with the tile before */
@@ -163,7 +163,7 @@ static void spread_all(float *z, int64_t stride, const pri_patch *from, pri_corn
                        pri_corner ahead)
 {
     square at = square_of(from, corner);
-    const bool inside = is_inside(from, &at, PRI_TILE), is_narrow = from->dtype == PRI_BF16;
+    const bool inside = is_inside(from, &at, PRI_TILE), is_narrow = pri_is_narrow(from->dtype);
     const frame f = frame_of(from, &at);
 
     fetch(from, ahead, PRI_TILE, PRI_TILE, false);
@@ -222,7 +222,7 @@ static void give_all(const pri_patch *to, pri_corner corner, pri_corner ahead, c
                      int64_t stride, const pri_winograd_finish *finish)
 {
     square at = square_of(to, corner);
-    const bool inside = is_inside(to, &at, PRI_TILE), is_narrow = to->dtype == PRI_BF16;
+    const bool inside = is_inside(to, &at, PRI_TILE), is_narrow = pri_is_narrow(to->dtype);
 
     fetch(to, ahead, PRI_TILE, PRI_TILE, true);
     for (; at.c < to->channels; at.c += PRI_LANES, at.first += PRI_LANES)
