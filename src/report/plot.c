@@ -146,23 +146,46 @@ static void add_axes(pri_text *t, const plot *p)
     pri_text_addf(t, "%s, %%</text>\n", p->kind == PRI_PLOT_ACCURACY ? "Accuracy" : "mIoU");
 }
 
-/* The level of the original: the first point of round 0. */
-static void add_original(pri_text *t, const plot *p)
+/* The level of the original: the first point of round 0; NULL: it is not drawn. */
+static const pare_report_point *original_of(const plot *p)
 {
     for (int r = 0; r < p->report->n_runs; r++) {
         const pare_report_run *run = &p->report->runs[r];
         for (int i = 0; i < run->n_points; i++) {
-            if (run->points[i].round != 0 || !is_drawn(&run->points[i], p->kind))
-                continue;
-            const double y = place_y(p, score_of(&run->points[i], p->kind));
-            add_line(t, "class=\"level\" stroke=\"#8d8b84\" stroke-dasharray=\"2 4\" fill=\"none\"",
-                     LEFT, y, LEFT + p->width, y);
-            open_text(t, "class=\"tick halo\" fill=\"#66645e\" text-anchor=\"end\"",
-                      LEFT + p->width - 2, y - 6);
-            pri_text_add(t, "original</text>\n");
-            return;
+            if (run->points[i].round == 0 && is_drawn(&run->points[i], p->kind))
+                return &run->points[i];
         }
     }
+    return NULL;
+}
+
+static void add_original(pri_text *t, const plot *p)
+{
+    const pare_report_point *original = original_of(p);
+
+    if (original == NULL)
+        return;
+    const double y = place_y(p, score_of(original, p->kind));
+    add_line(t, "class=\"level\" stroke=\"#8d8b84\" stroke-dasharray=\"2 4\" fill=\"none\"", LEFT,
+             y, LEFT + p->width, y);
+}
+
+/* Over the lines, and on the side of the level where no run ends. */
+static void name_original(pri_text *t, const plot *p)
+{
+    const pare_report_point *original = original_of(p);
+    bool is_above = true;
+
+    if (original == NULL)
+        return;
+    for (int r = 0; r < p->report->n_runs; r++) {
+        const pare_report_point *end = last_point(&p->report->runs[r], p->kind);
+        if (end != NULL && score_of(end, p->kind) > score_of(original, p->kind))
+            is_above = false;
+    }
+    open_text(t, "class=\"tick halo\" fill=\"#66645e\" text-anchor=\"end\"", LEFT + p->width - 2,
+              place_y(p, score_of(original, p->kind)) + (is_above ? -6 : 15));
+    pri_text_add(t, "original</text>\n");
 }
 
 static void add_run(pri_text *t, const plot *p, int r)
@@ -298,6 +321,7 @@ pare_status pri_plot_add(pri_text *t, const pare_report *report, pri_plot_kind k
     add_original(t, &p);
     for (int r = 0; r < report->n_runs; r++)
         add_run(t, &p, r);
+    name_original(t, &p);
     PRI_TRY(add_labels(t, &p));
     pri_text_add(t, "</svg>\n");
     return PARE_OK;
